@@ -1,0 +1,69 @@
+import { AtlasError } from './errors.ts'
+
+const RULE = 'an http or https URL with a host and without user, query or fragment'
+
+/**
+ * The URL of a server as atlas compares and stores it: lower-case scheme and host, no default port,
+ * no trailing slash.
+ * @param from where the value came from, for the message.
+ * @throws {AtlasError} `usage`: it is not a URL that atlas accepts.
+ */
+export function normalizeApiUrl(text: string, from: string): string {
+  const url = URL.parse(text)
+  const usable =
+    url !== null &&
+    /^https?:\/\/[^/]/i.test(text) &&
+    !/[\s\\?#\u0000-\u001f\u007f]/.test(text) &&
+    url.hostname !== '' &&
+    url.username === '' &&
+    url.password === '' &&
+    !/^https?:\/\/[^/]*@/i.test(text)
+  if (!usable)
+    throw new AtlasError(
+      'usage',
+      `${from} is not a usable server URL.`,
+      `Give ${RULE}, such as https://atlas.example.com.`,
+    )
+  return url.origin + url.pathname.replace(/\/+$/, '')
+}
+
+/** Whether a host name or address (as `URL.hostname` writes it) never leaves this machine. */
+export const isLoopback = (hostname: string): boolean =>
+  hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
+
+/**
+ * Refuse to talk in clear to another machine.
+ * @throws {AtlasError} `insecure_url`
+ */
+export function requireSecure(url: URL, allowHttp: boolean): void {
+  if (url.protocol === 'https:' || isLoopback(url.hostname) || allowHttp) return
+  throw new AtlasError(
+    'insecure_url',
+    `Refusing to send credentials to ${url.origin} over plain http, where anyone on the way can read them.`,
+    'Use https, or pass --allow-http (ATLAS_ALLOW_HTTP=1) if you trust the network.',
+  )
+}
+
+/** Whether the URL names a server alone, so that login may look for the API below it. */
+export const hasNoPath = (apiUrl: string): boolean => new URL(apiUrl).pathname === '/'
+
+/**
+ * The URL a request path stands for: relative to the API root, with or without a leading slash, or
+ * absolute on the same origin.
+ * @throws {AtlasError} `usage`: it leads to another origin, where the token must not go.
+ */
+export function resolveRequestUrl(apiRoot: string, path: string): URL {
+  const absolute = /^[a-z][a-z0-9+.-]*:/i.test(path) || path.startsWith('//')
+  const url = absolute ? URL.parse(path, apiRoot) : URL.parse(`${apiRoot}/${path.replace(/^\/+/, '')}`)
+  if (url === null) throw new AtlasError('usage', `"${path}" is not a valid request path.`)
+  const { origin } = new URL(apiRoot)
+  if (url.origin !== origin || url.username !== '' || url.password !== '') {
+    throw new AtlasError(
+      'usage',
+      `"${path}" is not on ${origin}; credentials are sent to that server alone.`,
+      `Give a path relative to ${apiRoot}, such as /auth/me.`,
+    )
+  }
+  url.hash = ''
+  return url
+}

@@ -1,0 +1,151 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import { makePrivateFolder } from '../atomic-file.ts'
+import { AtlasError, errorCode } from '../errors.ts'
+
+const MIN_POLL_MS = 2
+const MAX_POLL_MS = 25
+
+/** Work that at most one process does at a time. */
+export interface Lock {
+  /**
+   * Run the work while holding the lock; wait for another holder first.
+   * @throws {AtlasError} `lock_timeout`: the lock was not to be had, in time or at all; the work did
+   * not run. `cancelled`: a signal came while waiting.
+   */
+  hold<T>(work: () => Promise<T>): Promise<T>
+}
+
+export interface LockOptions {
+  readonly folder: string
+  /** What the lock guards: an account, or the config file. */
+  readonly name: string
+  /** The numeric user id that must own folder and file; undefined on Windows. */
+  readonly uid: number | undefined
+  /** The longest wait for another holder, in milliseconds. */
+  readonly timeoutMs: number
+  readonly cancelled: AbortSignal
+  readonly debug: (line: string) => void
+}
+
+export const lockPath = (folder: string, name: string): string =>
+  path.join(folder, `${new Bun.CryptoHasher('sha256').update(name).digest('hex').slice(0, 32)}.lock`)
+
+/**
+ * A lock between processes that the kernel frees when its holder dies: SQLite's exclusive lock on an
+ * empty file. The file is never deleted, since that would let a second holder in.
+ */
+export function createLock({ folder, name, uid, timeoutMs, cancelled, debug }: LockOptions): Lock {
+  const file = lockPath(folder, name)
+
+  const acquire = async (): Promise<() => void> => {
+    const startedAt = performance.now()
+    for (;;) {
+      cancelled.throwIfAborted()
+      const release = await tryLock(file, uid)
+      const waitedMs = performance.now() - startedAt
+      if (release) {
+        debug(`lock ${file}: held after ${waitedMs.toFixed(1)} ms`)
+        return release
+      }
+      if (waitedMs >= timeoutMs) throw busy(file, timeoutMs)
+      await pause(MIN_POLL_MS + Math.random() * (MAX_POLL_MS - MIN_POLL_MS), cancelled)
+    }
+  }
+
+  return {
+    async hold(work) {
+      const release = await acquire()
+      try {
+        return await work()
+      } finally {
+        release()
+      }
+    },
+  }
+}
+
+/** @returns how to release the lock, or undefined while somebody else holds it. */
+async function tryLock(file: string, uid: number | undefined): Promise<(() => void) | undefined> {
+  const { Database } = await import('bun:sqlite')
+  let database: InstanceType<typeof Database> | undefined
+  try {
+    prepare(file, uid)
+    const before = fs.lstatSync(file)
+    database = new Database(file, { readwrite: true, create: false })
+    database.run('PRAGMA busy_timeout = 0')
+    database.run('BEGIN EXCLUSIVE')
+    const after = fs.lstatSync(file)
+    if (before.ino === after.ino && before.dev === after.dev) {
+      const held = database
+      return () => held.close()
+    }
+    database.close()
+    return undefined
+  } catch (error) {
+    database?.close()
+    if (errorCode(error) === 'SQLITE_BUSY') return undefined
+    throw error instanceof AtlasError ? error : faulty(file, errorCode(error) ?? 'unknown error')
+  }
+}
+
+/**
+ * See that the lock is a plain file of our own, in a folder of our own: locking a read-only file would
+ * succeed without excluding anybody, and somebody else's file could be held by them for ever.
+ */
+function prepare(file: string, uid: number | undefined): void {
+  const folder = path.dirname(file)
+  makePrivateFolder(folder)
+  const foundFolder = fs.lstatSync(folder)
+  if (!foundFolder.isDirectory()) throw faulty(folder, 'it is not a folder')
+  if (uid !== undefined && foundFolder.uid !== uid) throw faulty(folder, 'it belongs to another user')
+  if (uid !== undefined && (foundFolder.mode & 0o022) !== 0) throw faulty(folder, 'others can change it')
+  try {
+    fs.closeSync(fs.openSync(file, 'wx', 0o600))
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error
+  }
+  const found = fs.lstatSync(file)
+  if (!found.isFile()) throw faulty(file, 'it is not a regular file')
+  if (uid !== undefined && found.uid !== uid) throw faulty(file, 'it belongs to another user')
+  fs.accessSync(file, fs.constants.W_OK)
+}
+
+const pause = (ms: number, cancelled: AbortSignal): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      cancelled.removeEventListener('abort', abort)
+      resolve()
+    }, ms)
+    const abort = (): void => {
+      clearTimeout(timer)
+      reject(cancelled.reason)
+    }
+    cancelled.addEventListener('abort', abort, { once: true })
+  })
+
+const busy = (file: string, timeoutMs: number): AtlasError =>
+  new AtlasError(
+    'lock_timeout',
+    `Another atlas process has held the lock ${file} for more than ${Math.round(timeoutMs / 1000)} s.`,
+    'Wait for it or end it, then try again.',
+  )
+
+const faulty = (place: string, reason: string): AtlasError =>
+  new AtlasError(
+    'lock_timeout',
+    `The lock ${place} cannot be used: ${REASONS[reason] ?? reason}.`,
+    'atlas changes no credentials without it. Mend or remove that path and try again.',
+  )
+
+const REASONS: Record<string, string> = {
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'the disk is full',
+  EEXIST: 'a file is in the way of the folder',
+  ENOTDIR: 'a file is in the way of the folder',
+  SQLITE_NOTADB: 'it holds something that is not a lock',
+  SQLITE_CANTOPEN: 'it cannot be opened',
+  SQLITE_READONLY: 'it is read-only',
+}

@@ -1,0 +1,256 @@
+import { isToken } from '../config.ts'
+import { AtlasError } from '../errors.ts'
+import { isCookieValue } from './record.ts'
+
+/** The name of the cookie that carries the refresh token. */
+export const REFRESH_COOKIE = 'refresh_token'
+
+const MAX_LIFETIME_S = 10 * 365 * 86_400
+const MAX_RETRY_AFTER_S = 86_400
+const MAX_QUOTE_LENGTH = 200
+
+/** An answer as it came: status, headers and the whole body. */
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly body: string
+}
+
+/** The tokens that a login or a refresh gave. */
+export interface Tokens {
+  readonly accessToken: string
+  /** Null where the server did not say or said something that is no lifetime. */
+  readonly expiresAt: Date | null
+  /** Undefined where the answer left the refresh token as it was; null where it ended it. */
+  readonly refresh: RefreshCookie | null | undefined
+}
+
+export interface RefreshCookie {
+  readonly token: string
+  readonly expiresAt: Date | null
+}
+
+/** What was asked, for messages. */
+export interface Asked {
+  /** `POST /auth/login` of which server, as shown to a person. */
+  readonly what: string
+  readonly url: URL
+  readonly now: Date
+}
+
+/** The body of a login request. @see RFC 6749 §4.3.2 */
+export const loginForm = (email: string, password: string): URLSearchParams =>
+  new URLSearchParams({ grant_type: 'password', username: email, password })
+
+/** The Cookie header of a refresh request. @see RFC 6265 §4.2.1 */
+export const refreshCookieHeader = (refreshToken: string): string => `${REFRESH_COOKIE}=${refreshToken}`
+
+/**
+ * The tokens in a successful answer to a login or a refresh.
+ * @throws {AtlasError} `bad_response`: the answer is not one that an Atlas server gives.
+ * @see RFC 6749 §5.1
+ */
+export function parseTokens({ headers, body }: Answer, asked: Asked): Tokens {
+  const fields = parseJsonObject(body)
+  if (fields === undefined) throw badResponse(asked, 'the answer is not a JSON object')
+  const { access_token: accessToken, token_type: tokenType, expires_in: expiresIn } = fields
+  if (typeof accessToken !== 'string' || !isToken(accessToken))
+    throw badResponse(asked, 'the answer holds no usable access token')
+  if (typeof tokenType !== 'string' || tokenType.toLowerCase() !== 'bearer')
+    throw badResponse(asked, 'the token is not of type "bearer"')
+  const lifetimeS = parseLifetime(expiresIn)
+  return {
+    accessToken,
+    expiresAt: lifetimeS === undefined ? null : after(asked.now, lifetimeS),
+    refresh: parseRefreshCookie(headers.getSetCookie(), asked),
+  }
+}
+
+/** Seconds, or undefined for what is no lifetime: such an answer still holds a good token. */
+function parseLifetime(value: unknown): number | undefined {
+  const seconds = typeof value === 'string' && /^\d{1,10}$/.test(value) ? Number(value) : value
+  if (typeof seconds !== 'number' || !(seconds >= 0 && seconds <= MAX_LIFETIME_S)) return undefined
+  return seconds
+}
+
+/**
+ * The refresh token among an answer's cookies. The last of several counts; one for another domain is
+ * not ours. The path is not looked at: it says where a browser sends a cookie, while atlas sends this
+ * one to the refresh address of the server that set it and nowhere else.
+ * @throws {AtlasError} `bad_response`: a refresh token that cannot be sent back.
+ * @see RFC 6265 §5.2, §5.3
+ */
+export function parseRefreshCookie(setCookies: readonly string[], asked: Asked): Tokens['refresh'] {
+  let found: Tokens['refresh']
+  for (const line of setCookies) {
+    const [pair = '', ...attributes] = line.split(';')
+    const equals = pair.indexOf('=')
+    if (equals < 0 || pair.slice(0, equals).trim() !== REFRESH_COOKIE) continue
+    const token = pair.slice(equals + 1).trim()
+
+    const values = new Map<string, string>()
+    for (const attribute of attributes) {
+      const [name = '', ...rest] = attribute.split('=')
+      values.set(name.trim().toLowerCase(), rest.join('=').trim())
+    }
+    if (!domainMatches(values.get('domain'), asked.url.hostname)) continue
+
+    const expiresAt = cookieExpiry(values, asked.now)
+    if (token === '' || token === '""' || (expiresAt !== null && expiresAt <= asked.now)) {
+      found = null
+    } else if (isCookieValue(token)) {
+      found = { token, expiresAt }
+    } else {
+      throw badResponse(asked, 'the refresh token holds characters that no cookie can carry, or is too long')
+    }
+  }
+  return found
+}
+
+/** @see RFC 6265 §5.1.3 */
+function domainMatches(attribute: string | undefined, hostname: string): boolean {
+  const domain = attribute?.replace(/^\./, '').toLowerCase()
+  if (!domain || domain === hostname) return true
+  return hostname.endsWith(`.${domain}`) && !/^[\d.]+$|:/.test(hostname)
+}
+
+/** Max-Age beats Expires. @see RFC 6265 §5.3 */
+function cookieExpiry(attributes: ReadonlyMap<string, string>, now: Date): Date | null {
+  const maxAge = attributes.get('max-age')
+  if (maxAge !== undefined && /^-?\d+$/.test(maxAge)) {
+    return after(now, Math.min(Math.max(Number(maxAge), 0), MAX_LIFETIME_S))
+  }
+  const expires = new Date(attributes.get('expires') ?? Number.NaN)
+  return Number.isNaN(expires.getTime()) ? null : expires
+}
+
+/**
+ * What a person can be told of a token: its `exp` and `email` claims, unverified. Nothing is decided
+ * by them, and a token that is no JWT has none.
+ * @see RFC 7519 §4.1.4
+ */
+export function readClaims(token: string): { expiresAt: Date | null; email: string | null } {
+  const none = { expiresAt: null, email: null }
+  const [, payload] = token.split('.')
+  if (payload === undefined) return none
+  const claims = parseJsonObject(Buffer.from(payload, 'base64url').toString())
+  if (claims === undefined) return none
+  const { exp, email } = claims
+  const plausible = typeof exp === 'number' && exp > 0 && exp * 1000 <= MAX_DATE_MS
+  return {
+    expiresAt: plausible ? new Date(exp * 1000) : null,
+    email: typeof email === 'string' ? email : null,
+  }
+}
+
+/** The last moment of the year 9999: beyond it ISO 8601 needs another form. */
+const MAX_DATE_MS = 253_402_300_799_999
+
+/**
+ * Whether an answer to a refresh is a definite refusal of the refresh token, and no trouble of
+ * network, proxy or server.
+ * @see RFC 6749 §5.2
+ */
+export function isRefusal({ status, body }: Answer): boolean {
+  if (status === 401) return true
+  if (status !== 400) return false
+  const { error, detail } = parseJsonObject(body) ?? {}
+  return error === 'invalid_grant' || detail === 'invalid_grant'
+}
+
+/**
+ * What an unsuccessful answer to a login means.
+ * @param quotable whether a text of the server may be shown: not where it repeats the password.
+ */
+export function judgeLogin(answer: Answer, asked: Asked, quotable: (text: string) => boolean): AtlasError {
+  const { status } = answer
+  const said = quote(answer, quotable)
+  if (status === 400 || status === 401 || status === 403) {
+    return new AtlasError(
+      'bad_credentials',
+      `${asked.url.origin} refused the login${said ? `: ${said}` : '.'}`,
+      'Check e-mail and password, and that this is the right server, then try again.',
+    )
+  }
+  if (status === 422) {
+    return new AtlasError(
+      'api_error',
+      `${asked.url.origin} does not accept what was typed${said ? `: ${said}` : '.'}`,
+      'Check that the e-mail is complete, such as ada@example.com.',
+    )
+  }
+  return judge(answer, asked)
+}
+
+/** What an unsuccessful answer means that says nothing about the credentials. */
+export function judge({ status, headers }: Answer, asked: Asked): AtlasError {
+  if (status === 429) {
+    const waitS = parseRetryAfter(headers.get('retry-after'), asked.now)
+    return new AtlasError(
+      'rate_limited',
+      `${asked.url.origin} has had too many requests (429).`,
+      waitS === undefined ? 'Wait a minute, then try again.' : `Wait ${waitS} s, then try again.`,
+    )
+  }
+  if (status >= 500) {
+    return new AtlasError(
+      'server_error',
+      `${asked.url.origin} failed (${status}) on ${asked.what}.`,
+      'Try again later.',
+    )
+  }
+  if (status >= 300 && status < 400) {
+    const target = headers.get('location')
+    return badResponse(
+      asked,
+      `it redirects${target ? ` to ${target.slice(0, MAX_QUOTE_LENGTH)}` : ''}, which is not followed with credentials`,
+    )
+  }
+  return badResponse(asked, `the status is ${status}`)
+}
+
+/** Seconds to wait, from either form of Retry-After. @see RFC 9110 §10.2.3 */
+export function parseRetryAfter(value: string | null, now: Date): number | undefined {
+  if (value === null) return undefined
+  const seconds = /^\d+$/.test(value) ? Number(value) : Math.ceil((Date.parse(value) - now.getTime()) / 1000)
+  if (Number.isNaN(seconds) || seconds < 0) return undefined
+  return Math.min(seconds, MAX_RETRY_AFTER_S)
+}
+
+export const badResponse = (asked: Asked, reason: string): AtlasError =>
+  new AtlasError(
+    'bad_response',
+    `${asked.url.origin} did not answer ${asked.what} as an Atlas server does: ${reason}.`,
+    'Check the server URL (--api-url or ATLAS_API_URL).',
+  )
+
+/** A server's own words, from either form of FastAPI's `detail`; undefined where there are none to show. */
+function quote({ body }: Answer, quotable: (text: string) => boolean): string | undefined {
+  const detail = parseJsonObject(body)?.['detail']
+  const text =
+    typeof detail === 'string' ? detail : Array.isArray(detail) ? detail.map(describeFault).join('; ') : ''
+  if (text === '' || !quotable(text)) return undefined
+  return text.length > MAX_QUOTE_LENGTH ? `${text.slice(0, MAX_QUOTE_LENGTH)}…` : text
+}
+
+/** One entry of a validation answer: the field and the message; what was typed is left out. */
+function describeFault(fault: unknown): string {
+  if (typeof fault !== 'object' || fault === null) return 'a field is not valid'
+  const { loc, msg } = fault as Record<string, unknown>
+  const field = Array.isArray(loc) ? loc.at(-1) : undefined
+  const message = typeof msg === 'string' ? msg : 'not valid'
+  return typeof field === 'string' ? `${field}: ${message}` : message
+}
+
+export function parseJsonObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const after = (now: Date, seconds: number): Date => new Date(now.getTime() + seconds * 1000)

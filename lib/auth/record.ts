@@ -1,0 +1,82 @@
+import { isToken } from '../config.ts'
+import { damagedRecord } from '../store/store-error.ts'
+
+/** What atlas knows of a login: one record, replaced as a whole. */
+export interface Session {
+  /** Where its requests go; the origin alone may ever see the tokens. */
+  readonly apiRoot: string
+  readonly email: string
+  readonly accessToken: string
+  /** Null where the server gave none; the session then ends with its access token. */
+  readonly refreshToken: string | null
+  /** When the access token ends by our clock; null where the server did not say. */
+  readonly expiresAt: Date | null
+  /** When the refresh token ends; null where that is unknown. */
+  readonly sessionExpiresAt: Date | null
+}
+
+const VERSION = 1
+
+/** @param account the account the record is stored under, which it repeats. */
+export const encodeRecord = (account: string, session: Session): string =>
+  JSON.stringify({
+    version: VERSION,
+    account,
+    origin: new URL(session.apiRoot).origin,
+    api_root: session.apiRoot,
+    email: session.email,
+    access_token: session.accessToken,
+    refresh_token: session.refreshToken,
+    expires_at: session.expiresAt,
+    session_expires_at: session.sessionExpiresAt,
+  })
+
+/**
+ * The session in a stored record.
+ * @param apiUrl the server it must belong to.
+ * @throws {AtlasError} `store_unavailable`: it is not a record of that account, whole and well-formed.
+ */
+export function decodeRecord(account: string, apiUrl: string, text: string): Session {
+  const broken = (reason: string): Error => damagedRecord(account, reason)
+  let root: unknown
+  try {
+    root = JSON.parse(text)
+  } catch {
+    throw broken('they are not an atlas record')
+  }
+  if (typeof root !== 'object' || root === null || Array.isArray(root))
+    throw broken('they are not an atlas record')
+  const fields = root as Record<string, unknown>
+  if (fields['version'] !== VERSION) throw broken('another version of atlas wrote them')
+  if (fields['account'] !== account) throw broken('they belong to another account')
+
+  const { origin } = new URL(apiUrl)
+  const apiRoot = fields['api_root']
+  if (fields['origin'] !== origin || typeof apiRoot !== 'string' || URL.parse(apiRoot)?.origin !== origin)
+    throw broken(`they belong to another server than ${origin}`)
+
+  const { email, access_token: accessToken, refresh_token: refreshToken } = fields
+  if (typeof email !== 'string') throw broken('the e-mail is missing')
+  if (typeof accessToken !== 'string' || !isToken(accessToken)) throw broken('the access token is damaged')
+  if (refreshToken !== null && (typeof refreshToken !== 'string' || !isCookieValue(refreshToken)))
+    throw broken('the refresh token is damaged')
+
+  const time = (name: string): Date | null => {
+    const value = fields[name]
+    if (value === null) return null
+    const date = typeof value === 'string' ? new Date(value) : undefined
+    if (!date || Number.isNaN(date.getTime())) throw broken(`${name} is not a time`)
+    return date
+  }
+  return {
+    apiRoot,
+    email,
+    accessToken,
+    refreshToken,
+    expiresAt: time('expires_at'),
+    sessionExpiresAt: time('session_expires_at'),
+  }
+}
+
+/** A token that can be sent back in a Cookie header without ending it (RFC 6265 §4.1.1). */
+export const isCookieValue = (value: string): boolean => isToken(value) && !value.includes(';')

@@ -1,0 +1,311 @@
+import type { $Fetch } from 'ofetch'
+import { hasNoPath } from '../api-url.ts'
+import { AtlasError } from '../errors.ts'
+import { type BearerSource, createUnauthenticatedClient, unwrapFetchError } from '../http/client.ts'
+import type { GuardedFetch } from '../http/guarded-fetch.ts'
+import type { Interrupts } from '../interrupts.ts'
+import type { Secrets } from '../secrets.ts'
+import { type CredentialStore, proveStore } from '../store/store.ts'
+import { damagedRecord } from '../store/store-error.ts'
+import type { Lock } from './lock.ts'
+import {
+  type Answer,
+  type Asked,
+  badResponse,
+  isRefusal,
+  judge,
+  judgeLogin,
+  loginForm,
+  parseTokens,
+  readClaims,
+  refreshCookieHeader,
+  type Tokens,
+} from './protocol.ts'
+import { decodeRecord, encodeRecord, type Session } from './record.ts'
+
+/** An access token with less life than this is refreshed before it is used, in milliseconds. */
+export const FRESH_MS = 30_000
+/** A token that was refreshed less than this ago and is rejected would be rejected after another refresh too. */
+const JUST_REFRESHED_MS = 10_000
+/** The longest that logout waits for the server, in milliseconds. */
+const LOGOUT_TIMEOUT_MS = 5_000
+/** Where the API is below a server's origin, when the origin alone is configured. */
+const API_PATH = '/api/v1'
+
+export interface SessionDependencies {
+  readonly profile: string
+  /** As configured, normalised. */
+  readonly apiUrl: string
+  readonly store: CredentialStore
+  /** The lock of this profile and server. */
+  readonly lock: Lock
+  readonly guardedFetch: GuardedFetch
+  readonly userAgent: string
+  readonly interrupts: Interrupts
+  readonly secrets: Secrets
+  readonly now: () => Date
+}
+
+export interface EndedSession {
+  readonly session: Session | undefined
+  /** Whether the server confirmed that it was told. */
+  readonly serverTold: boolean
+}
+
+/** The session of one profile on one server. */
+export interface Sessions {
+  /** @throws {AtlasError} `store_*` */
+  current(): Promise<Session | undefined>
+  /** @throws {AtlasError} `not_logged_in`, `store_*` */
+  require(): Promise<Session>
+  /** See that credentials can be stored, before anybody is asked for them. @throws {AtlasError} `store_*`, `lock_timeout` */
+  prove(): Promise<void>
+  /**
+   * Log in and store the session.
+   * @throws {AtlasError} `bad_credentials`, `api_error` (422), and what a request or a store may throw;
+   * an older session is untouched then.
+   */
+  logIn(email: string, password: string): Promise<Session>
+  /**
+   * Replace a session's tokens, or take over the tokens that another process has put in their place.
+   * @throws {AtlasError} `session_expired`: the server refused the refresh token, and the credentials
+   * are deleted; `not_logged_in`: another process logged out. Whatever else it throws, the credentials
+   * are as they were.
+   */
+  refresh(seen: Session): Promise<Session>
+  /**
+   * Tell the server, then delete the session locally whatever it said.
+   * @returns undefined where nothing was stored.
+   */
+  logOut(): Promise<EndedSession | undefined>
+  /** The tokens of a session for a client, refreshed as needed. */
+  bearer(session: Session): BearerSource
+}
+
+export const accountOf = (profile: string, apiUrl: string): string => `${profile}@${apiUrl}`
+
+export const isWithin = (moment: Date | null, ms: number, now: Date): boolean =>
+  moment !== null && moment.getTime() - now.getTime() < ms
+
+export function createSessions(dependencies: SessionDependencies): Sessions {
+  const { profile, apiUrl, store, lock, guardedFetch, userAgent, interrupts, secrets, now } = dependencies
+  const account = accountOf(profile, apiUrl)
+  /** One refresh at a time in this process; the lock does the same between processes. */
+  let refreshing: Promise<Session> | undefined
+
+  const client = (apiRoot: string): $Fetch =>
+    createUnauthenticatedClient({ apiRoot, guardedFetch, userAgent })
+
+  const current = async (): Promise<Session | undefined> => {
+    const record = await store.read(account)
+    if (record === undefined) return undefined
+    const session = decodeRecord(account, apiUrl, record)
+    secrets.add(session.accessToken, session.refreshToken)
+    return session
+  }
+
+  const keep = async (session: Session): Promise<Session> => {
+    secrets.add(session.accessToken, session.refreshToken)
+    await store.write(account, encodeRecord(account, session))
+    return session
+  }
+
+  const exchange = async (session: Session): Promise<Session> => {
+    const { refreshToken, apiRoot } = session
+    if (refreshToken === null) throw expired(apiUrl, 'the server gave no refresh token')
+    // A signal may tear off the request, after a grace period, but never the storing of its answer:
+    // a server that rotates accepts the old token no more.
+    return interrupts.shield(async hurry => {
+      const { answer, asked } = await post(client(apiRoot), apiRoot, '/auth/refresh', {
+        headers: { cookie: refreshCookieHeader(refreshToken) },
+        signal: hurry,
+        now,
+      })
+      if (answer.status === 200) return keep(renewed(session, parseTokens(answer, asked)))
+      if (!isRefusal(answer)) throw judge(answer, asked)
+      await store.delete(account)
+      throw expired(apiUrl, 'the server refused to renew it')
+    })
+  }
+
+  const refreshUnderLock = (seen: Session): Promise<Session> =>
+    lock.hold(async () => {
+      const stored = await current()
+      if (stored === undefined) throw notLoggedIn(apiUrl)
+      const replacedMeanwhile = stored.accessToken !== seen.accessToken
+      return replacedMeanwhile && !isWithin(stored.expiresAt, 0, now()) ? stored : exchange(stored)
+    })
+
+  const sessions: Sessions = {
+    current,
+
+    async require() {
+      const session = await current()
+      if (session === undefined) throw notLoggedIn(apiUrl)
+      return session
+    },
+
+    prove: () =>
+      lock.hold(() =>
+        interrupts.shield(() =>
+          proveStore(store, account, () => damagedRecord(account, 'what was written could not be read back')),
+        ),
+      ),
+
+    logIn: (email, password) =>
+      lock.hold(async () => {
+        secrets.add(password)
+        const quotable = (text: string): boolean => !secrets.repeats(text)
+        const roots = hasNoPath(apiUrl) ? [apiUrl, apiUrl + API_PATH] : [apiUrl]
+        let notFound: AtlasError | undefined
+        for (const apiRoot of roots) {
+          const { answer, asked } = await post(client(apiRoot), apiRoot, '/auth/login', {
+            headers: { 'content-type': 'application/x-www-form-urlencoded' },
+            body: loginForm(email, password),
+            signal: interrupts.cancelled,
+            now,
+          })
+          if (answer.status === 200) {
+            const { accessToken, expiresAt, refresh } = parseTokens(answer, asked)
+            const refreshToken = refresh?.token ?? null
+            const session: Session = {
+              apiRoot,
+              email,
+              accessToken,
+              refreshToken,
+              expiresAt,
+              sessionExpiresAt: refresh ? (refresh.expiresAt ?? readClaims(refresh.token).expiresAt) : null,
+            }
+            return interrupts.shield(() => keep(session))
+          }
+          if (answer.status !== 404) throw judgeLogin(answer, asked, quotable)
+          notFound = badResponse(asked, 'there is no login there (404)')
+        }
+        throw notFound
+      }),
+
+    async refresh(seen) {
+      refreshing ??= refreshUnderLock(seen).finally(() => {
+        refreshing = undefined
+      })
+      return refreshing
+    },
+
+    logOut: () =>
+      lock.hold(async () => {
+        const record = await store.read(account)
+        if (record === undefined) return undefined
+        const session = readable(() => decodeRecord(account, apiUrl, record))
+        secrets.add(session?.accessToken, session?.refreshToken)
+        const serverTold = session !== undefined && (await tellServer(session))
+        await interrupts.shield(() => store.delete(account))
+        return { session, serverTold }
+      }),
+
+    bearer(session) {
+      let latest = session
+      let refreshedAt: Date | undefined
+      const renew = async (): Promise<void> => {
+        latest = await sessions.refresh(latest)
+        refreshedAt = now()
+      }
+      return {
+        async accessToken() {
+          const ending = isWithin(latest.expiresAt, FRESH_MS, now())
+          if (ending && latest.refreshToken !== null && !justRefreshed()) await renew()
+          return latest.accessToken
+        },
+        async replace(rejected) {
+          if (latest.accessToken !== rejected) return true
+          if (justRefreshed()) return false
+          await renew()
+          return true
+        },
+      }
+      function justRefreshed(): boolean {
+        return refreshedAt !== undefined && now().getTime() - refreshedAt.getTime() < JUST_REFRESHED_MS
+      }
+    },
+  }
+
+  const tellServer = async ({ apiRoot, accessToken }: Session): Promise<boolean> => {
+    try {
+      const { answer } = await post(client(apiRoot), apiRoot, '/auth/logout', {
+        headers: { authorization: `Bearer ${accessToken}` },
+        timeoutMs: LOGOUT_TIMEOUT_MS,
+        signal: interrupts.cancelled,
+        now,
+      })
+      return answer.status >= 200 && answer.status < 300
+    } catch (error) {
+      interrupts.cancelled.throwIfAborted()
+      if (error instanceof AtlasError) return false
+      throw error
+    }
+  }
+
+  return sessions
+}
+
+interface Post {
+  readonly headers: Record<string, string>
+  readonly body?: URLSearchParams
+  readonly timeoutMs?: number
+  readonly signal: AbortSignal
+  readonly now: () => Date
+}
+
+async function post(
+  client: $Fetch,
+  apiRoot: string,
+  path: string,
+  { headers, body, timeoutMs, signal, now }: Post,
+): Promise<{ answer: Answer; asked: Asked }> {
+  try {
+    const response = await client.raw<string, 'text'>(path, {
+      method: 'POST',
+      headers,
+      signal,
+      ...(body && { body }),
+      ...(timeoutMs && { guard: { timeoutMs } }),
+    })
+    const asked: Asked = { what: `POST ${path}`, url: new URL(apiRoot + path), now: now() }
+    return {
+      answer: { status: response.status, headers: response.headers, body: response._data ?? '' },
+      asked,
+    }
+  } catch (error) {
+    throw unwrapFetchError(error)
+  }
+}
+
+/** The session after a refresh; what the answer does not mention stays as it was. */
+function renewed(session: Session, { accessToken, expiresAt, refresh }: Tokens): Session {
+  const next = { ...session, accessToken, expiresAt }
+  if (refresh === undefined) return next
+  if (refresh === null) return { ...next, refreshToken: null, sessionExpiresAt: null }
+  return {
+    ...next,
+    refreshToken: refresh.token,
+    sessionExpiresAt: refresh.expiresAt ?? readClaims(refresh.token).expiresAt,
+  }
+}
+
+function readable<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof AtlasError) return undefined
+    throw error
+  }
+}
+
+export const notLoggedIn = (apiUrl: string): AtlasError =>
+  new AtlasError('not_logged_in', `Not logged in to ${apiUrl}.`, 'Log in with: atlas auth login')
+
+const expired = (apiUrl: string, reason: string): AtlasError =>
+  new AtlasError(
+    'session_expired',
+    `The session on ${apiUrl} has ended: ${reason}.`,
+    'Log in again with: atlas auth login',
+  )

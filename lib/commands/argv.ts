@@ -1,0 +1,219 @@
+import { parseArgs } from 'node:util'
+import type { CAC, Command } from 'cac'
+import { AtlasError } from '../errors.ts'
+import { Flags } from './flags.ts'
+
+/** One flag as a command defines it: `-X, --method <method>`. */
+export interface FlagDefinition {
+  /** The long name, without dashes. */
+  readonly name: string
+  readonly short: string | undefined
+  readonly takesValue: boolean
+  /** As defined, for help. */
+  readonly usage: string
+  readonly description: string
+}
+
+/** What a command line asks for. */
+export type Request =
+  | { readonly kind: 'version' }
+  | { readonly kind: 'help'; readonly topic: readonly string[] }
+  | {
+      readonly kind: 'run'
+      readonly command: Command
+      readonly args: readonly string[]
+      readonly flags: Flags
+    }
+
+export const flagDefinitions = ({ options }: Pick<Command, 'options'>): FlagDefinition[] =>
+  options.map(({ rawName, description }) => {
+    const [, long = ''] = /--([a-z0-9-]+)/.exec(rawName) ?? []
+    const [, short] = /(?:^|\s)-([A-Za-z])(?=,|\s|$)/.exec(rawName) ?? []
+    return { name: long, short, takesValue: rawName.includes('<'), usage: rawName, description }
+  })
+
+/** The words that name a command, such as `auth login`. */
+const wordsOf = (command: Command): string[] => command.name.split(' ')
+
+export const isGroup = (cli: CAC, word: string): boolean =>
+  cli.commands.some(command => wordsOf(command).length > 1 && wordsOf(command)[0] === word)
+
+/**
+ * Read a command line. cac's own parser would turn `--email 0123` into a number, `-XPOST` into four
+ * switches and `--input -` into a switch, and pass over unknown commands, so the text is read by the
+ * platform's parser against the definitions that cac holds.
+ * @param argv the arguments alone, without runtime and script.
+ * @throws {AtlasError} `usage`: names what was not understood and the nearest name there is.
+ */
+export async function readArgv(cli: CAC, argv: readonly string[]): Promise<Request> {
+  const globals = flagDefinitions(cli.globalCommand)
+  const { words, rest } = splitWords(cli, globals, argv)
+
+  const asksHelp = beforeDashes(rest).some(argument => argument === '--help' || argument === '-h')
+  if (words[0] === 'help')
+    return { kind: 'help', topic: await knownTopic(cli, [...words.slice(1), ...rest.filter(isWord)]) }
+
+  const command = cli.commands.find(({ name }) => name === words.join(' '))
+  if (command === undefined) {
+    if (words.length > 0 && !(words.length === 1 && isGroup(cli, words[0] ?? '')))
+      throw await unknownCommand(cli, words)
+    if (asksHelp) return { kind: 'help', topic: words }
+    const { flags, args } = await readFlags(globals, rest, 'atlas')
+    if (flags.has('version') && words.length === 0) return { kind: 'version' }
+    if (args[0] !== undefined) throw await unknownCommand(cli, [...words, args[0]])
+    return { kind: 'help', topic: words }
+  }
+  if (asksHelp) return { kind: 'help', topic: words }
+
+  const usable = globals.filter(({ name }) => name !== 'version')
+  const { flags, args } = await readFlags(
+    [...flagDefinitions(command), ...usable],
+    rest,
+    `atlas ${command.name}`,
+  )
+  const missing = command.args.filter(({ required }) => required)[args.length]
+  if (missing)
+    throw new AtlasError(
+      'usage',
+      `atlas ${command.name} needs ${missing.value.toUpperCase()}.`,
+      seeHelp(command.name),
+    )
+  const surplus = args[command.args.length]
+  if (surplus !== undefined)
+    throw new AtlasError(
+      'usage',
+      `atlas ${command.name} takes no argument "${surplus}".`,
+      seeHelp(command.name),
+    )
+  return { kind: 'run', command, args, flags }
+}
+
+/** Take the words of the command out of the arguments; flags may stand before and between them. */
+function splitWords(
+  cli: CAC,
+  globals: readonly FlagDefinition[],
+  argv: readonly string[],
+): { words: string[]; rest: string[] } {
+  const words: string[] = []
+  const rest: string[] = []
+  const isComplete = (): boolean =>
+    words[0] === 'help' || (words.length > 0 && !(words.length === 1 && isGroup(cli, words[0] ?? '')))
+  for (let index = 0; index < argv.length; index++) {
+    const argument = argv[index] ?? ''
+    if (argument === '--' || isComplete()) return { words, rest: [...rest, ...argv.slice(index)] }
+    if (isWord(argument)) {
+      words.push(argument)
+      continue
+    }
+    rest.push(argument)
+    const flag = globals.find(({ name }) => argument === `--${name}`)
+    const value = argv[index + 1]
+    if (flag?.takesValue && value !== undefined) {
+      rest.push(value)
+      index++
+    }
+  }
+  return { words, rest }
+}
+
+async function readFlags(
+  definitions: readonly FlagDefinition[],
+  argv: readonly string[],
+  command: string,
+): Promise<{ flags: Flags; args: string[] }> {
+  const { tokens } = parseArgs({
+    args: [...argv],
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+    options: Object.fromEntries(
+      definitions.map(({ name, short, takesValue }) => [
+        name,
+        { type: takesValue ? ('string' as const) : ('boolean' as const), ...(short && { short }) },
+      ]),
+    ),
+  })
+  const values = new Map<string, string[]>()
+  const args: string[] = []
+  for (const token of tokens) {
+    if (token.kind === 'positional') args.push(token.value)
+    if (token.kind !== 'option') continue
+    const { name, rawName, inlineValue } = token
+    const definition = definitions.find(flag => flag.name === name)
+    if (definition === undefined || (rawName.startsWith('--') && rawName !== `--${name}`))
+      throw await unknownFlag(rawName, definitions, command)
+    const given = values.get(name) ?? []
+    values.set(name, given)
+    if (!definition.takesValue) {
+      if (token.value !== undefined)
+        throw new AtlasError('usage', `${rawName} takes no value.`, seeHelp(command))
+      continue
+    }
+    const value = inlineValue && !rawName.startsWith('--') ? token.value.replace(/^=/, '') : token.value
+    if (value === undefined || (!inlineValue && value.startsWith('--')))
+      throw new AtlasError('usage', `${rawName} needs a value: ${definition.usage}.`, seeHelp(command))
+    given.push(value)
+  }
+  return { flags: new Flags(values), args }
+}
+
+async function knownTopic(cli: CAC, topic: readonly string[]): Promise<readonly string[]> {
+  const known =
+    topic.length === 0 ||
+    cli.commands.some(({ name }) => name === topic.join(' ')) ||
+    (topic.length === 1 && isGroup(cli, topic[0] ?? ''))
+  if (!known) throw await unknownCommand(cli, topic)
+  return topic
+}
+
+async function unknownCommand(cli: CAC, words: readonly string[]): Promise<AtlasError> {
+  const typed = words.join(' ')
+  const [group = ''] = words
+  const names = cli.commands.map(({ name }) => name)
+  const candidates = isGroup(cli, group)
+    ? names.filter(name => name.startsWith(`${group} `))
+    : [...names, ...new Set(names.filter(name => name.includes(' ')).map(name => name.split(' ')[0] ?? ''))]
+  // People also type the second word alone: `atlas login`.
+  const meant = names.find(name => name.endsWith(` ${typed}`)) ?? (await nearest(typed, candidates))
+  return new AtlasError(
+    'usage',
+    `There is no command "atlas ${typed}".`,
+    meant ? `Did you mean "atlas ${meant}"?` : seeHelp(isGroup(cli, group) ? group : ''),
+  )
+}
+
+async function unknownFlag(
+  rawName: string,
+  definitions: readonly FlagDefinition[],
+  command: string,
+): Promise<AtlasError> {
+  const meant = await nearest(
+    rawName,
+    definitions.map(({ name }) => `--${name}`),
+  )
+  return new AtlasError(
+    'usage',
+    `${command} has no flag ${rawName}.`,
+    meant ? `Did you mean ${meant}?` : seeHelp(command),
+  )
+}
+
+/** The name that is typed most alike, if one is alike enough to be meant. */
+export async function nearest(typed: string, names: readonly string[]): Promise<string | undefined> {
+  const { distance } = await import('fastest-levenshtein')
+  const [best] = names
+    .map(name => ({ name, away: distance(typed, name) }))
+    .filter(({ name, away }) => away <= Math.max(1, Math.floor(name.length / 3)))
+    .sort((a, b) => a.away - b.away)
+  return best?.name
+}
+
+const seeHelp = (command: string): string =>
+  `See: ${`atlas ${command.replace(/^atlas ?/, '')}`.trim()} --help`
+
+const isWord = (argument: string): boolean => !argument.startsWith('-')
+
+const beforeDashes = (argv: readonly string[]): readonly string[] => {
+  const end = argv.indexOf('--')
+  return end < 0 ? argv : argv.slice(0, end)
+}

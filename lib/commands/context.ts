@@ -1,0 +1,7 @@
+import type { System, SystemOptions } from '../system.ts'
+import type { Flags } from './flags.ts'
+
+/** What a command's action is given: the means to put its system together, once it knows its flags. */
+export interface Context {
+  system(flags: Flags, options?: SystemOptions): Promise<System>
+}

@@ -1,0 +1,81 @@
+import { type $Fetch, FetchError } from 'ofetch'
+import type { Session } from '../auth/record.ts'
+import type { Config } from '../config.ts'
+import type { StoreKind } from '../config-file.ts'
+import { AtlasError } from '../errors.ts'
+import { unwrapFetchError } from '../http/client.ts'
+
+export type LoginState = 'authenticated' | 'unverified' | 'rejected' | 'not_logged_in'
+
+/** What the server says of the user. */
+export interface User {
+  readonly email: string | null
+  readonly username: string | null
+  readonly role: string | null
+}
+
+/** The server's answer to who is logged in: a user, no such endpoint (404), or why it is not known. */
+export type Confirmation =
+  | { readonly kind: 'confirmed'; readonly known: User }
+  | { readonly kind: 'cannot_confirm'; readonly known: undefined }
+  | { readonly kind: 'failed'; readonly known: undefined; readonly error: AtlasError }
+
+/** Ask the server who is logged in. */
+export async function fetchUser(client: $Fetch): Promise<Confirmation> {
+  try {
+    const answer: unknown = await client<unknown, 'text'>('/auth/me')
+    if (typeof answer !== 'object' || answer === null || Array.isArray(answer))
+      return failed('bad_response', 'the answer is not a JSON object')
+    const fields = answer as Record<string, unknown>
+    const text = (name: string): string | null => {
+      const value = fields[name]
+      return typeof value === 'string' ? value : null
+    }
+    return {
+      kind: 'confirmed',
+      known: { email: text('email'), username: text('username'), role: text('role') },
+    }
+  } catch (thrown) {
+    const error = unwrapFetchError(thrown)
+    if (error instanceof AtlasError) return { kind: 'failed', known: undefined, error }
+    if (!(error instanceof FetchError) || error.status === undefined) throw error
+    if (error.status === 404) return { kind: 'cannot_confirm', known: undefined }
+    if (error.status === 401) return failed('token_rejected', 'the server rejected the access token (401)')
+    if (error.status === 429) return failed('rate_limited', 'the server has had too many requests (429)')
+    return failed(
+      error.status >= 500 ? 'server_error' : 'bad_response',
+      `the server answered ${error.status}`,
+    )
+  }
+}
+
+const failed = (code: ConstructorParameters<typeof AtlasError>[0], reason: string): Confirmation => ({
+  kind: 'failed',
+  known: undefined,
+  error: new AtlasError(code, reason),
+})
+
+export interface Status {
+  readonly state: LoginState
+  readonly session: Session | undefined
+  readonly source: StoreKind | 'env' | null
+  readonly user: User | undefined
+  readonly reason: string | null
+  /** For a token that no session holds. */
+  readonly expiresAt?: Date | null
+}
+
+/** The JSON object that tells who is logged in where. */
+export const statusJson = (config: Config, { state, session, source, user, reason, expiresAt }: Status) => ({
+  state,
+  profile: config.profile.value,
+  api_url: config.apiUrl.value,
+  email: user?.email ?? session?.email ?? null,
+  username: user?.username ?? null,
+  role: user?.role ?? null,
+  source,
+  store: config.store.value,
+  expires_at: session?.expiresAt ?? expiresAt ?? null,
+  session_expires_at: session?.sessionExpiresAt ?? null,
+  reason,
+})

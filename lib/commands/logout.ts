@@ -1,0 +1,102 @@
+import type { CAC, Command } from 'cac'
+import type { EndedSession } from '../auth/session.ts'
+import type { StoredSession } from '../config-file.ts'
+import type { System } from '../system.ts'
+import type { Context } from './context.ts'
+import type { Flags } from './flags.ts'
+import { describeMoment } from './time.ts'
+
+export interface LogoutOptions {
+  readonly all: boolean
+}
+
+type Needs = Pick<System, 'config' | 'sessionsOf' | 'terminal' | 'now' | 'fixedToken' | 'updateConfigFile'>
+
+/**
+ * End the stored session, or all of them: tell the server, then delete locally whatever it said.
+ * @throws {AtlasError} `store_*`, `lock_timeout`: the credentials could not be deleted and are still there.
+ */
+export async function logout({ all }: LogoutOptions, needs: Needs): Promise<void> {
+  const { config, sessionsOf, terminal, now, fixedToken } = needs
+  const configured = { profile: config.profile.value, apiUrl: config.apiUrl.value, store: config.store.value }
+  const targets = all ? unique([...config.file.sessions, configured]) : [configured]
+
+  const ended: (EndedSession & { target: StoredSession })[] = []
+  for (const target of targets) {
+    const { sessions, store } = sessionsOf(target)
+    const result = await terminal
+      .during(`Logging out of ${target.apiUrl}`, sessions.logOut())
+      .finally(() => store.close())
+    if (result) ended.push({ ...result, target })
+    await forget(target, needs)
+  }
+
+  if (fixedToken !== undefined)
+    terminal.notice('ATLAS_ACCESS_TOKEN is set: commands go on using that token until you unset it.')
+  if (terminal.json) {
+    return terminal.sayJson({
+      logged_out: ended.map(({ target, session, serverTold }) => ({
+        profile: target.profile,
+        api_url: target.apiUrl,
+        server_told: serverTold,
+        access_valid_until: session?.expiresAt ?? null,
+        session_valid_until: session?.sessionExpiresAt ?? null,
+      })),
+    })
+  }
+  if (ended.length === 0)
+    return terminal.say(
+      all ? 'Nobody was logged in.' : `Not logged in to ${configured.apiUrl}; nothing to do.`,
+    )
+  for (const { target, session, serverTold } of ended) {
+    await terminal.say(`Logged out of ${target.apiUrl}${session ? ` as ${session.email}` : ''}`)
+    if (!serverTold)
+      terminal.notice(
+        'The server could not be told; the credentials on this machine are deleted all the same.',
+      )
+    if (session) terminal.notice(describeRemains(session, now()))
+  }
+}
+
+/** What a copy of the tokens, if there were one, could still do: the server does not end them at logout. */
+function describeRemains(
+  { expiresAt, sessionExpiresAt }: NonNullable<EndedSession['session']>,
+  now: Date,
+): string {
+  const until = (name: string, moment: Date | null): string | undefined => {
+    if (moment === null) return `${name} until it expires`
+    return moment > now ? `${name} until ${describeMoment(moment, now)}` : undefined
+  }
+  const remains = [until('the access token', expiresAt), until('the refresh token', sessionExpiresAt)].filter(
+    Boolean,
+  )
+  return remains.length === 0
+    ? 'Its tokens have expired.'
+    : `The server goes on accepting ${remains.join(' and ')}; no copy is left on this machine.`
+}
+
+/** Take the session out of the config file's index; the profile goes on knowing its server. */
+async function forget(target: StoredSession, { config, updateConfigFile }: Needs): Promise<void> {
+  const isTarget = (other: StoredSession): boolean =>
+    other.profile === target.profile && other.apiUrl === target.apiUrl && other.store === target.store
+  if (!config.file.sessions.some(isTarget)) return
+  await updateConfigFile(file => {
+    const profile = file.profiles.get(target.profile)
+    const profiles = new Map(file.profiles)
+    if (profile?.apiUrl === target.apiUrl) profiles.set(target.profile, { ...profile, email: null })
+    return { ...file, profiles, sessions: file.sessions.filter(other => !isTarget(other)) }
+  })
+}
+
+const unique = (targets: readonly StoredSession[]): StoredSession[] => [
+  ...new Map(
+    targets.map(target => [JSON.stringify([target.profile, target.apiUrl, target.store]), target]),
+  ).values(),
+]
+
+export const registerLogout = (cli: CAC, context: Context): Command =>
+  cli
+    .command('auth logout', 'Log out and delete the stored credentials')
+    .option('--all', 'Every profile and server')
+    .example('  $ atlas auth logout')
+    .action(async (flags: Flags) => logout({ all: flags.has('all') }, await context.system(flags)))

@@ -1,0 +1,22 @@
+/** A moment as a person reads it: local time and how far away it is. */
+export function describeMoment(moment: Date, now: Date): string {
+  const two = (value: number): string => String(value).padStart(2, '0')
+  const date = `${moment.getFullYear()}-${two(moment.getMonth() + 1)}-${two(moment.getDate())}`
+  const time = `${two(moment.getHours())}:${two(moment.getMinutes())}`
+  const aheadMs = moment.getTime() - now.getTime()
+  const distance = describeDuration(Math.abs(aheadMs))
+  return `${date} ${time} (${aheadMs < 0 ? `${distance} ago` : `in ${distance}`})`
+}
+
+/** A length of time in its largest fitting unit. */
+export function describeDuration(ms: number): string {
+  const units: [string, number][] = [
+    ['day', 86_400_000],
+    ['hour', 3_600_000],
+    ['minute', 60_000],
+    ['second', 1000],
+  ]
+  const [unit, size] = units.find(([, length]) => ms >= length * 2) ?? units.at(-1) ?? ['second', 1000]
+  const count = Math.round(ms / size)
+  return `${count} ${unit}${count === 1 ? '' : 's'}`
+}

@@ -1,0 +1,98 @@
+/** Every error code a user or a script can meet, and the exit status it ends the process with. */
+export const EXIT_CODE = {
+  api_error: 1,
+  ttl_unavailable: 1,
+  local_changes: 1,
+  internal: 1,
+  usage: 2,
+  input_required: 2,
+  insecure_url: 2,
+  not_logged_in: 4,
+  session_expired: 4,
+  bad_credentials: 4,
+  token_rejected: 4,
+  network: 5,
+  tls: 5,
+  timeout: 5,
+  rate_limited: 5,
+  server_error: 5,
+  bad_response: 5,
+  lock_timeout: 5,
+  store_locked: 6,
+  store_unavailable: 6,
+  store_denied: 6,
+  store_timeout: 6,
+  cancelled: 130,
+} as const
+
+export type AtlasCode = keyof typeof EXIT_CODE
+
+/** A failure that a person can act on: what went wrong with what, and the next step. */
+export class AtlasError extends Error {
+  override readonly name = 'AtlasError'
+  readonly code: AtlasCode
+  /** What to do next; shown on a line of its own. */
+  readonly hint: string | undefined
+
+  constructor(code: AtlasCode, message: string, hint?: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+    this.hint = hint
+  }
+
+  get exitStatus(): number {
+    return EXIT_CODE[this.code]
+  }
+}
+
+/** Exit statuses of the signals that end atlas: 128 + the signal's number (POSIX shells' convention). */
+export const SIGNAL_STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
+
+export type EndingSignal = keyof typeof SIGNAL_STATUS
+
+/** The user or the system asked atlas to stop. */
+export class Cancelled extends AtlasError {
+  readonly signal: EndingSignal
+
+  constructor(signal: EndingSignal = 'SIGINT') {
+    super('cancelled', signal === 'SIGINT' ? 'Cancelled.' : `Ended by ${signal}.`)
+    this.signal = signal
+  }
+
+  override get exitStatus(): number {
+    return SIGNAL_STATUS[this.signal]
+  }
+}
+
+/** What an error says to a person or a script, whatever was thrown. */
+export interface Report {
+  readonly code: AtlasCode
+  readonly message: string
+  readonly hint: string | null
+  readonly exitStatus: number
+}
+
+/**
+ * The one place an error becomes text. An error that atlas did not foresee is named by its
+ * class and code alone: its message may hold what was being sent.
+ */
+export function report(error: unknown): Report {
+  if (error instanceof AtlasError) {
+    const { code, message, hint = null, exitStatus } = error
+    return { code, message, hint, exitStatus }
+  }
+  const kind = error instanceof Error ? error.name : typeof error
+  const detail = errorCode(error)
+  return {
+    code: 'internal',
+    message: `Something went wrong inside atlas (${detail === undefined ? kind : `${kind}, ${detail}`}).`,
+    hint: 'Run the command again with --debug and report what it prints; it holds no secrets.',
+    exitStatus: EXIT_CODE.internal,
+  }
+}
+
+/** The `code` that Node and Bun put on system errors (`ENOENT`, `ECONNREFUSED`, …), if there is one. */
+export function errorCode(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined
+  return typeof error.code === 'string' ? error.code : undefined
+}

@@ -1,0 +1,106 @@
+import { type $Fetch, createFetch, type FetchContext, FetchError, type FetchOptions } from 'ofetch'
+import { resolveRequestUrl } from '../api-url.ts'
+import { AtlasError } from '../errors.ts'
+import type { GuardedFetch } from './guarded-fetch.ts'
+
+/** Where a client's access token comes from. */
+export interface BearerSource {
+  /** A token that is worth sending; refreshed first where it is about to expire. */
+  accessToken(): Promise<string>
+  /**
+   * Get another token for one that the server rejected.
+   * @returns false where there is no other to be had by asking: the rejection stands.
+   */
+  replace(rejected: string): Promise<boolean>
+}
+
+export interface ClientOptions {
+  /** The URL that request paths are relative to. */
+  readonly apiRoot: string
+  readonly guardedFetch: GuardedFetch
+  readonly userAgent: string
+}
+
+/**
+ * A client for requests that carry no token: login and refresh. Answers come as text, whatever their
+ * status; nothing is tried twice.
+ */
+export const createUnauthenticatedClient = ({ apiRoot, guardedFetch, userAgent }: ClientOptions): $Fetch =>
+  createFetch({ fetch: guardedFetch as typeof fetch }).create({
+    retry: false,
+    responseType: 'text',
+    ignoreResponseError: true,
+    onRequest(context) {
+      context.request = resolveRequestUrl(apiRoot, String(context.request)).href
+      context.options.headers.set('user-agent', userAgent)
+      context.options.headers.set('accept', 'application/json')
+    },
+  })
+
+/**
+ * A client whose requests carry the session's access token. A 401 refreshes the session once and sends
+ * the request again with its body; JSON answers are parsed strictly.
+ *
+ * Its calls throw AtlasErrors for what kept a request from being answered, and ofetch's FetchError for
+ * an answer of 400 and above. A body that is a stream can be sent only once: after a 401 the session
+ * is refreshed and the call throws `network`.
+ */
+export function createClient({
+  apiRoot,
+  guardedFetch,
+  userAgent,
+  bearer,
+}: ClientOptions & { bearer: BearerSource }): $Fetch {
+  const sent = new WeakMap<FetchOptions, string>()
+  const client = createFetch({ fetch: guardedFetch as typeof fetch }).create({
+    retry: 1,
+    retryStatusCodes: [401],
+    responseType: 'text',
+    async onRequest(context) {
+      const url = resolveRequestUrl(apiRoot, String(context.request))
+      context.request = url.href
+      const token = await bearer.accessToken()
+      sent.set(context.options, token)
+      context.options.headers.set('authorization', `Bearer ${token}`)
+      context.options.headers.set('user-agent', userAgent)
+    },
+    onResponse({ request, response, options }) {
+      if (options.responseType !== 'text' || !response.ok || !response._data) return
+      if (!/^application\/([\w.-]+\+)?json\b/i.test(response.headers.get('content-type') ?? '')) return
+      response._data = parseStrictly(response._data, String(request))
+    },
+    async onResponseError(context) {
+      if (context.response.status !== 401 || context.options.retry === 0) return
+      const replaced = await bearer.replace(sent.get(context.options) ?? '')
+      if (!replaced) context.options.retry = false
+      else if (isStream(context.options.body)) throw cannotRepeat(context)
+    },
+  })
+  return client
+}
+
+/** What ofetch wraps around a failure, taken off again: the AtlasError itself, or the error as it is. */
+export const unwrapFetchError = (error: unknown): unknown =>
+  error instanceof FetchError && error.cause instanceof AtlasError ? error.cause : error
+
+const isStream = (body: unknown): boolean =>
+  body instanceof ReadableStream || (typeof body === 'object' && body !== null && 'pipe' in body)
+
+const cannotRepeat = ({ request }: FetchContext): AtlasError =>
+  new AtlasError(
+    'network',
+    `The session had to be refreshed, and the body of ${new URL(String(request)).pathname} came from a pipe that cannot be read twice.`,
+    'The session is fresh now: run the command again.',
+  )
+
+function parseStrictly(text: string, request: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new AtlasError(
+      'bad_response',
+      `${new URL(request).origin} sent an answer that is not valid JSON.`,
+      'Check the server URL (--api-url or ATLAS_API_URL).',
+    )
+  }
+}

@@ -1,0 +1,65 @@
+import { Cancelled, type EndingSignal, SIGNAL_STATUS } from './errors.ts'
+
+/** How long a request that may cost the session when it is torn off goes on after Ctrl-C, in milliseconds. */
+const GRACE_MS = 2_000
+
+/** The signals that end atlas, and the work that must not be torn off by them. */
+export interface Interrupts {
+  /** Aborted with `Cancelled` when a signal arrives and nothing is shielded. */
+  readonly cancelled: AbortSignal
+  /**
+   * Run work that a signal must not tear off. `hurry` is aborted two seconds after a signal, or at a
+   * second one, so that a part of the work which may be given up can be.
+   * @throws {AtlasError} `cancelled`: a signal arrived; the work was finished first.
+   */
+  shield<T>(work: (hurry: AbortSignal) => Promise<T>): Promise<T>
+  /** Stop listening: the signals have their default effect again. */
+  dispose(): void
+}
+
+export interface SignalSource {
+  on(signal: EndingSignal, listener: () => void): unknown
+  off(signal: EndingSignal, listener: () => void): unknown
+}
+
+export function createInterrupts(source: SignalSource): Interrupts {
+  const cancelled = new AbortController()
+  const shields = new Set<AbortController>()
+  let pending: Cancelled | undefined
+
+  const receive = (signal: EndingSignal): void => {
+    const again = pending !== undefined
+    pending ??= new Cancelled(signal)
+    if (shields.size === 0) cancelled.abort(pending)
+    const hurryAll = (): void => {
+      for (const shield of shields) shield.abort(pending)
+    }
+    if (again) hurryAll()
+    else setTimeout(hurryAll, GRACE_MS).unref()
+  }
+
+  const listeners = (Object.keys(SIGNAL_STATUS) as EndingSignal[]).map(signal => {
+    const listener = (): void => receive(signal)
+    source.on(signal, listener)
+    return { signal, listener }
+  })
+
+  return {
+    cancelled: cancelled.signal,
+    async shield(work) {
+      cancelled.signal.throwIfAborted()
+      const hurry = new AbortController()
+      shields.add(hurry)
+      try {
+        return await work(hurry.signal)
+      } finally {
+        shields.delete(hurry)
+        if (pending !== undefined && shields.size === 0) cancelled.abort(pending)
+        cancelled.signal.throwIfAborted()
+      }
+    },
+    dispose() {
+      for (const { signal, listener } of listeners) source.off(signal, listener)
+    },
+  }
+}

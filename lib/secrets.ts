@@ -1,0 +1,37 @@
+/*
+ * Shorter ones would blank ordinary words out of our own sentences; where a server repeats one of
+ * those, its whole text is withheld (see `repeats`).
+ */
+const MIN_MASKED_LENGTH = 6
+
+/** What this process must never print, and the means to keep it so. */
+export interface Secrets {
+  add(...values: (string | null | undefined)[]): void
+  /** The text with every known secret, in the forms a server may echo it, replaced. */
+  mask(text: string): string
+  /** Whether foreign text holds a known secret of any length. */
+  repeats(text: string): boolean
+}
+
+const forms = (secret: string): string[] => [
+  secret,
+  JSON.stringify(secret).slice(1, -1),
+  encodeURIComponent(secret),
+  new URLSearchParams({ '': secret }).toString().slice(1),
+  secret.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;'),
+]
+
+export function createSecrets(): Secrets {
+  const known = new Set<string>()
+  const longestFirst = (): string[] => [...known].sort((a, b) => b.length - a.length)
+  return {
+    add(...values) {
+      for (const value of values) if (value) for (const form of forms(value)) known.add(form)
+    },
+    mask: text =>
+      longestFirst()
+        .filter(secret => secret.length >= MIN_MASKED_LENGTH)
+        .reduce((masked, secret) => masked.replaceAll(secret, '[hidden]'), text),
+    repeats: text => longestFirst().some(secret => text.includes(secret)),
+  }
+}

@@ -1,0 +1,119 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import { makePrivateFolder, removeFile, replaceFile } from '../atomic-file.ts'
+import { type AtlasCode, AtlasError, errorCode } from '../errors.ts'
+import type { CredentialStore } from './store.ts'
+
+const MAX_RECORD_BYTES = 1024 * 1024
+
+export interface FileStoreOptions {
+  /** The folder that holds the config file. */
+  readonly configFolder: string
+  /** The numeric user id that must own the files; undefined on Windows, where modes mean nothing. */
+  readonly uid: number | undefined
+  readonly debug: (line: string) => void
+}
+
+/** Credentials in plain text, one file (0600) an account in a folder (0700) of their own. */
+export function createFileStore({ configFolder, uid, debug }: FileStoreOptions): CredentialStore {
+  const folder = path.join(configFolder, 'credentials')
+
+  const fileOf = (account: string): string =>
+    path.join(folder, `${new Bun.CryptoHasher('sha256').update(account).digest('hex').slice(0, 32)}.json`)
+
+  const guarded = async <T>(operation: string, account: string, work: (file: string) => T): Promise<T> => {
+    const file = fileOf(account)
+    const startedAt = performance.now()
+    try {
+      checkFolder(folder, uid)
+      return work(file)
+    } catch (error) {
+      throw error instanceof AtlasError ? error : unusable(file, errorCode(error))
+    } finally {
+      debug(`store file: ${operation} ${file} in ${(performance.now() - startedAt).toFixed(1)} ms`)
+    }
+  }
+
+  return {
+    kind: 'file',
+    location: folder,
+    lockFolder: folder,
+    read: account => guarded('read', account, file => readPrivateFile(file, uid)),
+    write: (account, record) =>
+      guarded('write', account, file => {
+        makePrivateFolder(folder)
+        checkFolder(folder, uid)
+        readPrivateFile(file, uid)
+        replaceFile(file, record)
+      }),
+    delete: account => guarded('delete', account, removeFile),
+    close() {},
+  }
+}
+
+/** @throws {AtlasError} `store_denied`: others could put files there, or it leads elsewhere. */
+function checkFolder(folder: string, uid: number | undefined): void {
+  const found = fs.lstatSync(folder, { throwIfNoEntry: false })
+  if (found === undefined) return
+  if (found.isSymbolicLink()) throw refused(folder, 'is a symbolic link', `rm ${quoted(folder)}`)
+  if (!found.isDirectory()) throw refused(folder, 'is not a folder', `rm ${quoted(folder)}`)
+  if (uid === undefined) return
+  if (found.uid !== uid) throw refused(folder, 'belongs to another user', `chown -R ${uid} ${quoted(folder)}`)
+  if ((found.mode & 0o022) !== 0)
+    throw refused(folder, 'can be changed by others', `chmod 700 ${quoted(folder)}`)
+}
+
+/**
+ * The content of a file that its owner alone can read, undefined where there is none.
+ * @throws {AtlasError} `store_denied`
+ */
+function readPrivateFile(file: string, uid: number | undefined): string | undefined {
+  if (fs.lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink())
+    throw refused(file, 'is a symbolic link', `rm ${quoted(file)}`)
+  let descriptor: number
+  try {
+    // Without O_NONBLOCK a named pipe in its place would be waited for.
+    descriptor = fs.openSync(
+      file,
+      fs.constants.O_RDONLY | (fs.constants.O_NOFOLLOW ?? 0) | (fs.constants.O_NONBLOCK ?? 0),
+    )
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+  try {
+    const found = fs.fstatSync(descriptor)
+    if (!found.isFile()) throw refused(file, 'is not a regular file', `rm -r ${quoted(file)}`)
+    if (uid !== undefined && found.uid !== uid)
+      throw refused(file, 'belongs to another user', `chown ${uid} ${quoted(file)}`)
+    if (uid !== undefined && (found.mode & 0o077) !== 0)
+      throw refused(file, 'can be read by others', `chmod 600 ${quoted(file)}`)
+    if (found.size > MAX_RECORD_BYTES) throw refused(file, 'is too large', `rm ${quoted(file)}`)
+    return fs.readFileSync(descriptor, 'utf8')
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
+const quoted = (file: string): string =>
+  /^[\w@%+=:,./-]+$/.test(file) ? file : `'${file.replaceAll("'", "'\\''")}'`
+
+const refused = (file: string, reason: string, command: string): AtlasError =>
+  new AtlasError(
+    'store_denied',
+    `The credential store ${file} ${reason}, so atlas does not use it.`,
+    `If that was not meant, mend it with: ${command}`,
+  )
+
+function unusable(file: string, code: string | undefined): AtlasError {
+  const denied = code === 'EACCES' || code === 'EPERM' || code === 'EROFS'
+  const kind: AtlasCode = denied ? 'store_denied' : 'store_unavailable'
+  const reason = { ENOSPC: 'the disk is full', EROFS: 'the file system is read-only' }[code ?? ''] ?? code
+  return new AtlasError(
+    kind,
+    `The credential store ${file} cannot be used: ${reason}.`,
+    denied
+      ? 'Check its permissions, or choose another folder with ATLAS_CONFIG_DIR.'
+      : 'Mend that and try again.',
+  )
+}

@@ -1,0 +1,41 @@
+import type { StoreKind } from '../config-file.ts'
+
+/**
+ * A place for credentials. An account is found, absent, or the call throws: a store that cannot be
+ * read never answers "absent".
+ *
+ * Every method may throw an AtlasError with one of `store_locked` (somebody must unlock it),
+ * `store_denied` (access was refused), `store_timeout` (no answer in time) or `store_unavailable`
+ * (there is none, or it failed); nothing was deleted then.
+ */
+export interface CredentialStore {
+  readonly kind: StoreKind
+  /** Where the credentials are, as told to a person. */
+  readonly location: string
+  /** A folder with the scope of the credentials: two processes that share one share the other. */
+  readonly lockFolder: string
+  read(account: string): Promise<string | undefined>
+  /** Replace the account's record as a whole; readers see the old one or the new one. */
+  write(account: string, record: string): Promise<void>
+  /** @returns whether there was something to delete. */
+  delete(account: string): Promise<boolean>
+  /** Release what the store holds open. */
+  close(): void
+}
+
+/**
+ * Prove that a store keeps what it is given: write, read back and delete a probe beside the account.
+ * @throws {AtlasError} `store_*`
+ */
+export async function proveStore(
+  store: CredentialStore,
+  account: string,
+  unusable: () => Error,
+): Promise<void> {
+  const probeAccount = `${account}#probe`
+  const probe = `atlas probe ${Date.now()}`
+  await store.write(probeAccount, probe)
+  const found = await store.read(probeAccount)
+  await store.delete(probeAccount)
+  if (found !== probe) throw unusable()
+}

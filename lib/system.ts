@@ -1,0 +1,155 @@
+import type { $Fetch } from 'ofetch'
+import { createLock, type Lock } from './auth/lock.ts'
+import type { Session } from './auth/record.ts'
+import { accountOf, createSessions, type Sessions } from './auth/session.ts'
+import { type Config, type ConfigFlags, loadConfig, type Surroundings } from './config.ts'
+import { type ConfigFile, readConfigFile, type StoredSession, writeConfigFile } from './config-file.ts'
+import { type BearerSource, createClient } from './http/client.ts'
+import { createGuardedFetch, type GuardedFetch } from './http/guarded-fetch.ts'
+import type { Interrupts } from './interrupts.ts'
+import type { Secrets } from './secrets.ts'
+import { createFileStore } from './store/file.ts'
+import { createKeychainStore } from './store/keychain.ts'
+import { userLockFolder } from './store/lock-folder.ts'
+import type { CredentialStore } from './store/store.ts'
+import type { Terminal } from './terminal.ts'
+import { USER_AGENT } from './version.ts'
+
+/** Added to request timeout and keychain wait, it is the longest wait for a lock, in milliseconds. */
+const LOCK_MARGIN_MS = 5_000
+
+/** What the outside world lends to a run of atlas. */
+export interface Host extends Surroundings {
+  /** The numeric user id; undefined on Windows. */
+  readonly uid: number | undefined
+  /** From the user database, whatever HOME says. */
+  readonly accountHomeFolder: string
+  readonly terminal: Terminal
+  readonly interrupts: Interrupts
+  readonly secrets: Secrets
+  readonly now: () => Date
+  readonly readStdin: () => AsyncIterable<Uint8Array>
+  readonly stdinIsTerminal: boolean
+}
+
+export interface SystemOptions {
+  /** A bound on all requests and waits of the run together, in milliseconds. */
+  readonly budgetMs?: number
+}
+
+/** What commands work with, put together once a command has its flags. */
+export interface System extends Host {
+  readonly config: Config
+  readonly store: CredentialStore
+  readonly sessions: Sessions
+  /** The sessions of another profile, server or store than the configured one. */
+  sessionsOf(target: StoredSession): { sessions: Sessions; store: CredentialStore }
+  /** The token in ATLAS_ACCESS_TOKEN, as a session is one. */
+  readonly fixedToken: string | undefined
+  /** A client that carries the session's token, or the one in ATLAS_ACCESS_TOKEN. */
+  authenticatedClient(session: Session | undefined): { client: $Fetch; apiRoot: string; bearer: BearerSource }
+  /** Change the config file; two processes that do so at once lose nothing. */
+  updateConfigFile(change: (file: ConfigFile) => ConfigFile): Promise<void>
+  readonly debug: (line: string) => void
+}
+
+/** @throws {AtlasError} `usage`, `insecure_url`: configuration that cannot be used. */
+export function createSystem(
+  host: Host,
+  flags: ConfigFlags,
+  { budgetMs = Number.POSITIVE_INFINITY }: SystemOptions = {},
+): System {
+  const config = loadConfig(flags, host)
+  const { terminal, interrupts, secrets, now, uid, platform } = host
+  const debug = config.debug.value ? terminal.diagnose : () => {}
+  for (const [name, setting] of Object.entries(config)) {
+    if (name !== 'file' && name !== 'accessToken') debug(`config ${name}: ${setting.value} (${setting.from})`)
+  }
+  secrets.add(config.accessToken.value)
+
+  // The budget begins with the first request: unlocking a keychain may take a person a minute.
+  let endsAt: number | undefined
+  const remainingMs = (): number => {
+    endsAt ??= performance.now() + budgetMs
+    return Math.max(1, Math.min(config.timeoutMs.value, endsAt - performance.now()))
+  }
+  const guardedFetch: GuardedFetch = createGuardedFetch({
+    timeoutMs: remainingMs,
+    allowHttp: config.allowHttp.value,
+    debug,
+  })
+  const lock = (folder: string, name: string): Lock =>
+    createLock({
+      folder,
+      name,
+      uid,
+      timeoutMs: Math.min(budgetMs, config.timeoutMs.value + config.keychainTimeoutMs.value + LOCK_MARGIN_MS),
+      cancelled: interrupts.cancelled,
+      debug,
+    })
+
+  const storeOf = (kind: StoredSession['store']): CredentialStore =>
+    kind === 'file'
+      ? createFileStore({ configFolder: config.folder.value, uid, debug })
+      : createKeychainStore({
+          kind,
+          platform,
+          timeoutMs: config.keychainTimeoutMs.value,
+          lockFolder: userLockFolder(uid, host.accountHomeFolder),
+          debug,
+        })
+
+  const sessionsOf = ({
+    profile,
+    apiUrl,
+    store: kind,
+  }: StoredSession): { sessions: Sessions; store: CredentialStore } => {
+    const store = kind === config.store.value ? configuredStore : storeOf(kind)
+    const sessions = createSessions({
+      profile,
+      apiUrl,
+      store,
+      lock: lock(store.lockFolder, accountOf(profile, apiUrl)),
+      guardedFetch,
+      userAgent: USER_AGENT,
+      interrupts,
+      secrets,
+      now,
+    })
+    return { sessions, store }
+  }
+
+  const configuredStore = storeOf(config.store.value)
+  const { profile, apiUrl, store } = config
+  const { sessions } = sessionsOf({ profile: profile.value, apiUrl: apiUrl.value, store: store.value })
+  const fixedToken = config.accessToken.value
+
+  return {
+    ...host,
+    config,
+    store: configuredStore,
+    sessions,
+    sessionsOf,
+    fixedToken,
+    debug,
+    authenticatedClient(session) {
+      const apiRoot = session?.apiRoot ?? apiUrl.value
+      const bearer = session ? sessions.bearer(session) : fixedBearer(fixedToken ?? '')
+      return {
+        client: createClient({ apiRoot, guardedFetch, userAgent: USER_AGENT, bearer }),
+        apiRoot,
+        bearer,
+      }
+    },
+    updateConfigFile: change =>
+      lock(config.folder.value, 'config').hold(async () => {
+        writeConfigFile(config.folder.value, change(readConfigFile(config.folder.value)))
+      }),
+  }
+}
+
+/** A token that is used as it is: never stored, never refreshed. */
+const fixedBearer = (token: string): BearerSource => ({
+  accessToken: async () => token,
+  replace: async () => false,
+})

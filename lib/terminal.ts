@@ -1,0 +1,177 @@
+import fs from 'node:fs'
+import { AtlasError, Cancelled, errorCode } from './errors.ts'
+import { safeJson, sanitizeLine } from './sanitize.ts'
+import type { Secrets } from './secrets.ts'
+
+const STDOUT = 1
+const STDERR = 2
+const SPINNER_FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
+const SPINNER_INTERVAL_MS = 80
+/** Quick answers show no spinner, so that nothing flickers. */
+const SPINNER_DELAY_MS = 150
+const CLEAR_LINE = '\r\u001b[K'
+const SHOW_CURSOR = '\u001b[?25h'
+const BUSY_PAUSE_MS = 5
+
+/** The reader of standard output has gone (EPIPE): there is nobody left to tell. */
+export class OutputClosed extends Error {}
+
+export interface TerminalOptions {
+  readonly stdoutIsTerminal: boolean
+  readonly stderrIsTerminal: boolean
+  /** Whether the terminal understands cursor movement. */
+  readonly dumb: boolean
+  /** Results as one JSON object. */
+  readonly json: boolean
+  readonly secrets: Secrets
+}
+
+/** Where results, notices and questions go. Everything but `raw` is made harmless for a terminal first. */
+export interface Terminal {
+  readonly json: boolean
+  readonly stdoutIsTerminal: boolean
+  /** One line of a result, on standard output. */
+  say(line: string): Promise<void>
+  /** A result as one JSON object, on standard output. */
+  sayJson(value: unknown): Promise<void>
+  /** Bytes as they are, on standard output. Waits for a slow reader. */
+  raw(bytes: Uint8Array): Promise<void>
+  /** Something worth knowing beside the result, on standard error; with --json it waits for success. */
+  notice(line: string): void
+  /** Print the notices that waited. */
+  flushNotices(): void
+  /** A line of diagnostics, on standard error. */
+  diagnose(line: string): void
+  /** An error, on standard error. */
+  fail(lines: readonly string[]): void
+  /** Ask for a line. @throws {AtlasError} `cancelled` */
+  ask(question: string, invalid: (answer: string) => string | undefined): Promise<string>
+  /** Ask for a line that is not shown. @throws {AtlasError} `cancelled` */
+  askSecret(question: string): Promise<string>
+  /** Show that something is awaited, where a terminal can show it. */
+  during<T>(label: string, work: Promise<T>): Promise<T>
+  /** Leave the terminal as it was found. */
+  restore(): void
+}
+
+export function createTerminal({
+  stdoutIsTerminal,
+  stderrIsTerminal,
+  dumb,
+  json,
+  secrets,
+}: TerminalOptions): Terminal {
+  const waitingNotices: string[] = []
+  let asking = false
+  let stopSpinner: (() => void) | undefined
+
+  const tell = (line: string): void => {
+    stopSpinner?.()
+    writeStderr(`${sanitizeLine(secrets.mask(line))}\n`)
+  }
+
+  const prompt = async (
+    run: (prompts: typeof import('@clack/prompts')) => Promise<string | symbol>,
+  ): Promise<string> => {
+    const prompts = await import('@clack/prompts')
+    asking = true
+    const answer = await run(prompts)
+    asking = false
+    if (typeof answer !== 'string') throw new Cancelled()
+    return answer
+  }
+  const streams = { input: process.stdin, output: process.stderr, withGuide: false }
+
+  return {
+    json,
+    stdoutIsTerminal,
+    say: line => writeStdout(Buffer.from(`${sanitizeLine(line)}\n`)),
+    sayJson: value => writeStdout(Buffer.from(`${safeJson(value)}\n`)),
+    raw: writeStdout,
+    notice: line => (json ? void waitingNotices.push(line) : tell(line)),
+    flushNotices: () => waitingNotices.splice(0).forEach(tell),
+    diagnose: line => tell(`debug: ${line}`),
+    fail: lines => lines.forEach(tell),
+    ask: (message, invalid) =>
+      prompt(({ text }) => text({ ...streams, message, validate: value => invalid(value ?? '') })),
+    askSecret: message =>
+      prompt(({ password }) =>
+        password({ ...streams, message, validate: value => (value ? undefined : 'Type your password.') }),
+      ),
+
+    async during(label, work) {
+      if (!stderrIsTerminal || dumb) return work
+      let frame = 0
+      let drawn = false
+      const draw = (): void => {
+        drawn = true
+        writeStderr(`${CLEAR_LINE}${SPINNER_FRAMES[frame++ % SPINNER_FRAMES.length]} ${sanitizeLine(label)}`)
+      }
+      let ticking: ReturnType<typeof setInterval> | undefined
+      const starting = setTimeout(() => {
+        draw()
+        ticking = setInterval(draw, SPINNER_INTERVAL_MS)
+      }, SPINNER_DELAY_MS)
+      stopSpinner = () => {
+        clearTimeout(starting)
+        clearInterval(ticking)
+        if (drawn) writeStderr(CLEAR_LINE)
+        stopSpinner = undefined
+      }
+      try {
+        return await work
+      } finally {
+        stopSpinner?.()
+      }
+    },
+
+    restore() {
+      stopSpinner?.()
+      if (!asking) return
+      process.stdin.setRawMode?.(false)
+      writeStderr(`${SHOW_CURSOR}\n`)
+    },
+  }
+}
+
+/**
+ * Write everything, however slow the reader. Off the main thread, so that signals are heard meanwhile.
+ * @throws {OutputClosed} the reader has gone.
+ * @throws {AtlasError} `internal`: the output could not be written.
+ */
+async function writeStdout(bytes: Uint8Array): Promise<void> {
+  let rest = bytes
+  while (rest.byteLength > 0) {
+    try {
+      rest = rest.subarray(await write(STDOUT, rest))
+    } catch (error) {
+      const code = errorCode(error)
+      if (code === 'EAGAIN') await Bun.sleep(BUSY_PAUSE_MS)
+      else if (code === 'EPIPE') throw new OutputClosed()
+      else
+        throw new AtlasError(
+          'internal',
+          `The output could not be written (${code}).`,
+          code === 'ENOSPC' ? 'The disk is full: make room and try again.' : undefined,
+        )
+    }
+  }
+}
+
+const write = (descriptor: number, bytes: Uint8Array): Promise<number> =>
+  new Promise((resolve, reject) => {
+    fs.write(descriptor, bytes, (error, written) => (error ? reject(error) : resolve(written)))
+  })
+
+/** Errors here have nowhere to go: a closed standard error takes no message about itself. */
+function writeStderr(text: string): void {
+  let rest: Uint8Array = Buffer.from(text)
+  while (rest.byteLength > 0) {
+    try {
+      rest = rest.subarray(fs.writeSync(STDERR, rest))
+    } catch (error) {
+      if (errorCode(error) !== 'EAGAIN') return
+      Bun.sleepSync(BUSY_PAUSE_MS)
+    }
+  }
+}

@@ -1,0 +1,97 @@
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import type { AtlasServer } from './atlas-server.ts'
+
+/** The compiled program that the tests drive. */
+export const BINARY = path.resolve(
+  import.meta.dir,
+  '../../dist',
+  process.platform === 'win32' ? 'atlas.exe' : 'atlas',
+)
+
+export interface Outcome {
+  readonly status: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface RunOptions {
+  readonly env?: Record<string, string | undefined>
+  readonly input?: string | Uint8Array
+  readonly cwd?: string
+}
+
+/** A machine as a test sees it: a home folder and an environment of its own, removed after use. */
+export interface Sandbox extends Disposable {
+  readonly home: string
+  readonly configFolder: string
+  /** An empty folder, where commands run. */
+  readonly cwd: string
+  readonly env: Record<string, string>
+  run(args: readonly string[], options?: RunOptions): Promise<Outcome>
+  start(args: readonly string[], options?: RunOptions): Bun.Subprocess<'pipe', 'pipe', 'pipe'>
+  /** Log in as Ada. */
+  logIn(server: AtlasServer, options?: RunOptions): Promise<Outcome>
+  /** The paths of all files below the home folder whose content holds the text. */
+  filesHolding(text: string): string[]
+}
+
+/** @param env on top of an environment that holds nothing but the home folder and the file store's choice. */
+export function createSandbox(env: Record<string, string> = { ATLAS_CREDENTIAL_STORE: 'file' }): Sandbox {
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-test-'))
+  const cwd = path.join(home, 'cwd')
+  fs.mkdirSync(cwd)
+  const base = { HOME: home, PATH: process.env['PATH'] ?? '', TZ: 'UTC', ...env }
+
+  const start = (args: readonly string[], options: RunOptions = {}) => {
+    const given = Object.entries({ ...base, ...options.env }).filter(([, value]) => value !== undefined)
+    const child = Bun.spawn([BINARY, ...args], {
+      cwd: options.cwd ?? cwd,
+      env: Object.fromEntries(given),
+      stdin: 'pipe',
+      stdout: 'pipe',
+      stderr: 'pipe',
+    })
+    if (options.input !== undefined) child.stdin.write(options.input)
+    if (options.input !== undefined) child.stdin.end()
+    return child
+  }
+
+  const run = async (args: readonly string[], options: RunOptions = {}): Promise<Outcome> => {
+    const child = start(args, { input: '', ...options })
+    return outcomeOf(child)
+  }
+
+  return {
+    home,
+    configFolder: path.join(home, '.config', 'atlas'),
+    cwd,
+    env: base,
+    run,
+    start,
+    logIn: (server, options) =>
+      run(['auth', 'login', '--email', 'ada@example.com', '--password-stdin'], {
+        input: 'correct horse\n',
+        ...options,
+        env: { ATLAS_API_URL: server.url, ...options?.env },
+      }),
+    filesHolding: text =>
+      fs
+        .readdirSync(home, { recursive: true, withFileTypes: true })
+        .filter(entry => entry.isFile())
+        .map(entry => path.join(entry.parentPath, entry.name))
+        .filter(file => fs.readFileSync(file).includes(text)),
+    [Symbol.dispose]: () => fs.rmSync(home, { recursive: true, force: true }),
+  }
+}
+
+/** Wait for a process and collect what it printed. */
+export async function outcomeOf(child: Bun.Subprocess<'pipe', 'pipe', 'pipe'>): Promise<Outcome> {
+  const [stdout, stderr, status] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ])
+  return { status, stdout, stderr }
+}

@@ -1,0 +1,86 @@
+import { BINARY, type Sandbox } from './binary.ts'
+
+/** A program on a pseudo-terminal, driven as a person would. */
+export interface TerminalSession {
+  /** All that has been on the screen so far, control sequences included. */
+  readonly transcript: string
+  /** Wait until the text has appeared. @throws after ten seconds. */
+  see(text: string): Promise<void>
+  type(keys: string): void
+  /** Send a signal to the program. */
+  signal(name: NodeJS.Signals): void
+  /** The exit status, once the program has ended. */
+  ended(): Promise<number>
+  /** The terminal's settings, as `stty -a` prints them. */
+  settings(): Promise<string>
+}
+
+const PATIENCE_MS = 10_000
+
+/**
+ * Run atlas on a pseudo-terminal. It runs below a shell that outlives it, so that the state in which it
+ * leaves the terminal can be looked at.
+ */
+export function openTerminal(
+  sandbox: Sandbox,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): TerminalSession {
+  let transcript = ''
+  const watchers = new Set<() => void>()
+  const script = '"$@"; status=$?; stty -a; echo "atlas ended with $status"; read -r _'
+  const shell = Bun.spawn(['sh', '-c', `trap : INT HUP TERM; ${script}`, 'sh', BINARY, ...args], {
+    cwd: sandbox.cwd,
+    env: { ...sandbox.env, TERM: 'xterm', ...env },
+    terminal: {
+      cols: 100,
+      rows: 30,
+      data(_, data) {
+        transcript += Buffer.from(data).toString()
+        for (const watcher of watchers) watcher()
+      },
+    },
+  })
+
+  const waitFor = (find: () => boolean, what: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const timer = setTimeout(
+        () => settle(() => reject(new Error(`never saw ${what} in:\n${transcript}`))),
+        PATIENCE_MS,
+      )
+      const settle = (done: () => void): void => {
+        clearTimeout(timer)
+        watchers.delete(watcher)
+        done()
+      }
+      const watcher = (): void => {
+        if (find()) settle(resolve)
+      }
+      watchers.add(watcher)
+      watcher()
+    })
+
+  const ENDED = /atlas ended with (\d+)/
+  return {
+    get transcript() {
+      return transcript
+    },
+    see: text => waitFor(() => transcript.includes(text), JSON.stringify(text)),
+    type: keys => void shell.terminal?.write(keys),
+    signal(name) {
+      const { stdout } = Bun.spawnSync(['ps', '-o', 'pid=', '--ppid', String(shell.pid)])
+      process.kill(Number(stdout.toString().trim().split('\n')[0]), name)
+    },
+    async ended() {
+      await waitFor(() => ENDED.test(transcript), 'the end of atlas')
+      shell.terminal?.write('\n')
+      await shell.exited
+      shell.terminal?.close()
+      return Number(ENDED.exec(transcript)?.[1])
+    },
+    async settings() {
+      await waitFor(() => ENDED.test(transcript), 'the end of atlas')
+      return transcript.slice(transcript.indexOf('speed '))
+    },
+  }
+}
