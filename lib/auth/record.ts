@@ -15,6 +15,13 @@ export interface Session {
   readonly sessionExpiresAt: Date | null
 }
 
+/** An access token with less life than this is refreshed before it is used, in milliseconds. */
+export const FRESH_MS = 30_000
+
+/** Whether a moment is known and less than so many milliseconds away. */
+export const endsWithin = (moment: Date | null, ms: number, now: Date): boolean =>
+  moment !== null && moment.getTime() - now.getTime() < ms
+
 const VERSION = 1
 
 /** @param account the account the record is stored under, which it repeats. */

@@ -1,7 +1,8 @@
 import type { $Fetch } from 'ofetch'
 import { hasNoPath } from '../api-url.ts'
 import { AtlasError } from '../errors.ts'
-import { type BearerSource, createUnauthenticatedClient, unwrapFetchError } from '../http/client.ts'
+import { type BearerSource, createUnauthenticatedClient } from '../http/client.ts'
+import { unwrapFetchError } from '../http/fetch-error.ts'
 import type { GuardedFetch } from '../http/guarded-fetch.ts'
 import type { Interrupts } from '../interrupts.ts'
 import type { Secrets } from '../secrets.ts'
@@ -21,10 +22,8 @@ import {
   refreshCookieHeader,
   type Tokens,
 } from './protocol.ts'
-import { decodeRecord, encodeRecord, type Session } from './record.ts'
+import { decodeRecord, encodeRecord, endsWithin, FRESH_MS, type Session } from './record.ts'
 
-/** An access token with less life than this is refreshed before it is used, in milliseconds. */
-export const FRESH_MS = 30_000
 /** A token that was refreshed less than this ago and is rejected would be rejected after another refresh too. */
 const JUST_REFRESHED_MS = 10_000
 /** The longest that logout waits for the server, in milliseconds. */
@@ -84,9 +83,6 @@ export interface Sessions {
 
 export const accountOf = (profile: string, apiUrl: string): string => `${profile}@${apiUrl}`
 
-export const isWithin = (moment: Date | null, ms: number, now: Date): boolean =>
-  moment !== null && moment.getTime() - now.getTime() < ms
-
 export function createSessions(dependencies: SessionDependencies): Sessions {
   const { profile, apiUrl, store, lock, guardedFetch, userAgent, interrupts, secrets, now } = dependencies
   const account = accountOf(profile, apiUrl)
@@ -133,7 +129,7 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
       const stored = await current()
       if (stored === undefined) throw notLoggedIn(apiUrl)
       const replacedMeanwhile = stored.accessToken !== seen.accessToken
-      return replacedMeanwhile && !isWithin(stored.expiresAt, 0, now()) ? stored : exchange(stored)
+      return replacedMeanwhile && !endsWithin(stored.expiresAt, 0, now()) ? stored : exchange(stored)
     })
 
   const sessions: Sessions = {
@@ -211,7 +207,7 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
       }
       return {
         async accessToken() {
-          const ending = isWithin(latest.expiresAt, FRESH_MS, now())
+          const ending = endsWithin(latest.expiresAt, FRESH_MS, now())
           if (ending && latest.refreshToken !== null && !justRefreshed()) await renew()
           return latest.accessToken
         },

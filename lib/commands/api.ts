@@ -1,9 +1,9 @@
 import fs from 'node:fs'
 import type { CAC, Command } from 'cac'
-import { FetchError, type FetchOptions, type FetchResponse } from 'ofetch'
+import type { FetchOptions, FetchResponse } from 'ofetch'
 import { resolveRequestUrl } from '../api-url.ts'
 import { AtlasError, errorCode } from '../errors.ts'
-import { unwrapFetchError } from '../http/client.ts'
+import { answerIn, unwrapFetchError } from '../http/fetch-error.ts'
 import { sanitizeBlock } from '../sanitize.ts'
 import type { System } from '../system.ts'
 import type { Context } from './context.ts'
@@ -77,8 +77,9 @@ export async function api(options: ApiOptions, needs: Needs): Promise<void> {
     )
   } catch (thrown) {
     const error = unwrapFetchError(thrown)
-    if (!(error instanceof FetchError) || error.response === undefined) throw error
-    response = error.response
+    const answered = answerIn<ReadableStream<Uint8Array>>(error)
+    if (answered === undefined) throw error
+    response = answered
   }
   if (options.include) await terminal.raw(Buffer.from(describeHead(response)))
   if (!options.silent) await printBody(response, terminal)

@@ -1,9 +1,9 @@
-import { type $Fetch, FetchError } from 'ofetch'
+import type { $Fetch } from 'ofetch'
 import type { Session } from '../auth/record.ts'
 import type { Config } from '../config.ts'
 import type { StoreKind } from '../config-file.ts'
 import { AtlasError } from '../errors.ts'
-import { unwrapFetchError } from '../http/client.ts'
+import { answerIn, unwrapFetchError } from '../http/fetch-error.ts'
 
 export type LoginState = 'authenticated' | 'unverified' | 'rejected' | 'not_logged_in'
 
@@ -38,14 +38,12 @@ export async function fetchUser(client: $Fetch): Promise<Confirmation> {
   } catch (thrown) {
     const error = unwrapFetchError(thrown)
     if (error instanceof AtlasError) return { kind: 'failed', known: undefined, error }
-    if (!(error instanceof FetchError) || error.status === undefined) throw error
-    if (error.status === 404) return { kind: 'cannot_confirm', known: undefined }
-    if (error.status === 401) return failed('token_rejected', 'the server rejected the access token (401)')
-    if (error.status === 429) return failed('rate_limited', 'the server has had too many requests (429)')
-    return failed(
-      error.status >= 500 ? 'server_error' : 'bad_response',
-      `the server answered ${error.status}`,
-    )
+    const status = answerIn(error)?.status
+    if (status === undefined) throw error
+    if (status === 404) return { kind: 'cannot_confirm', known: undefined }
+    if (status === 401) return failed('token_rejected', 'the server rejected the access token (401)')
+    if (status === 429) return failed('rate_limited', 'the server has had too many requests (429)')
+    return failed(status >= 500 ? 'server_error' : 'bad_response', `the server answered ${status}`)
   }
 }
 

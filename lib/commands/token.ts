@@ -1,6 +1,6 @@
 import type { CAC, Command } from 'cac'
 import { readClaims } from '../auth/protocol.ts'
-import { FRESH_MS, isWithin } from '../auth/session.ts'
+import { endsWithin, FRESH_MS } from '../auth/record.ts'
 import { AtlasError } from '../errors.ts'
 import type { System } from '../system.ts'
 import type { Context } from './context.ts'
@@ -24,14 +24,14 @@ export async function token(
 ): Promise<void> {
   if (fixedToken !== undefined) {
     const { expiresAt } = readClaims(fixedToken)
-    if (minTtlMs !== undefined && isWithin(expiresAt, minTtlMs, now())) throw tooShort(expiresAt, now())
+    if (minTtlMs !== undefined && endsWithin(expiresAt, minTtlMs, now())) throw tooShort(expiresAt, now())
     return print({ accessToken: fixedToken, expiresAt }, 'env', terminal)
   }
   const ttlMs = minTtlMs ?? FRESH_MS
   let session = await sessions.require()
-  if (isWithin(session.expiresAt, ttlMs, now())) {
+  if (endsWithin(session.expiresAt, ttlMs, now())) {
     session = await terminal.during('Refreshing the session', sessions.refresh(session))
-    if (isWithin(session.expiresAt, ttlMs, now())) throw tooShort(session.expiresAt, now())
+    if (endsWithin(session.expiresAt, ttlMs, now())) throw tooShort(session.expiresAt, now())
   }
   return print(session, store.kind, terminal)
 }

@@ -1,4 +1,4 @@
-import { type $Fetch, createFetch, type FetchContext, FetchError, type FetchOptions } from 'ofetch'
+import { type $Fetch, createFetch, type FetchContext, type FetchOptions } from 'ofetch'
 import { resolveRequestUrl } from '../api-url.ts'
 import { AtlasError } from '../errors.ts'
 import type { GuardedFetch } from './guarded-fetch.ts'
@@ -78,10 +78,6 @@ export function createClient({
   })
   return client
 }
-
-/** What ofetch wraps around a failure, taken off again: the AtlasError itself, or the error as it is. */
-export const unwrapFetchError = (error: unknown): unknown =>
-  error instanceof FetchError && error.cause instanceof AtlasError ? error.cause : error
 
 const isStream = (body: unknown): boolean =>
   body instanceof ReadableStream || (typeof body === 'object' && body !== null && 'pipe' in body)
