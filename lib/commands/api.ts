@@ -247,6 +247,8 @@ export function parseApi(path: string, flags: Flags): ApiOptions {
     flags.all(name).map(text => ({ ...splitField(text, `--${name}`), typed }))
   const fields = [...field('raw-field', false), ...field('field', true)]
   const input = flags.text('input')
+  if (input !== undefined && (method?.toUpperCase() === 'GET' || method?.toUpperCase() === 'HEAD'))
+    throw new AtlasError('usage', `${method} carries no body.`, 'Leave --input out, or use another method.')
   const readsStdin = [input === '-', ...fields.map(({ typed, value }) => typed && value === '@-')]
   if (readsStdin.filter(Boolean).length > 1)
     throw new AtlasError('usage', 'Standard input can be read only once.', 'Use "-" for one flag alone.')

@@ -45,7 +45,7 @@ export async function login({ email: givenEmail, passwordStdin }: LoginOptions, 
     terminal.notice('ATLAS_ACCESS_TOKEN is set: commands use that token, not this login, until you unset it.')
 
   await terminal.during(`Checking ${store.location}`, sessions.prove())
-  const email = givenEmail ?? (await terminal.ask(`E-mail for ${server}`, faultInEmail))
+  const email = givenEmail ?? (await terminal.ask(`E-mail for ${server}`, faultInEmail)).trim()
   const password = passwordStdin ? await readPassword(needs) : await terminal.askSecret('Password')
   const session = await terminal.during(`Logging in to ${server}`, sessions.logIn(email, password))
 

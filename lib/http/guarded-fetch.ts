@@ -12,7 +12,10 @@ declare global {
 
 /** What one request may take and give. */
 export interface Guard {
-  /** For the whole answer; for a streamed one until its headers, and then between two pieces. */
+  /**
+   * A tighter limit than the policy's, in milliseconds: for the whole answer; for a streamed one until its
+   * headers, and then between two pieces.
+   */
   readonly timeoutMs?: number
   /** The most that the body may hold, in bytes; more is an error. Not for streamed ones. */
   readonly maxBytes?: number
@@ -51,7 +54,7 @@ export function createGuardedFetch(policy: TransportPolicy): GuardedFetch {
       )
     requireSecure(url, policy.allowHttp)
 
-    const timeoutMs = guard.timeoutMs ?? policy.timeoutMs()
+    const timeoutMs = Math.min(guard.timeoutMs ?? Number.POSITIVE_INFINITY, policy.timeoutMs())
     const deadline = new Deadline(timeoutMs, url, signal ?? undefined)
     const startedAt = performance.now()
     const elapsed = (): string => `${Math.round(performance.now() - startedAt)} ms`
