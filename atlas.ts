@@ -33,6 +33,7 @@ async function main(argv: readonly string[]): Promise<number> {
   async function run(): Promise<number> {
     const cli = cac('atlas')
     defineProgram(cli, {
+      terminal,
       async system(flags, options) {
         const [{ createSystem }, { configFlags }] = await Promise.all([
           import('./lib/system.ts'),

@@ -50,6 +50,9 @@ export interface System extends Host {
   authenticatedClient(session: Session | undefined): { client: $Fetch; apiRoot: string; bearer: BearerSource }
   /** Change the config file; two processes that do so at once lose nothing. */
   updateConfigFile(change: (file: ConfigFile) => ConfigFile): Promise<void>
+  readonly guardedFetch: GuardedFetch
+  /** The lock of the configured profile and server. */
+  readonly lock: Lock
   readonly debug: (line: string) => void
 }
 
@@ -78,7 +81,7 @@ export function createSystem(
     allowHttp: config.allowHttp.value,
     debug,
   })
-  const lock = (folder: string, name: string): Lock =>
+  const lockOf = (folder: string, name: string): Lock =>
     createLock({
       folder,
       name,
@@ -109,7 +112,7 @@ export function createSystem(
       profile,
       apiUrl,
       store,
-      lock: lock(store.lockFolder, accountOf(profile, apiUrl)),
+      lock: lockOf(store.lockFolder, accountOf(profile, apiUrl)),
       guardedFetch,
       userAgent: USER_AGENT,
       interrupts,
@@ -130,6 +133,8 @@ export function createSystem(
     store: configuredStore,
     sessions,
     sessionsOf,
+    guardedFetch,
+    lock: lockOf(configuredStore.lockFolder, accountOf(profile.value, apiUrl.value)),
     fixedToken,
     debug,
     authenticatedClient(session) {
@@ -142,7 +147,7 @@ export function createSystem(
       }
     },
     updateConfigFile: change =>
-      lock(config.folder.value, 'config').hold(async () => {
+      lockOf(config.folder.value, 'config').hold(async () => {
         writeConfigFile(config.folder.value, change(readConfigFile(config.folder.value)))
       }),
   }

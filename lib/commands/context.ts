@@ -1,7 +1,10 @@
 import type { System, SystemOptions } from '../system.ts'
+import type { Terminal } from '../terminal.ts'
 import type { Flags } from './flags.ts'
 
 /** What a command's action is given: the means to put its system together, once it knows its flags. */
 export interface Context {
+  /** For a command that reports even where no system can be put together. */
+  readonly terminal: Terminal
   system(flags: Flags, options?: SystemOptions): Promise<System>
 }

@@ -1,6 +1,7 @@
 import type { CAC } from 'cac'
 import { registerApi } from './api.ts'
 import type { Context } from './context.ts'
+import { registerDoctor } from './doctor.ts'
 import { registerLogin } from './login.ts'
 import { registerLogout } from './logout.ts'
 import { registerList, registerSwitch } from './profiles.ts'
@@ -18,6 +19,7 @@ export function defineProgram(cli: CAC, context: Context): void {
   registerSwitch(cli, context)
   registerLogout(cli, context)
   registerApi(cli, context)
+  registerDoctor(cli, context)
   cli
     .option('--api-url <url>', 'The server (default: where this profile logged in last)')
     .option('--profile <name>', 'The profile, for several accounts or servers')
