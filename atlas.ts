@@ -1,6 +1,9 @@
 import os from 'node:os'
 import { cac } from 'cac'
 import { readArgv } from './lib/commands/argv.ts'
+import { complete, profileNames } from './lib/commands/completion.ts'
+import { COMPLETE_COMMAND } from './lib/commands/completion-scripts.ts'
+import { configFlags } from './lib/commands/flags.ts'
 import { defineProgram } from './lib/commands/program.ts'
 import { report } from './lib/errors.ts'
 import { createInterrupts } from './lib/interrupts.ts'
@@ -31,20 +34,20 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 
   async function run(): Promise<number> {
+    const surroundings = {
+      env: process.env,
+      platform: process.platform,
+      homeFolder: os.homedir(),
+      interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
+    }
     const cli = cac('atlas')
     defineProgram(cli, {
       terminal,
       async system(flags, options) {
-        const [{ createSystem }, { configFlags }] = await Promise.all([
-          import('./lib/system.ts'),
-          import('./lib/commands/flags.ts'),
-        ])
+        const { createSystem } = await import('./lib/system.ts')
         return createSystem(
           {
-            env: process.env,
-            platform: process.platform,
-            homeFolder: os.homedir(),
-            interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
+            ...surroundings,
             stdinIsTerminal: process.stdin.isTTY === true,
             uid: process.getuid?.(),
             accountHomeFolder: os.userInfo().homedir,
@@ -59,6 +62,12 @@ async function main(argv: readonly string[]): Promise<number> {
         )
       },
     })
+    if (argv[0] === COMPLETE_COMMAND) {
+      const candidates = complete(cli, argv.slice(1), () => profileNames(surroundings))
+      const lines = candidates.map(({ value, description }) => `${value}\t${description}\n`)
+      await terminal.raw(Buffer.from(lines.join('')))
+      return 0
+    }
     const request = await readArgv(cli, argv)
     switch (request.kind) {
       case 'version':

@@ -89,7 +89,7 @@ export async function readArgv(cli: CAC, argv: readonly string[]): Promise<Reque
 }
 
 /** Take the words of the command out of the arguments; flags may stand before and between them. */
-function splitWords(
+export function splitWords(
   cli: CAC,
   globals: readonly FlagDefinition[],
   argv: readonly string[],

@@ -1,5 +1,6 @@
 import type { CAC } from 'cac'
 import { registerApi } from './api.ts'
+import { registerCompletion } from './completion.ts'
 import type { Context } from './context.ts'
 import { registerDoctor } from './doctor.ts'
 import { registerLogin } from './login.ts'
@@ -20,6 +21,7 @@ export function defineProgram(cli: CAC, context: Context): void {
   registerLogout(cli, context)
   registerApi(cli, context)
   registerDoctor(cli, context)
+  registerCompletion(cli, context)
   cli
     .option('--api-url <url>', 'The server (default: where this profile logged in last)')
     .option('--profile <name>', 'The profile, for several accounts or servers')

@@ -1,0 +1,126 @@
+import { describe, expect, test } from 'bun:test'
+import fs from 'node:fs'
+import path from 'node:path'
+import { BINARY, createSandbox, type Sandbox } from '../support/binary.ts'
+
+/** A test that needs a shell: skipped where it is missing, but failing there in CI. */
+const testIn = (shell: string) =>
+  Bun.which(shell) !== null || process.env['CI'] === 'true' ? test : (test.skip as typeof test)
+
+const PROFILES = {
+  profiles: {
+    home: { api_url: 'http://127.0.0.1:1', store: 'file', email: null },
+    work: { api_url: 'http://127.0.0.1:2', store: 'file', email: 'ada@example.com' },
+  },
+}
+
+/** Run a script in a shell that finds atlas on its PATH, with two profiles in the config file. */
+async function inShell(command: readonly string[], sandbox: Sandbox): Promise<string> {
+  fs.mkdirSync(sandbox.configFolder, { recursive: true })
+  fs.writeFileSync(path.join(sandbox.configFolder, 'config.json'), JSON.stringify(PROFILES))
+  const child = Bun.spawn([...command], {
+    cwd: sandbox.cwd,
+    env: { ...sandbox.env, PATH: `${path.dirname(BINARY)}:${sandbox.env['PATH']}`, TERM: 'dumb' },
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  const [stdout, stderr] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ])
+  expect({ status: await child.exited, stderr }).toEqual({ status: 0, stderr: '' })
+  return stdout
+}
+
+const CASES: [typed: string[], offered: string[]][] = [
+  [['au'], ['auth']],
+  [
+    ['auth', 'lo'],
+    ['login', 'logout'],
+  ],
+  [['auth', 'login', '--em'], ['--email']],
+  [
+    ['auth', 'login', '--store', ''],
+    ['auto', 'keychain', 'kernel', 'file'],
+  ],
+  [
+    ['auth', 'switch', ''],
+    ['home', 'work'],
+  ],
+  [['--profile', 'w'], ['work']],
+  [['completion', 'f'], ['fish']],
+  [
+    ['api', '--method', 'P'],
+    ['POST', 'PUT', 'PATCH'],
+  ],
+  [['api', '--input', ''], []],
+]
+
+describe('the bash script', () => {
+  const quoted = (words: readonly string[]): string => words.map(word => `'${word}'`).join(' ')
+
+  testIn('bash')('offers commands, flags and values', async () => {
+    using sandbox = createSandbox()
+    const tries = CASES.map(([typed]) => `try atlas ${quoted(typed)}`).join('\n')
+    const script = `source <(atlas completion bash)
+      try() { COMP_WORDS=("$@"); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _atlas; echo "[\${COMPREPLY[*]}]"; }
+      ${tries}`
+    const offered = (await inShell(['bash', '--norc', '-c', script], sandbox)).trimEnd().split('\n')
+    expect(offered).toEqual(CASES.map(([, values]) => `[${values.join(' ')}]`))
+  })
+
+  testIn('bash')('takes the value after an equals sign, which bash makes a word of its own', async () => {
+    using sandbox = createSandbox()
+    const script = `source <(atlas completion bash)
+      COMP_WORDS=(atlas auth login --store = f); COMP_CWORD=5; _atlas; echo "\${COMPREPLY[*]}"`
+    expect(await inShell(['bash', '--norc', '-c', script], sandbox)).toBe('file\n')
+  })
+
+  testIn('bash')('runs nothing of what is typed', async () => {
+    using sandbox = createSandbox()
+    const script = `source <(atlas completion bash)
+      COMP_WORDS=(atlas '$(touch run)' ';touch' 'run' ''); COMP_CWORD=4; _atlas; ls`
+    expect(await inShell(['bash', '--norc', '-c', script], sandbox)).toBe('')
+  })
+})
+
+describe('the zsh script', () => {
+  testIn('zsh')('offers what atlas knows, and files where it knows nothing', async () => {
+    using sandbox = createSandbox()
+    const script = `autoload -Uz compinit; compinit -u -D; source <(atlas completion zsh)
+      _describe() { print -l -- "\${(@P)3}" }
+      _files() { print files }
+      words=(atlas auth lo); CURRENT=3; _atlas
+      words=(atlas auth switch ''); CURRENT=4; _atlas
+      words=(atlas api --input ''); CURRENT=4; _atlas`
+    expect(await inShell(['zsh', '-f', '-c', script], sandbox)).toBe(
+      'login:Log in to an Atlas server and keep the session in the keychain\n' +
+        'logout:Log out and delete the stored credentials\nhome:\nwork:\nfiles\n',
+    )
+  })
+})
+
+describe('the fish script', () => {
+  testIn('fish')('offers what atlas knows, and files where it knows nothing', async () => {
+    using sandbox = createSandbox()
+    fs.writeFileSync(path.join(sandbox.cwd, 'body.json'), '{}')
+    const script = `atlas completion fish | source
+      complete -C 'atlas auth lo'
+      complete -C 'atlas auth login --store=f'
+      complete -C 'atlas auth switch '
+      complete -C 'atlas api --input b'`
+    expect(await inShell(['fish', '--no-config', '-c', script], sandbox)).toBe(
+      'login\tLog in to an Atlas server and keep the session in the keychain\n' +
+        'logout\tLog out and delete the stored credentials\n--store=file\nhome\nwork\nbody.json\n',
+    )
+  })
+})
+
+test('a shell that atlas does not know is a usage error', async () => {
+  using sandbox = createSandbox()
+  expect(await sandbox.run(['completion', 'tcsh'])).toEqual({
+    status: 2,
+    stdout: '',
+    stderr: 'atlas: "tcsh" is no shell that atlas knows.\n       Use bash, zsh, fish, powershell.\n',
+  })
+})
