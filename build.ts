@@ -48,6 +48,8 @@ async function build(name: string, outfile: string): Promise<void> {
     compile: {
       target: `bun-${name}` as Bun.Build.CompileTarget,
       outfile,
+      // Companies put certificate authorities of their own into the operating system's store.
+      execArgv: ['--use-system-ca'],
       // A file in the current directory must not configure atlas.
       autoloadDotenv: false,
       autoloadBunfig: false,

@@ -96,18 +96,12 @@ class Deadline {
   readonly #timeoutMs: number
   readonly #url: URL
   readonly #outer: AbortSignal | undefined
-  readonly #aborted: Promise<never>
   #timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(timeoutMs: number, url: URL, outer: AbortSignal | undefined) {
     this.#timeoutMs = timeoutMs
     this.#url = url
     this.#outer = outer
-    const { signal } = this.#controller
-    this.#aborted = new Promise((_, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-    })
-    this.#aborted.catch(() => {})
     outer?.addEventListener('abort', this.#abortFromOuter, { once: true })
     if (outer?.aborted) this.#abortFromOuter()
     this.restart()
@@ -117,10 +111,18 @@ class Deadline {
     return this.#controller.signal
   }
 
-  /** Wait for something, but no longer than the deadline. */
+  /**
+   * Wait for something, but no longer than the deadline. Not by `Promise.race`: one promise that outlives
+   * many races would hold every piece of a long body.
+   */
   race<T>(wait: Promise<T>): Promise<T> {
-    wait.catch(() => {})
-    return Promise.race([wait, this.#aborted])
+    const { signal } = this.#controller
+    return new Promise((resolve, reject) => {
+      const abort = (): void => reject(signal.reason)
+      if (signal.aborted) abort()
+      signal.addEventListener('abort', abort, { once: true })
+      wait.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+    })
   }
 
   /** Give the next step the whole time again. */

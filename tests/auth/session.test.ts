@@ -150,9 +150,7 @@ describe('a request after the access token has ended', () => {
     server.expireAccessTokens()
     server.forget()
     const client = kit.client(session)
-    const answers = await Promise.all(
-      Array.from({ length: 20 }, () => client<{ email: string }>('/auth/me')),
-    )
+    const answers = await Promise.all(Array.from({ length: 20 }, () => client<{ email: string }>('/auth/me')))
     expect(answers.map(({ email }) => email)).toEqual(Array(20).fill('ada@example.com'))
     expect(server.log().filter(line => line === REFRESH)).toEqual([REFRESH])
     expect(server.reuses).toBe(0)

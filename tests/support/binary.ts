@@ -29,6 +29,7 @@ export interface Sandbox extends Disposable {
   /** An empty folder, where commands run. */
   readonly cwd: string
   readonly env: Record<string, string>
+  readonly binary: string
   run(args: readonly string[], options?: RunOptions): Promise<Outcome>
   start(args: readonly string[], options?: RunOptions): Bun.Subprocess<'pipe', 'pipe', 'pipe'>
   /** Log in as Ada. */
@@ -68,6 +69,7 @@ export function createSandbox(env: Record<string, string> = { ATLAS_CREDENTIAL_S
     configFolder: path.join(home, '.config', 'atlas'),
     cwd,
     env: base,
+    binary: BINARY,
     run,
     start,
     logIn: (server, options) =>

@@ -1,0 +1,240 @@
+import { describe, expect, test } from 'bun:test'
+import { answer, type Fault, startAtlasServer } from '../support/atlas-server.ts'
+import { createSandbox } from '../support/binary.ts'
+
+const LOGIN_FLAGS = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
+
+test('logging in says where and as whom, and sends the password form once', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  const folder = `${sandbox.configFolder}/credentials`
+  expect(await sandbox.logIn(server, { env: { ATLAS_API_URL: server.apiRoot } })).toEqual({
+    status: 0,
+    stdout: `Logged in to ${server.apiRoot} as ada@example.com\n`,
+    stderr: `The credentials are in plain text in ${folder}, readable by you alone.\n`,
+  })
+  expect(server.log()).toEqual(['POST /api/v1/auth/login'])
+  expect(Object.fromEntries(new URLSearchParams(server.requests[0]?.body))).toEqual({
+    grant_type: 'password',
+    username: 'ada@example.com',
+    password: 'correct horse',
+  })
+  expect(server.requests[0]?.headers['user-agent']).toMatch(/^atlas-cli\/\d+\.\d+\.\d+$/)
+})
+
+test('the JSON of a login is the object of status', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  const { status, stdout } = await sandbox.run([...LOGIN_FLAGS, '--json'], {
+    input: 'correct horse',
+    env: { ATLAS_API_URL: server.url },
+  })
+  const told = JSON.parse(stdout)
+  expect({ status, told }).toEqual({
+    status: 0,
+    told: {
+      state: 'authenticated',
+      profile: 'default',
+      api_url: server.url,
+      email: 'ada@example.com',
+      username: 'ada',
+      role: 'admin',
+      source: 'file',
+      store: 'file',
+      expires_at: told.expires_at,
+      session_expires_at: told.session_expires_at,
+      reason: null,
+    },
+  })
+  expect(told.expires_at).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+})
+
+const PASSWORDS: [what: string, input: string | Uint8Array, sent: string][] = [
+  ['without a line ending', 'correct horse', 'correct horse'],
+  ['with a line ending', 'correct horse\n', 'correct horse'],
+  ['with a Windows line ending', 'correct horse\r\n', 'correct horse'],
+  ['with two line endings, of which one is its own', 'correct horse\n\n', 'correct horse\n'],
+  ['with spaces around it', ' correct horse ', ' correct horse '],
+  ['in any script', 'pässwörd 🔑', 'pässwörd 🔑'],
+]
+test.each(PASSWORDS)('a piped password %s arrives whole', async (_, input, sent) => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  await sandbox.run(LOGIN_FLAGS, { input, env: { ATLAS_API_URL: server.apiRoot } })
+  expect(new URLSearchParams(server.requests[0]?.body).get('password')).toBe(sent)
+})
+
+test('the server, the store and the profile of a login are remembered', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox({})
+  await sandbox.logIn(server, { env: { ATLAS_PROFILE: 'work', ATLAS_CREDENTIAL_STORE: 'file' } })
+  const { status, stdout } = await sandbox.run(['auth', 'status', '--json'])
+  expect({ status, ...JSON.parse(stdout) }).toMatchObject({
+    status: 0,
+    state: 'authenticated',
+    profile: 'work',
+    api_url: server.url,
+    store: 'file',
+  })
+})
+
+describe('a login that fails', () => {
+  const json =
+    (status: number, body: unknown, headers: Record<string, string> = {}): Fault =>
+    response =>
+      answer(response, status, body, headers)
+  const html =
+    (status: number): Fault =>
+    response =>
+      void response.writeHead(status, { 'content-type': 'text/html' }).end('<!doctype html><p>correct horse')
+  const inAMinute = new Date(Date.now() + 60_000).toUTCString()
+
+  const CASES: [what: string, fault: Fault, status: number, code: string][] = [
+    ['for wrong credentials', json(401, { detail: 'Incorrect email or password' }), 4, 'bad_credentials'],
+    ['with 400', json(400, { detail: 'no' }), 4, 'bad_credentials'],
+    ['with 403', json(403, { detail: 'no' }), 4, 'bad_credentials'],
+    ['with 404', json(404, { detail: 'Not Found' }), 5, 'bad_response'],
+    [
+      'for what was typed',
+      json(422, { detail: [{ loc: ['body', 'username'], msg: 'bad' }] }),
+      1,
+      'api_error',
+    ],
+    ['with 429 and seconds', json(429, {}, { 'retry-after': '17' }), 5, 'rate_limited'],
+    ['with 429 and a date', json(429, {}, { 'retry-after': inAMinute }), 5, 'rate_limited'],
+    ['with 500', json(500, {}), 5, 'server_error'],
+    ['with 503 in HTML', html(503), 5, 'server_error'],
+    ['with HTML and 200', html(200), 5, 'bad_response'],
+    ['with a redirect', json(302, {}, { location: 'https://elsewhere.example/login' }), 5, 'bad_response'],
+    ['with silence', () => {}, 5, 'timeout'],
+    ['with a reset', (_, __, socket) => void socket.destroy(), 5, 'network'],
+  ]
+  test.each(CASES)('%s has its code and stores nothing', async (_, fault, status, code) => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    server.fault('POST /auth/login', fault)
+    const outcome = await sandbox.run([...LOGIN_FLAGS, '--json'], {
+      input: 'correct horse',
+      env: { ATLAS_API_URL: server.apiRoot, ATLAS_TIMEOUT: '1' },
+    })
+    const { error } = JSON.parse(outcome.stderr)
+    expect({ status: outcome.status, stdout: outcome.stdout, code: error.code }).toEqual({
+      status,
+      stdout: '',
+      code,
+    })
+    expect(outcome.stderr).not.toContain('correct horse')
+    expect(sandbox.filesHolding('access_token')).toEqual([])
+  })
+
+  test('tells the server’s words and the next step in two lines', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    expect(await sandbox.run(LOGIN_FLAGS, { input: 'wrong', env: { ATLAS_API_URL: server.url } })).toEqual({
+      status: 4,
+      stdout: '',
+      stderr:
+        `atlas: ${server.url} refused the login: Incorrect email or password\n` +
+        '       Check e-mail and password, and that this is the right server, then try again.\n',
+    })
+  })
+
+  test('says how long to wait', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    server.fault('POST /auth/login', json(429, {}, { 'retry-after': '17' }))
+    expect(await sandbox.run(LOGIN_FLAGS, { input: 'x', env: { ATLAS_API_URL: server.url } })).toEqual({
+      status: 5,
+      stdout: '',
+      stderr: `atlas: ${server.url} has had too many requests (429).\n       Wait 17 s, then try again.\n`,
+    })
+  })
+
+  const ECHOES: [where: string, body: unknown][] = [
+    ['detail', { detail: 'the password correct horse is wrong' }],
+    ['msg', { detail: [{ loc: ['body', 'password'], msg: 'correct horse is too short' }] }],
+    ['loc', { detail: [{ loc: ['body', 'correct horse'], msg: 'too short' }] }],
+    ['input', { detail: [{ loc: ['body', 'password'], msg: 'too short', input: 'correct horse' }] }],
+    ['an encoded detail', { detail: 'you sent password=correct%20horse' }],
+    ['a form-encoded detail', { detail: 'you sent password=correct+horse' }],
+  ]
+  test.each(ECHOES)('never shows the password that a server repeats in %s', async (_, body) => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    server.fault('POST /auth/login', json(422, body))
+    const { status, stdout, stderr } = await sandbox.run([...LOGIN_FLAGS, '--debug'], {
+      input: 'correct horse',
+      env: { ATLAS_API_URL: server.apiRoot },
+    })
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
+    expect(stderr).not.toMatch(/correct.{1,3}horse/)
+  })
+})
+
+describe('asking', () => {
+  test('is refused where nobody can be asked, before anything is sent', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    expect(await sandbox.run(['auth', 'login'], { env: { ATLAS_API_URL: server.url } })).toEqual({
+      status: 2,
+      stdout: '',
+      stderr:
+        'atlas: Logging in needs a password, and there is no terminal to ask on (or --no-input is set).\n' +
+        '       Pipe it in: atlas auth login --email you@example.com --password-stdin < password-file\n',
+    })
+    expect(server.log()).toEqual([])
+  })
+
+  const REFUSED: [what: string, args: string[], input: string | Uint8Array, message: string][] = [
+    [
+      '--password-stdin without --email',
+      ['--password-stdin'],
+      'x',
+      '--password-stdin needs --email as well.',
+    ],
+    [
+      'an empty password',
+      ['--email', 'a@b.c', '--password-stdin'],
+      '\n',
+      'The password on standard input is empty.',
+    ],
+    [
+      'no e-mail address',
+      ['--email', 'ada', '--password-stdin'],
+      'x',
+      '--email is "ada", which is no e-mail address.',
+    ],
+    [
+      'bytes that are no text',
+      ['--email', 'a@b.c', '--password-stdin'],
+      new Uint8Array([0xff, 0xfe]),
+      'The password on standard input is not UTF-8 text.',
+    ],
+  ]
+  test.each(REFUSED)('%s is a usage error', async (_, args, input, message) => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    const outcome = await sandbox.run(['auth', 'login', ...args, '--json'], {
+      input,
+      env: { ATLAS_API_URL: server.url },
+    })
+    const { error } = JSON.parse(outcome.stderr)
+    expect({ status: outcome.status, code: error.code, message: error.message }).toEqual({
+      status: 2,
+      code: 'usage',
+      message,
+    })
+    expect(server.log()).toEqual([])
+  })
+})
+
+test('a login beside ATLAS_ACCESS_TOKEN says that the token is set, and stores the session all the same', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  const { status, stderr } = await sandbox.logIn(server, { env: { ATLAS_ACCESS_TOKEN: 'ready-made' } })
+  expect({ status, first: stderr.split('\n')[0] }).toEqual({
+    status: 0,
+    first: 'ATLAS_ACCESS_TOKEN is set: commands use that token, not this login, until you unset it.',
+  })
+  expect(sandbox.filesHolding(server.lastTokens.access)).toHaveLength(1)
+})

@@ -1,0 +1,412 @@
+import { describe, expect, test } from 'bun:test'
+import { type AtlasServer, answer, signToken, startAtlasServer } from '../support/atlas-server.ts'
+import { createSandbox, type Sandbox } from '../support/binary.ts'
+
+const ME = 'GET /api/v1/auth/me'
+const REFRESH = 'POST /api/v1/auth/refresh'
+
+async function loggedIn(sandbox: Sandbox, server: AtlasServer): Promise<void> {
+  expect((await sandbox.logIn(server)).status).toBe(0)
+  server.forget()
+}
+
+describe('auth status', () => {
+  test('tells everything of a confirmed login as JSON', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const { status, stdout, stderr } = await sandbox.run(['auth', 'status', '--json'])
+    const told = JSON.parse(stdout)
+    expect({ status, stderr, told }).toEqual({
+      status: 0,
+      stderr: '',
+      told: {
+        state: 'authenticated',
+        profile: 'default',
+        api_url: server.url,
+        email: 'ada@example.com',
+        username: 'ada',
+        role: 'admin',
+        source: 'file',
+        store: 'file',
+        expires_at: new Date(told.expires_at).toISOString(),
+        session_expires_at: new Date(told.session_expires_at).toISOString(),
+        reason: null,
+      },
+    })
+    expect(server.log()).toEqual([ME])
+  })
+
+  test('refreshes an expired token unseen', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    server.expireAccessTokens()
+    const { status, stdout } = await sandbox.run(['auth', 'status', '--json'])
+    expect({ status, state: JSON.parse(stdout).state, log: server.log() }).toEqual({
+      status: 0,
+      state: 'authenticated',
+      log: [ME, REFRESH, ME],
+    })
+  })
+
+  test('of nobody ends with 4 and is no error', async () => {
+    using sandbox = createSandbox()
+    const { status, stdout, stderr } = await sandbox.run([
+      'auth',
+      'status',
+      '--json',
+      '--api-url',
+      'http://127.0.0.1:9',
+    ])
+    expect({ status, stderr, told: JSON.parse(stdout) }).toEqual({
+      status: 4,
+      stderr: '',
+      told: {
+        state: 'not_logged_in',
+        profile: 'default',
+        api_url: 'http://127.0.0.1:9',
+        email: null,
+        username: null,
+        role: null,
+        source: null,
+        store: 'file',
+        expires_at: null,
+        session_expires_at: null,
+        reason: 'No credentials are stored for this profile and server.',
+      },
+    })
+  })
+
+  const STATES: [
+    what: string,
+    arrange: (server: AtlasServer) => void,
+    args: string[],
+    status: number,
+    state: string,
+  ][] = [
+    [
+      'a server that cannot confirm',
+      server => server.fault('GET /auth/me', r => answer(r, 404, {})),
+      [],
+      0,
+      'unverified',
+    ],
+    [
+      'a server that fails',
+      server => server.fault('GET /auth/me', r => answer(r, 503, {})),
+      [],
+      5,
+      'unverified',
+    ],
+    [
+      'a server that is silent',
+      server => server.fault('GET /auth/me', () => {}),
+      ['--timeout', '0.3'],
+      5,
+      'unverified',
+    ],
+    [
+      'a server that sends HTML',
+      server => server.fault('GET /auth/me', r => void r.end('<p>')),
+      [],
+      5,
+      'unverified',
+    ],
+    ['nobody asked', () => {}, ['--offline'], 0, 'unverified'],
+    [
+      'a refused session',
+      server => {
+        server.expireAccessTokens()
+        server.revokeSessions()
+      },
+      [],
+      4,
+      'rejected',
+    ],
+    [
+      'a token rejected for good',
+      server => server.fault('GET /auth/me', r => answer(r, 401, {})),
+      [],
+      4,
+      'rejected',
+    ],
+  ]
+  test.each(STATES)('with %s', async (_, arrange, args, status, state) => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    arrange(server)
+    const outcome = await sandbox.run(['auth', 'status', '--json', ...args])
+    const told = JSON.parse(outcome.stdout)
+    expect({ status: outcome.status, stderr: outcome.stderr, state: told.state }).toEqual({
+      status,
+      stderr: '',
+      state,
+    })
+    expect(told.reason).toBeString()
+  })
+
+  test('of an unreachable server still tells what is stored', async () => {
+    using sandbox = createSandbox()
+    let url = ''
+    {
+      await using server = await startAtlasServer()
+      url = server.url
+      await loggedIn(sandbox, server)
+    }
+    const { status, stdout } = await sandbox.run(['auth', 'status', '--json'])
+    expect({ status, ...JSON.parse(stdout) }).toMatchObject({
+      status: 5,
+      state: 'unverified',
+      email: 'ada@example.com',
+      reason: `${url} could not be reached: connection refused.`,
+    })
+  })
+})
+
+describe('auth token', () => {
+  test('prints the stored token and a newline, and asks nobody', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    expect(await sandbox.run(['auth', 'token'])).toEqual({
+      status: 0,
+      stdout: `${server.lastTokens.access}\n`,
+      stderr: '',
+    })
+    expect(server.log()).toEqual([])
+  })
+
+  test('refreshes where less than the wanted time is left', async () => {
+    await using server = await startAtlasServer({ accessTtlS: 600 })
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const before = server.lastTokens.access
+    expect((await sandbox.run(['auth', 'token', '--min-ttl', '590'])).stdout).toBe(`${before}\n`)
+    const fault = await sandbox.run(['auth', 'token', '--min-ttl', '10m', '--json'])
+    expect({ status: fault.status, stdout: fault.stdout, code: JSON.parse(fault.stderr).error.code }).toEqual(
+      {
+        status: 1,
+        stdout: '',
+        code: 'ttl_unavailable',
+      },
+    )
+    expect(server.log()).toEqual([REFRESH])
+  })
+
+  test('tells token, end and source as JSON', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const told = JSON.parse((await sandbox.run(['auth', 'token', '--json'])).stdout)
+    expect(told).toEqual({
+      access_token: server.lastTokens.access,
+      expires_at: new Date(told.expires_at).toISOString(),
+      source: 'file',
+    })
+  })
+
+  const DURATIONS: [text: string, status: number][] = [
+    ['90s', 0],
+    ['10m', 0],
+    ['45', 0],
+    ['1h', 1],
+    ['soon', 2],
+    ['-5', 2],
+    ['5d', 2],
+    ['', 2],
+  ]
+  test.each(DURATIONS)('--min-ttl "%s" ends with %d', async (text, status) => {
+    await using server = await startAtlasServer({ accessTtlS: 1800 })
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    expect((await sandbox.run(['auth', 'token', '--min-ttl', text])).status).toBe(status)
+  })
+
+  test('of nobody says how to log in', async () => {
+    using sandbox = createSandbox()
+    expect(await sandbox.run(['auth', 'token'])).toEqual({
+      status: 4,
+      stdout: '',
+      stderr: 'atlas: Not logged in to http://localhost:8000.\n       Log in with: atlas auth login\n',
+    })
+  })
+})
+
+describe('auth refresh', () => {
+  test('replaces the token now', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const { status, stdout } = await sandbox.run(['auth', 'refresh'])
+    expect(status).toBe(0)
+    expect(stdout).toStartWith(`Refreshed the session on ${server.url}; the access token is valid until `)
+    expect(server.log()).toEqual([REFRESH])
+    expect((await sandbox.run(['auth', 'token'])).stdout).toBe(`${server.lastTokens.access}\n`)
+  })
+
+  test('that is refused deletes the credentials and says to log in again', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    server.revokeSessions()
+    expect(await sandbox.run(['auth', 'refresh'])).toEqual({
+      status: 4,
+      stdout: '',
+      stderr:
+        `atlas: The session on ${server.url} has ended: the server refused to renew it.\n` +
+        '       Log in again with: atlas auth login\n',
+    })
+    expect(sandbox.filesHolding('access_token')).toEqual([])
+  })
+
+  test('that meets a failing server keeps the credentials', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    server.fault('POST /auth/refresh', response => answer(response, 503, {}))
+    expect(await sandbox.run(['auth', 'refresh'])).toEqual({
+      status: 5,
+      stdout: '',
+      stderr: `atlas: ${server.url} failed (503) on POST /auth/refresh.\n       Try again later.\n`,
+    })
+    expect(sandbox.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
+  })
+
+  test('of a ready-made token is a usage error', async () => {
+    using sandbox = createSandbox()
+    const { status, stderr } = await sandbox.run(['auth', 'refresh', '--json'], {
+      env: { ATLAS_ACCESS_TOKEN: 'ready' },
+    })
+    expect({ status, code: JSON.parse(stderr).error.code }).toEqual({ status: 2, code: 'usage' })
+  })
+})
+
+describe('auth logout', () => {
+  test('tells the server, deletes the session and says what stays valid', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const { status, stdout, stderr } = await sandbox.run(['auth', 'logout'])
+    expect({ status, stdout }).toEqual({
+      status: 0,
+      stdout: `Logged out of ${server.url} as ada@example.com\n`,
+    })
+    expect(stderr).toMatch(
+      /^The server goes on accepting the access token until .* and the refresh token until .*\n$/,
+    )
+    expect(server.log()).toEqual(['POST /api/v1/auth/logout'])
+    expect(sandbox.filesHolding('access_token')).toEqual([])
+  })
+
+  test('tells it as JSON', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const { expires_at, session_expires_at } = JSON.parse(
+      (await sandbox.run(['auth', 'status', '--json'])).stdout,
+    )
+    const { stdout } = await sandbox.run(['auth', 'logout', '--json'])
+    expect(JSON.parse(stdout)).toEqual({
+      logged_out: [
+        {
+          profile: 'default',
+          api_url: server.url,
+          server_told: true,
+          access_valid_until: expires_at,
+          session_valid_until: session_expires_at,
+        },
+      ],
+    })
+    expect(JSON.parse((await sandbox.run(['auth', 'logout', '--json'])).stdout)).toEqual({ logged_out: [] })
+  })
+
+  test('deletes the session of a server that is gone', async () => {
+    using sandbox = createSandbox()
+    {
+      await using server = await startAtlasServer()
+      await loggedIn(sandbox, server)
+    }
+    const { status, stderr } = await sandbox.run(['auth', 'logout'])
+    expect({ status, first: stderr.split('\n')[0] }).toEqual({
+      status: 0,
+      first: 'The server could not be told; the credentials on this machine are deleted all the same.',
+    })
+    expect(sandbox.filesHolding('access_token')).toEqual([])
+  })
+
+  test('of nobody says so and is no failure', async () => {
+    using sandbox = createSandbox()
+    expect(await sandbox.run(['auth', 'logout'])).toEqual({
+      status: 0,
+      stdout: 'Not logged in to http://localhost:8000; nothing to do.\n',
+      stderr: '',
+    })
+  })
+
+  test('--all ends every session there is', async () => {
+    await using first = await startAtlasServer()
+    await using second = await startAtlasServer()
+    using sandbox = createSandbox()
+    await sandbox.logIn(first)
+    await sandbox.logIn(second)
+    await sandbox.logIn(second, { env: { ATLAS_PROFILE: 'work' } })
+    const { stdout } = await sandbox.run(['auth', 'logout', '--all', '--json'])
+    const ended = JSON.parse(stdout).logged_out.map((entry: Record<string, unknown>) => [
+      entry['profile'],
+      entry['api_url'],
+    ])
+    expect(ended).toEqual([
+      ['default', first.url],
+      ['default', second.url],
+      ['work', second.url],
+    ])
+    expect(sandbox.filesHolding('access_token')).toEqual([])
+  })
+})
+
+describe('a ready-made token', () => {
+  test('beats the store, is sent as it is and is never refreshed', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const env = { ATLAS_ACCESS_TOKEN: 'ready-made', ATLAS_API_URL: server.apiRoot }
+    const outcome = await sandbox.run(['api', '/auth/me'], { env })
+    expect(outcome).toEqual({
+      status: 4,
+      stdout: '{"detail":"Could not validate credentials"}',
+      stderr:
+        'atlas: GET /api/v1/auth/me answered 401 Unauthorized: the server rejects the access token.\n' +
+        '       Set ATLAS_ACCESS_TOKEN to a valid token, or unset it.\n',
+    })
+    expect(server.requests.map(({ headers }) => headers['authorization'])).toEqual(['Bearer ready-made'])
+  })
+
+  test('needs no keychain', async () => {
+    using sandbox = createSandbox({})
+    const soon = signToken({ sub: 'ada' }, 60)
+    const { status, stdout } = await sandbox.run(['auth', 'token', '--json'], {
+      env: { ATLAS_ACCESS_TOKEN: soon },
+    })
+    const told = JSON.parse(stdout)
+    expect({ status, told }).toEqual({
+      status: 0,
+      told: { access_token: soon, expires_at: new Date(told.expires_at).toISOString(), source: 'env' },
+    })
+  })
+
+  test('is told by status, with the server’s word on it', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({})
+    const { status, stdout } = await sandbox.run(['auth', 'status', '--json'], {
+      env: { ATLAS_ACCESS_TOKEN: 'nonsense', ATLAS_API_URL: server.apiRoot },
+    })
+    expect({ status, ...JSON.parse(stdout) }).toMatchObject({
+      status: 4,
+      state: 'rejected',
+      source: 'env',
+      email: null,
+    })
+  })
+})

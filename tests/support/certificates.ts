@@ -1,0 +1,51 @@
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+
+/** A certificate authority of a test's own, and what it has signed. */
+export interface Authority extends Disposable {
+  /** The path of its certificate. */
+  readonly file: string
+  issue(options?: { host?: string; expired?: boolean }): { key: string; cert: string }
+}
+
+/** A test that needs `openssl` is skipped without it, but fails there in CI. */
+export const hasOpenssl = Bun.which('openssl') !== null || process.env['CI'] === 'true'
+
+export function createAuthority(): Authority {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-ca-'))
+  const at = (name: string): string => path.join(folder, name)
+  const openssl = (...args: string[]): void => {
+    const { exitCode, stderr } = Bun.spawnSync(['openssl', ...args])
+    if (exitCode !== 0) throw new Error(`openssl ${args[0]}: ${stderr}`)
+  }
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+  openssl(
+    'req',
+    '-x509',
+    ...key,
+    '-keyout',
+    at('ca.key'),
+    '-out',
+    at('ca.pem'),
+    '-days',
+    '2',
+    '-subj',
+    '/CN=Atlas test authority',
+  )
+  return {
+    file: at('ca.pem'),
+    issue({ host = 'DNS:localhost,IP:127.0.0.1', expired = false } = {}) {
+      openssl('req', ...key, '-keyout', at('server.key'), '-out', at('server.csr'), '-subj', '/CN=server')
+      fs.writeFileSync(at('ext'), `subjectAltName=${host}\n`)
+      const sign = ['-CA', at('ca.pem'), '-CAkey', at('ca.key'), '-CAcreateserial', '-extfile', at('ext')]
+      const days = ['-days', expired ? '-1' : '1']
+      openssl('x509', '-req', '-in', at('server.csr'), ...sign, ...days, '-out', at('server.pem'))
+      return {
+        key: fs.readFileSync(at('server.key'), 'utf8'),
+        cert: fs.readFileSync(at('server.pem'), 'utf8'),
+      }
+    },
+    [Symbol.dispose]: () => fs.rmSync(folder, { recursive: true, force: true }),
+  }
+}
