@@ -1,0 +1,72 @@
+import { expect, test } from 'bun:test'
+import fs from 'node:fs'
+import path from 'node:path'
+import { startAtlasServer } from '../support/atlas-server.ts'
+import { createSandbox } from '../support/binary.ts'
+
+test('profiles are listed, switched and logged out apart', async () => {
+  await using home = await startAtlasServer()
+  await using work = await startAtlasServer()
+  using sandbox = createSandbox({})
+  const store = { ATLAS_CREDENTIAL_STORE: 'file' }
+  await sandbox.logIn(home, { env: { ...store, ATLAS_PROFILE: 'home' } })
+  await sandbox.logIn(work, { env: { ...store, ATLAS_PROFILE: 'work' } })
+
+  const list = async (): Promise<unknown> =>
+    JSON.parse((await sandbox.run(['auth', 'list', '--json'])).stdout)
+  const entry = (name: string, url: string, email: string | null) => ({
+    name,
+    api_url: url,
+    email,
+    store: 'file',
+  })
+  expect(await list()).toEqual({
+    current: 'work',
+    profiles: [entry('home', home.url, 'ada@example.com'), entry('work', work.url, 'ada@example.com')],
+  })
+  expect((await sandbox.run(['auth', 'list'])).stdout).toBe(
+    `  home  ${home.url}  ada@example.com  file\n* work  ${work.url}  ada@example.com  file\n`,
+  )
+  expect((await sandbox.run(['auth', 'token'])).stdout).toBe(`${work.lastTokens.access}\n`)
+
+  expect((await sandbox.run(['auth', 'switch', 'home'])).stdout).toBe(
+    `Switched to profile home (ada@example.com on ${home.url})\n`,
+  )
+  expect((await sandbox.run(['auth', 'token'])).stdout).toBe(`${home.lastTokens.access}\n`)
+  expect((await sandbox.run(['auth', 'token', '--profile', 'work'])).stdout).toBe(
+    `${work.lastTokens.access}\n`,
+  )
+
+  await sandbox.run(['auth', 'logout'])
+  expect(await list()).toEqual({
+    current: 'home',
+    profiles: [entry('home', home.url, null), entry('work', work.url, 'ada@example.com')],
+  })
+  expect((await sandbox.run(['auth', 'switch', 'hom', '--json'])).stderr).toContain(
+    'Did you mean \\"home\\"?',
+  )
+})
+
+test('twelve logins at once lose no profile', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  const names = Array.from({ length: 12 }, (_, index) => `p${index}`)
+  const outcomes = await Promise.all(
+    names.map(name => sandbox.logIn(server, { env: { ATLAS_PROFILE: name } })),
+  )
+  expect(outcomes.map(({ status }) => status)).toEqual(names.map(() => 0))
+  const config = JSON.parse(fs.readFileSync(path.join(sandbox.configFolder, 'config.json'), 'utf8'))
+  expect(Object.keys(config.profiles).sort()).toEqual([...names].sort())
+  expect(config.sessions).toHaveLength(names.length)
+})
+
+test('the config file holds no secret', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  await sandbox.logIn(server)
+  expect(JSON.parse(fs.readFileSync(path.join(sandbox.configFolder, 'config.json'), 'utf8'))).toEqual({
+    current_profile: 'default',
+    profiles: { default: { api_url: server.url, store: 'file', email: 'ada@example.com' } },
+    sessions: [{ profile: 'default', api_url: server.url, store: 'file' }],
+  })
+})

@@ -1,0 +1,97 @@
+import { describe, expect, test } from 'bun:test'
+import { startAtlasServer } from '../support/atlas-server.ts'
+import { createSandbox } from '../support/binary.ts'
+import { openTerminal } from '../support/pseudo-terminal.ts'
+
+test('a person is asked for e-mail and password, and the password is never on the screen', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
+  const terminal = openTerminal(sandbox, ['auth', 'login'])
+  await terminal.see('E-mail')
+  terminal.type('ada\r')
+  await terminal.see('Type an e-mail address')
+  terminal.type('@example.com\r')
+  await terminal.see('Password')
+  terminal.type('correct horse\r')
+  expect(await terminal.ended()).toBe(0)
+  expect(terminal.transcript).toContain(`Logged in to ${server.url} as ada@example.com`)
+  expect(terminal.transcript).not.toContain('correct')
+  expect(terminal.transcript).not.toContain('horse')
+  expect(server.log().at(-1)).toEndWith('/auth/login')
+})
+
+test('an e-mail that is given is not asked for', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
+  const terminal = openTerminal(sandbox, ['auth', 'login', '--email', 'ada@example.com'])
+  await terminal.see('Password')
+  expect(terminal.transcript).not.toContain('E-mail')
+  terminal.type('correct horse\r')
+  expect(await terminal.ended()).toBe(0)
+})
+
+describe('a prompt that is left', () => {
+  const WAYS: [
+    how: string,
+    prompt: string,
+    leave: (t: ReturnType<typeof openTerminal>) => void,
+    status: number,
+  ][] = [
+    ['by Ctrl-C at the e-mail', 'E-mail', terminal => terminal.type('\u0003'), 130],
+    ['by Ctrl-C at the password', 'Password', terminal => terminal.type('\u0003'), 130],
+    ['by SIGINT', 'Password', terminal => terminal.signal('SIGINT'), 130],
+    ['by SIGTERM', 'Password', terminal => terminal.signal('SIGTERM'), 143],
+    ['by SIGHUP', 'Password', terminal => terminal.signal('SIGHUP'), 129],
+  ]
+  test.each(WAYS)('%s sends nothing and leaves a terminal that echoes', async (_, prompt, leave, status) => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
+    const email = prompt === 'Password' ? ['--email', 'ada@example.com'] : []
+    const terminal = openTerminal(sandbox, ['auth', 'login', ...email])
+    await terminal.see(prompt)
+    leave(terminal)
+    const settings = await terminal.settings()
+    expect(settings).toMatch(/(^|\s)echo(\s|$)/)
+    expect(settings).toMatch(/(^|\s)icanon(\s|$)/)
+    expect(await terminal.ended()).toBe(status)
+    // The cursor that the prompt has hidden is shown again.
+    expect(terminal.transcript.lastIndexOf('\u001b[?25h')).toBeGreaterThan(
+      terminal.transcript.lastIndexOf('\u001b[?25l'),
+    )
+    expect(server.log()).toEqual([])
+  })
+})
+
+test('--no-input never asks, even on a terminal', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
+  const terminal = openTerminal(sandbox, ['auth', 'login', '--no-input'])
+  expect(await terminal.ended()).toBe(2)
+  expect(server.log()).toEqual([])
+})
+
+test('--password-stdin refuses a terminal, which would show the password', async () => {
+  using sandbox = createSandbox()
+  const terminal = openTerminal(sandbox, ['auth', 'login', '--email', 'ada@example.com', '--password-stdin'])
+  expect(await terminal.ended()).toBe(2)
+  expect(terminal.transcript).toContain('--password-stdin reads a pipe or a file')
+})
+
+test('on a terminal JSON is indented and what could act on the terminal is shown as an escape', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
+  await sandbox.logIn(server)
+  const hostile = '{"a":[1.50,{}],"b":"\u001b[2J\u009b\u202e\u200b"}'
+  server.fault(
+    'GET /x',
+    response => void response.writeHead(200, { 'content-type': 'application/json' }).end(hostile),
+  )
+  const terminal = openTerminal(sandbox, ['api', '/x'])
+  expect(await terminal.ended()).toBe(0)
+  expect(terminal.transcript).toContain(
+    ['{', '  "a": [', '    1.50,', '    {}', '  ],', '  "b": "\\u001b[2J\\u009b\\u202e\\u200b"', '}'].join(
+      '\r\n',
+    ),
+  )
+  expect((await sandbox.run(['api', '/x'])).stdout).toBe(hostile)
+})
