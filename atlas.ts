@@ -7,8 +7,8 @@ import { configFlags } from './lib/commands/flags.ts'
 import { defineProgram } from './lib/commands/program.ts'
 import { report } from './lib/errors.ts'
 import { createInterrupts } from './lib/interrupts.ts'
-import { safeJson } from './lib/sanitize.ts'
 import { createSecrets } from './lib/secrets.ts'
+import { wantsColour } from './lib/styled-text.ts'
 import { createTerminal, OutputClosed, type Terminal } from './lib/terminal.ts'
 import { VERSION } from './lib/version.ts'
 
@@ -19,6 +19,10 @@ async function main(argv: readonly string[]): Promise<number> {
   const terminal = createTerminal({
     stdoutIsTerminal: process.stdout.isTTY === true,
     stderrIsTerminal: process.stderr.isTTY === true,
+    colour: {
+      stdout: wantsColour(process.env, process.stdout.isTTY === true),
+      stderr: wantsColour(process.env, process.stderr.isTTY === true),
+    },
     dumb: process.env['TERM'] === 'dumb',
     json: argv.includes('--json'),
     secrets,
@@ -90,8 +94,8 @@ async function main(argv: readonly string[]): Promise<number> {
 function fail(error: unknown, terminal: Terminal): number {
   if (error instanceof OutputClosed) return 0
   const { code, message, hint, exitStatus } = report(error)
-  if (terminal.json) terminal.fail([safeJson({ error: { code, message, hint } })])
-  else terminal.fail(hint === null ? [`atlas: ${message}`] : [`atlas: ${message}`, `       ${hint}`])
+  if (terminal.json) terminal.failJson({ error: { code, message, hint } })
+  else terminal.fail(message, hint)
   return exitStatus
 }
 

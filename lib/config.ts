@@ -1,5 +1,5 @@
 import path from 'node:path'
-import { normalizeApiUrl, requireSecure } from './api-url.ts'
+import { normalizeApiUrl } from './api-url.ts'
 import {
   type ConfigFile,
   configFilePath,
@@ -74,7 +74,7 @@ export const isToken = (value: string): boolean =>
 
 /**
  * Configuration by precedence: flag, environment, config file, default. An empty variable counts as unset.
- * @throws {AtlasError} `usage` names the bad value's source and what is accepted; `insecure_url`.
+ * @throws {AtlasError} `usage` names the bad value's source and what is accepted.
  */
 export function loadConfig(flags: ConfigFlags, surroundings: Surroundings): Config {
   const { env } = surroundings
@@ -110,7 +110,6 @@ export function loadConfig(flags: ConfigFlags, surroundings: Surroundings): Conf
     normalizeApiUrl,
   )
   const allowHttp = switched(flags.allowHttp, '--allow-http', 'ATLAS_ALLOW_HTTP')
-  requireSecure(new URL(apiUrl.value), allowHttp.value)
 
   const storedSession = file.sessions.find(
     session => session.profile === profile.value && session.apiUrl === apiUrl.value,

@@ -1,3 +1,5 @@
+import { sanitizeLine } from './sanitize.ts'
+
 /*
  * Shorter ones would blank ordinary words out of our own sentences; where a server repeats one of
  * those, its whole text is withheld (see `repeats`).
@@ -16,6 +18,7 @@ export interface Secrets {
 const forms = (secret: string): string[] => [
   secret,
   JSON.stringify(secret).slice(1, -1),
+  sanitizeLine(JSON.stringify(secret).slice(1, -1)),
   encodeURIComponent(secret),
   new URLSearchParams({ '': secret }).toString().slice(1),
   secret.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;'),

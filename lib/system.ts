@@ -1,4 +1,5 @@
 import type { $Fetch } from 'ofetch'
+import { requireSecure } from './api-url.ts'
 import { createLock, type Lock } from './auth/lock.ts'
 import type { Session } from './auth/record.ts'
 import { accountOf, createSessions, type Sessions } from './auth/session.ts'
@@ -35,6 +36,8 @@ export interface Host extends Surroundings {
 export interface SystemOptions {
   /** A bound on all requests and waits of the run together, in milliseconds. */
   readonly budgetMs?: number
+  /** The command does its work without the server, so one that must not be talked to is no hindrance. */
+  readonly worksOffline?: boolean
 }
 
 /** What commands work with, put together once a command has its flags. */
@@ -60,9 +63,10 @@ export interface System extends Host {
 export function createSystem(
   host: Host,
   flags: ConfigFlags,
-  { budgetMs = Number.POSITIVE_INFINITY }: SystemOptions = {},
+  { budgetMs = Number.POSITIVE_INFINITY, worksOffline = false }: SystemOptions = {},
 ): System {
   const config = loadConfig(flags, host)
+  if (!worksOffline) requireSecure(new URL(config.apiUrl.value), config.allowHttp.value)
   const { terminal, interrupts, secrets, now, uid, platform } = host
   const debug = config.debug.value ? terminal.diagnose : () => {}
   for (const [name, setting] of Object.entries(config)) {

@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import { AtlasError, Cancelled, errorCode } from './errors.ts'
 import { safeJson, sanitizeLine } from './sanitize.ts'
 import type { Secrets } from './secrets.ts'
+import { type Line, renderLine, styled } from './styled-text.ts'
 
 const STDOUT = 1
 const STDERR = 2
@@ -19,7 +20,9 @@ export class OutputClosed extends Error {}
 export interface TerminalOptions {
   readonly stdoutIsTerminal: boolean
   readonly stderrIsTerminal: boolean
-  /** Whether the terminal understands cursor movement. */
+  /** Whether each stream shows colours. */
+  readonly colour: Readonly<Record<'stdout' | 'stderr', boolean>>
+  /** Whether the terminal lacks cursor movement. */
   readonly dumb: boolean
   /** Results as one JSON object. */
   readonly json: boolean
@@ -30,20 +33,25 @@ export interface TerminalOptions {
 export interface Terminal {
   readonly json: boolean
   readonly stdoutIsTerminal: boolean
+  readonly stderrIsTerminal: boolean
+  /** Whether each stream shows colours. */
+  readonly colour: Readonly<Record<'stdout' | 'stderr', boolean>>
   /** One line of a result, on standard output. */
-  say(line: string): Promise<void>
+  say(line: Line): Promise<void>
   /** A result as one JSON object, on standard output. */
   sayJson(value: unknown): Promise<void>
   /** Bytes as they are, on standard output. Waits for a slow reader. */
   raw(bytes: Uint8Array): Promise<void>
   /** Something worth knowing beside the result, on standard error; with --json it waits for success. */
-  notice(line: string): void
+  notice(line: Line): void
   /** Print the notices that waited. */
   flushNotices(): void
   /** A line of diagnostics, on standard error. */
   diagnose(line: string): void
-  /** An error, on standard error. */
-  fail(lines: readonly string[]): void
+  /** An error, on standard error: what went wrong, and the next step where there is one. */
+  fail(message: string, hint: string | null): void
+  /** An error as one JSON object, on standard error. */
+  failJson(value: unknown): void
   /** Ask for a line. @throws {AtlasError} `cancelled` */
   ask(question: string, invalid: (answer: string) => string | undefined): Promise<string>
   /** Ask for a line that is not shown. @throws {AtlasError} `cancelled` */
@@ -57,17 +65,18 @@ export interface Terminal {
 export function createTerminal({
   stdoutIsTerminal,
   stderrIsTerminal,
+  colour,
   dumb,
   json,
   secrets,
 }: TerminalOptions): Terminal {
-  const waitingNotices: string[] = []
+  const waitingNotices: Line[] = []
   let asking = false
   let stopSpinner: (() => void) | undefined
 
-  const tell = (line: string): void => {
+  const tell = (line: Line): void => {
     stopSpinner?.()
-    writeStderr(`${sanitizeLine(secrets.mask(line))}\n`)
+    writeStderr(`${renderLine(line, colour.stderr, secrets.mask)}\n`)
   }
 
   const prompt = async (
@@ -85,13 +94,19 @@ export function createTerminal({
   return {
     json,
     stdoutIsTerminal,
-    say: line => writeStdout(Buffer.from(`${sanitizeLine(line)}\n`)),
+    stderrIsTerminal,
+    colour,
+    say: line => writeStdout(Buffer.from(`${renderLine(line, colour.stdout)}\n`)),
     sayJson: value => writeStdout(Buffer.from(`${safeJson(value)}\n`)),
     raw: writeStdout,
     notice: line => (json ? void waitingNotices.push(line) : tell(line)),
     flushNotices: () => waitingNotices.splice(0).forEach(tell),
-    diagnose: line => tell(`debug: ${line}`),
-    fail: lines => lines.forEach(tell),
+    diagnose: line => tell([styled('dim', `debug: ${line}`)]),
+    fail(message, hint) {
+      tell([styled('red', 'atlas:'), ` ${message}`])
+      if (hint !== null) tell(`       ${hint}`)
+    },
+    failJson: value => tell(safeJson(value)),
     ask: (message, invalid) =>
       prompt(({ text }) => text({ ...streams, message, validate: value => invalid(value ?? '') })),
     askSecret: message =>

@@ -99,4 +99,6 @@ export const registerLogout = (cli: CAC, context: Context): Command =>
     .command('auth logout', 'Log out and delete the stored credentials')
     .option('--all', 'Every profile and server')
     .example('  $ atlas auth logout')
-    .action(async (flags: Flags) => logout({ all: flags.has('all') }, await context.system(flags)))
+    .action(async (flags: Flags) =>
+      logout({ all: flags.has('all') }, await context.system(flags, { worksOffline: true })),
+    )

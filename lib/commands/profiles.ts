@@ -63,10 +63,12 @@ export const registerList = (cli: CAC, context: Context): Command =>
   cli
     .command('auth list', 'List the profiles and which one is current')
     .example('  $ atlas auth list')
-    .action(async (flags: Flags) => list(await context.system(flags)))
+    .action(async (flags: Flags) => list(await context.system(flags, { worksOffline: true })))
 
 export const registerSwitch = (cli: CAC, context: Context): Command =>
   cli
     .command('auth switch <name>', 'Make another profile the current one')
     .example('  $ atlas auth switch work')
-    .action(async (name: string, flags: Flags) => switchProfile(name, await context.system(flags)))
+    .action(async (name: string, flags: Flags) =>
+      switchProfile(name, await context.system(flags, { worksOffline: true })),
+    )

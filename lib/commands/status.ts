@@ -138,6 +138,7 @@ export const registerStatus = (cli: CAC, context: Context): Command =>
     .option('--offline', 'Show what is stored without asking the server')
     .example('  $ atlas auth status')
     .example('  $ atlas auth status --json')
-    .action(async (flags: Flags) =>
-      status({ offline: flags.has('offline') }, await context.system(flags, { budgetMs: BUDGET_MS })),
-    )
+    .action(async (flags: Flags) => {
+      const offline = flags.has('offline')
+      return status({ offline }, await context.system(flags, { budgetMs: BUDGET_MS, worksOffline: offline }))
+    })

@@ -70,3 +70,24 @@ test('the config file holds no secret', async () => {
     sessions: [{ profile: 'default', api_url: server.url, store: 'file' }],
   })
 })
+
+test('a profile on plain http can be listed, left and logged out without --allow-http', async () => {
+  using sandbox = createSandbox({})
+  const profile = (apiUrl: string) => ({ api_url: apiUrl, store: 'file', email: 'ada@example.com' })
+  fs.mkdirSync(sandbox.configFolder, { recursive: true })
+  fs.writeFileSync(
+    path.join(sandbox.configFolder, 'config.json'),
+    JSON.stringify({
+      current_profile: 'lan',
+      profiles: { lan: profile('http://atlas.lan.example'), home: profile('https://atlas.example') },
+    }),
+  )
+  expect((await sandbox.run(['api', '/auth/me'])).status).toBe(2)
+  expect((await sandbox.run(['auth', 'status'])).status).toBe(2)
+  for (const command of [
+    ['auth', 'list'],
+    ['auth', 'logout'],
+    ['auth', 'switch', 'home'],
+  ])
+    expect((await sandbox.run(command)).status).toBe(0)
+})
