@@ -2,14 +2,19 @@ import { Cancelled, type EndingSignal, SIGNAL_STATUS } from './errors.ts'
 
 /** How long a request that may cost the session when it is torn off goes on after Ctrl-C, in milliseconds. */
 const GRACE_MS = 2_000
+/**
+ * Signals that come together are one: the kernel and the shell both send HUP when a terminal is closed,
+ * and npm passes on the INT that the terminal has sent already. A person takes longer to insist.
+ */
+const TOGETHER_MS = 100
 
 /** The signals that end atlas, and the work that must not be torn off by them. */
 export interface Interrupts {
   /** Aborted with `Cancelled` when a signal arrives and nothing is shielded. */
   readonly cancelled: AbortSignal
   /**
-   * Run work that a signal must not tear off. `hurry` is aborted two seconds after a signal, or at a
-   * second one, so that a part of the work which may be given up can be.
+   * Run work that a signal must not tear off. `hurry` is aborted with `Cancelled` two seconds after a
+   * signal, or at a second one, so that a part of the work which may be given up can be.
    * @throws {AtlasError} `cancelled`: a signal arrived; the work was finished first.
    */
   shield<T>(work: (hurry: AbortSignal) => Promise<T>): Promise<T>
@@ -26,9 +31,11 @@ export function createInterrupts(source: SignalSource): Interrupts {
   const cancelled = new AbortController()
   const shields = new Set<AbortController>()
   let pending: Cancelled | undefined
+  let receivedAt = Number.POSITIVE_INFINITY
 
   const receive = (signal: EndingSignal): void => {
-    const again = pending !== undefined
+    const again = performance.now() - receivedAt > TOGETHER_MS
+    if (pending === undefined) receivedAt = performance.now()
     pending ??= new Cancelled(signal)
     if (shields.size === 0) cancelled.abort(pending)
     const hurryAll = (): void => {
@@ -62,4 +69,14 @@ export function createInterrupts(source: SignalSource): Interrupts {
       for (const { signal, listener } of listeners) source.off(signal, listener)
     },
   }
+}
+
+/** Wait for work, but leave it to itself when the signal is aborted. @throws the signal's reason then. */
+export function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
 }
