@@ -5,6 +5,8 @@ import { AtlasError, errorCode } from '../errors.ts'
 
 const MIN_POLL_MS = 2
 const MAX_POLL_MS = 25
+/** Cleaners of temporary folders delete what has not changed for days; a lock in use stays younger. */
+const TOUCH_AFTER_MS = 3_600_000
 
 /** Work that at most one process does at a time. */
 export interface Lock {
@@ -40,7 +42,7 @@ export function createLock({ folder, name, uid, timeoutMs, cancelled, debug }: L
 
   const acquire = async (): Promise<() => void> => {
     const startedAt = performance.now()
-    for (;;) {
+    for (let looks = 0; ; looks++) {
       cancelled.throwIfAborted()
       const release = await tryLock(file, uid)
       const waitedMs = performance.now() - startedAt
@@ -48,6 +50,7 @@ export function createLock({ folder, name, uid, timeoutMs, cancelled, debug }: L
         debug(`lock ${file}: held after ${waitedMs.toFixed(1)} ms`)
         return release
       }
+      if (looks === 0) debug(`lock ${file}: waiting for another process`)
       if (waitedMs >= timeoutMs) throw busy(file, timeoutMs)
       await pause(MIN_POLL_MS + Math.random() * (MAX_POLL_MS - MIN_POLL_MS), cancelled)
     }
@@ -77,6 +80,7 @@ async function tryLock(file: string, uid: number | undefined): Promise<(() => vo
     database.run('BEGIN EXCLUSIVE')
     const after = fs.lstatSync(file)
     if (before.ino === after.ino && before.dev === after.dev) {
+      if (Date.now() - after.mtimeMs > TOUCH_AFTER_MS) fs.utimesSync(file, new Date(), new Date())
       const held = database
       return () => held.close()
     }
@@ -84,14 +88,15 @@ async function tryLock(file: string, uid: number | undefined): Promise<(() => vo
     return undefined
   } catch (error) {
     database?.close()
-    if (errorCode(error) === 'SQLITE_BUSY') return undefined
+    if (errorCode(error)?.startsWith('SQLITE_BUSY')) return undefined
     throw error instanceof AtlasError ? error : faulty(file, errorCode(error) ?? 'unknown error')
   }
 }
 
 /**
  * See that the lock is a plain file of our own, in a folder of our own: locking a read-only file would
- * succeed without excluding anybody, and somebody else's file could be held by them for ever.
+ * succeed without excluding anybody, and somebody else's file could be held by them for ever. In a
+ * read-only folder the record that the lock is for could not be replaced.
  */
 function prepare(file: string, uid: number | undefined): void {
   const folder = path.dirname(file)
@@ -100,6 +105,7 @@ function prepare(file: string, uid: number | undefined): void {
   if (!foundFolder.isDirectory()) throw faulty(folder, 'it is not a folder')
   if (uid !== undefined && foundFolder.uid !== uid) throw faulty(folder, 'it belongs to another user')
   if (uid !== undefined && (foundFolder.mode & 0o022) !== 0) throw faulty(folder, 'others can change it')
+  fs.accessSync(folder, fs.constants.W_OK)
   try {
     fs.closeSync(fs.openSync(file, 'wx', 0o600))
   } catch (error) {
@@ -143,9 +149,13 @@ const REASONS: Record<string, string> = {
   EPERM: 'permission denied',
   EROFS: 'the file system is read-only',
   ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  ENOENT: 'it leads nowhere',
+  ELOOP: 'it is a loop of symbolic links',
   EEXIST: 'a file is in the way of the folder',
   ENOTDIR: 'a file is in the way of the folder',
   SQLITE_NOTADB: 'it holds something that is not a lock',
   SQLITE_CANTOPEN: 'it cannot be opened',
   SQLITE_READONLY: 'it is read-only',
+  SQLITE_IOERR_LOCK: 'its file system has no locks',
 }
