@@ -44,8 +44,10 @@ export function readConfigFile(folder: string): ConfigFile {
   const file = configFilePath(folder)
   let text: string
   try {
-    const { size } = fs.statSync(file)
-    if (size > MAX_CONFIG_BYTES) throw malformed(file, `it is larger than ${MAX_CONFIG_BYTES} bytes`)
+    const found = fs.statSync(file)
+    // A pipe or a device in its place could be read for ever.
+    if (!found.isFile()) throw malformed(file, 'it is not a regular file')
+    if (found.size > MAX_CONFIG_BYTES) throw malformed(file, `it is larger than ${MAX_CONFIG_BYTES} bytes`)
     text = fs.readFileSync(file, 'utf8')
   } catch (error) {
     if (error instanceof AtlasError) throw error
