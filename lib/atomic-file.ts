@@ -1,6 +1,17 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
+/** A file that is about to take another's place. */
+export interface PendingFile {
+  /**
+   * Put the content in the other's place, as a whole and for good.
+   * @throws the file system's own error; the old file is intact then.
+   */
+  commit(content: string): void
+  /** Nothing came of it, or it is committed: leave nothing behind. */
+  discard(): void
+}
+
 /** Create a folder, and what is missing above it, for its owner alone (0700). */
 export function makePrivateFolder(folder: string): void {
   fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
@@ -8,38 +19,84 @@ export function makePrivateFolder(folder: string): void {
 
 /**
  * Replace a file as a whole: readers see the old content or the new, never a part, and after a
- * crash one of the two is there. The file is 0600 from its first moment. Callers exclude each
- * other, so a temporary file found in the way is a dead writer's and is removed.
+ * crash one of the two is there. The file is 0600 from its first moment.
  * @throws the file system's own error; the old file is intact then.
  */
-export function replaceFile(file: string, content: string): void {
-  const folder = path.dirname(file)
-  const temporary = `${file}.tmp`
-  makePrivateFolder(folder)
+export const replaceFile = (file: string, content: string): void => prepareFile(file).commit(content)
+
+/**
+ * Begin to replace a file. Callers exclude each other, so a temporary file found in the way is a dead
+ * writer's and is removed.
+ * @param roomBytes disk space to set aside, so that a content of that size is certain to fit.
+ * @throws the file system's own error; the old file is intact then.
+ */
+export function prepareFile(file: string, roomBytes = 0): PendingFile {
+  const temporary = temporaryOf(file)
+  makePrivateFolder(path.dirname(file))
   fs.rmSync(temporary, { force: true })
-  try {
-    const descriptor = fs.openSync(temporary, 'wx', 0o600)
-    try {
-      fs.writeFileSync(descriptor, content)
-      fs.fsyncSync(descriptor)
-    } finally {
-      fs.closeSync(descriptor)
-    }
-    fs.renameSync(temporary, file)
-  } catch (error) {
-    fs.rmSync(temporary, { force: true })
-    throw error
+  let descriptor: number | undefined = fs.openSync(temporary, 'wx', 0o600)
+
+  const close = (): void => {
+    if (descriptor !== undefined) fs.closeSync(descriptor)
+    descriptor = undefined
   }
-  syncFolder(folder)
+  const discard = (): void => {
+    if (descriptor === undefined) return
+    close()
+    fs.rmSync(temporary, { force: true })
+  }
+  const write = (bytes: Uint8Array): void => {
+    if (descriptor === undefined) throw new Error('the file is committed or discarded')
+    for (let done = 0; done < bytes.length; )
+      done += fs.writeSync(descriptor, bytes, done, bytes.length - done, done)
+    fs.ftruncateSync(descriptor, bytes.length)
+    fs.fsyncSync(descriptor)
+  }
+  const orDiscard = (work: () => void): void => {
+    try {
+      work()
+    } catch (error) {
+      discard()
+      throw error
+    }
+  }
+
+  if (roomBytes > 0) orDiscard(() => write(Buffer.alloc(roomBytes)))
+  return {
+    commit(content) {
+      orDiscard(() => {
+        write(Buffer.from(content))
+        // Windows renames no file that is open.
+        close()
+        try {
+          fs.renameSync(temporary, file)
+        } catch (error) {
+          fs.rmSync(temporary, { force: true })
+          throw error
+        }
+      })
+      syncFolder(path.dirname(file))
+    },
+    discard,
+  }
 }
 
-/** Delete a file for good; an absent one is fine. */
+/**
+ * Delete a file for good, and what a writer that died left beside it; absent ones are fine.
+ * @returns whether the file was there.
+ */
 export function removeFile(file: string): boolean {
-  if (fs.lstatSync(file, { throwIfNoEntry: false }) === undefined) return false
-  fs.rmSync(file, { force: true })
-  syncFolder(path.dirname(file))
-  return true
+  // The file goes last: while it is there, whoever stopped half-way tries again.
+  const found = [temporaryOf(file), file].map(place => {
+    if (fs.lstatSync(place, { throwIfNoEntry: false }) === undefined) return false
+    fs.rmSync(place, { force: true })
+    return true
+  })
+  if (found.includes(true)) syncFolder(path.dirname(file))
+  return found.at(-1) === true
 }
+
+const temporaryOf = (file: string): string => `${file}.tmp`
 
 /** Make a rename or a deletion outlast a power cut. Windows cannot open folders and needs no such step. */
 function syncFolder(folder: string): void {

@@ -4,7 +4,7 @@ import { AtlasError } from '../errors.ts'
 import { type BearerSource, createUnauthenticatedClient } from '../http/client.ts'
 import { unwrapFetchError } from '../http/fetch-error.ts'
 import type { GuardedFetch } from '../http/guarded-fetch.ts'
-import type { Interrupts } from '../interrupts.ts'
+import { type Interrupts, unlessAborted } from '../interrupts.ts'
 import type { Secrets } from '../secrets.ts'
 import { type CredentialStore, proveStore } from '../store/store.ts'
 import { damagedRecord } from '../store/store-error.ts'
@@ -28,6 +28,8 @@ import { decodeRecord, encodeRecord, endsWithin, FRESH_MS, type Session } from '
 const JUST_REFRESHED_MS = 10_000
 /** The longest that logout waits for the server, in milliseconds. */
 const LOGOUT_TIMEOUT_MS = 5_000
+/** What a record may grow by in a refresh and is still certain to find room on the disk, in bytes. */
+const MAX_GROWTH_BYTES = 16 * 1024
 /** Where the API is below a server's origin, when the origin alone is configured. */
 const API_PATH = '/api/v1'
 
@@ -67,11 +69,12 @@ export interface Sessions {
   logIn(email: string, password: string): Promise<Session>
   /**
    * Replace a session's tokens, or take over the tokens that another process has put in their place.
+   * @param minTtlMs the least life that tokens of another process must have left to be taken over.
    * @throws {AtlasError} `session_expired`: the server refused the refresh token, and the credentials
    * are deleted; `not_logged_in`: another process logged out. Whatever else it throws, the credentials
    * are as they were.
    */
-  refresh(seen: Session): Promise<Session>
+  refresh(seen: Session, minTtlMs?: number): Promise<Session>
   /**
    * Tell the server, then delete the session locally whatever it said.
    * @returns undefined where nothing was stored.
@@ -100,10 +103,20 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
     return session
   }
 
-  const keep = async (session: Session): Promise<Session> => {
+  const encode = (session: Session): string => {
     secrets.add(session.accessToken, session.refreshToken)
-    await store.write(account, encodeRecord(account, session))
-    return session
+    return encodeRecord(account, session)
+  }
+
+  /**
+   * What somebody has put in a session's place while it was being refreshed, undefined where nobody has.
+   * The lock keeps others out, but not from another machine, nor where its file has been deleted.
+   */
+  const successorOf = async (session: Session): Promise<Session | undefined> => {
+    const stored = await current()
+    if (stored === undefined) throw notLoggedIn(apiUrl)
+    const same = stored.accessToken === session.accessToken && stored.refreshToken === session.refreshToken
+    return same ? undefined : stored
   }
 
   const exchange = async (session: Session): Promise<Session> => {
@@ -112,24 +125,35 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
     // A signal may tear off the request, after a grace period, but never the storing of its answer:
     // a server that rotates accepts the old token no more.
     return interrupts.shield(async hurry => {
-      const { answer, asked } = await post(client(apiRoot), apiRoot, '/auth/refresh', {
-        headers: { cookie: refreshCookieHeader(refreshToken) },
-        signal: hurry,
-        now,
-      })
-      if (answer.status === 200) return keep(renewed(session, parseTokens(answer, asked)))
-      if (!isRefusal(answer)) throw judge(answer, asked)
-      await store.delete(account)
-      throw expired(apiUrl, 'the server refused to renew it')
+      const room = await store.reserve(account, Buffer.byteLength(encode(session)) + MAX_GROWTH_BYTES)
+      try {
+        const { answer, asked } = await post(client(apiRoot), apiRoot, '/auth/refresh', {
+          headers: { cookie: refreshCookieHeader(refreshToken) },
+          signal: hurry,
+          now,
+        })
+        if (answer.status !== 200 && !isRefusal(answer)) throw judge(answer, asked)
+        const next = answer.status === 200 ? renewed(session, parseTokens(answer, asked)) : undefined
+        const successor = await successorOf(session)
+        if (successor !== undefined) return successor
+        if (next !== undefined) {
+          await room.write(encode(next))
+          return next
+        }
+        await store.delete(account)
+        throw expired(apiUrl, 'the server refused to renew it')
+      } finally {
+        room.release()
+      }
     })
   }
 
-  const refreshUnderLock = (seen: Session): Promise<Session> =>
+  const refreshUnderLock = (seen: Session, minTtlMs: number): Promise<Session> =>
     lock.hold(async () => {
       const stored = await current()
       if (stored === undefined) throw notLoggedIn(apiUrl)
       const replacedMeanwhile = stored.accessToken !== seen.accessToken
-      return replacedMeanwhile && !endsWithin(stored.expiresAt, 0, now()) ? stored : exchange(stored)
+      return replacedMeanwhile && !endsWithin(stored.expiresAt, minTtlMs, now()) ? stored : exchange(stored)
     })
 
   const sessions: Sessions = {
@@ -143,8 +167,13 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
 
     prove: () =>
       lock.hold(() =>
-        interrupts.shield(() =>
-          proveStore(store, account, () => damagedRecord(account, 'what was written could not be read back')),
+        interrupts.shield(hurry =>
+          unlessAborted(
+            hurry,
+            proveStore(store, account, () =>
+              damagedRecord(account, 'what was written could not be read back'),
+            ),
+          ),
         ),
       ),
 
@@ -172,7 +201,8 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
               expiresAt,
               sessionExpiresAt: refresh ? (refresh.expiresAt ?? readClaims(refresh.token).expiresAt) : null,
             }
-            return interrupts.shield(() => keep(session))
+            await interrupts.shield(hurry => unlessAborted(hurry, store.write(account, encode(session))))
+            return session
           }
           if (answer.status !== 404) throw judgeLogin(answer, asked, quotable)
           notFound = badResponse(asked, 'there is no login there (404)')
@@ -180,8 +210,8 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
         throw notFound
       }),
 
-    async refresh(seen) {
-      refreshing ??= refreshUnderLock(seen).finally(() => {
+    async refresh(seen, minTtlMs = 0) {
+      refreshing ??= refreshUnderLock(seen, minTtlMs).finally(() => {
         refreshing = undefined
       })
       return refreshing
@@ -190,11 +220,15 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
     logOut: () =>
       lock.hold(async () => {
         const record = await store.read(account)
-        if (record === undefined) return undefined
+        if (record === undefined) {
+          // What a crash while writing left behind goes too.
+          await interrupts.shield(hurry => unlessAborted(hurry, store.delete(account)))
+          return undefined
+        }
         const session = readable(() => decodeRecord(account, apiUrl, record))
         secrets.add(session?.accessToken, session?.refreshToken)
         const serverTold = session !== undefined && (await tellServer(session))
-        await interrupts.shield(() => store.delete(account))
+        await interrupts.shield(hurry => unlessAborted(hurry, store.delete(account)))
         return { session, serverTold }
       }),
 

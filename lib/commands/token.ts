@@ -30,7 +30,7 @@ export async function token(
   const ttlMs = minTtlMs ?? FRESH_MS
   let session = await sessions.require()
   if (endsWithin(session.expiresAt, ttlMs, now())) {
-    session = await terminal.during('Refreshing the session', sessions.refresh(session))
+    session = await terminal.during('Refreshing the session', sessions.refresh(session, ttlMs))
     if (endsWithin(session.expiresAt, ttlMs, now())) throw tooShort(session.expiresAt, now())
   }
   return print(session, store.kind, terminal)

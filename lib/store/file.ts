@@ -1,6 +1,6 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { makePrivateFolder, removeFile, replaceFile } from '../atomic-file.ts'
+import { makePrivateFolder, prepareFile, removeFile, replaceFile } from '../atomic-file.ts'
 import { type AtlasCode, AtlasError, errorCode } from '../errors.ts'
 import type { CredentialStore } from './store.ts'
 
@@ -46,8 +46,30 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
         readPrivateFile(file, uid)
         replaceFile(file, record)
       }),
+    reserve: (account, bytes) =>
+      guarded('reserve', account, file => {
+        const pending = attempt(() => prepareFile(file, bytes), file)
+        return {
+          write: record => guarded('write', account, () => pending.commit(record)),
+          release: pending.discard,
+        }
+      }),
     delete: account => guarded('delete', account, removeFile),
     close() {},
+  }
+}
+
+/** @throws {AtlasError} `lock_timeout`: there is no writing there now, which is no word on the credentials. */
+function attempt<T>(prepare: () => T, file: string): T {
+  try {
+    return prepare()
+  } catch (error) {
+    const code = errorCode(error)
+    throw new AtlasError(
+      'lock_timeout',
+      `The session was not refreshed, since ${file} could not be replaced: ${REASONS[code ?? ''] ?? code}.`,
+      'Mend that and try again; the credentials are as they were.',
+    )
   }
 }
 
@@ -108,12 +130,19 @@ const refused = (file: string, reason: string, command: string): AtlasError =>
 function unusable(file: string, code: string | undefined): AtlasError {
   const denied = code === 'EACCES' || code === 'EPERM' || code === 'EROFS'
   const kind: AtlasCode = denied ? 'store_denied' : 'store_unavailable'
-  const reason = { ENOSPC: 'the disk is full', EROFS: 'the file system is read-only' }[code ?? ''] ?? code
   return new AtlasError(
     kind,
-    `The credential store ${file} cannot be used: ${reason}.`,
+    `The credential store ${file} cannot be used: ${REASONS[code ?? ''] ?? code}.`,
     denied
       ? 'Check its permissions, or choose another folder with ATLAS_CONFIG_DIR.'
       : 'Mend that and try again.',
   )
+}
+
+const REASONS: Record<string, string> = {
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
 }

@@ -61,6 +61,7 @@ export function createKeychainStore(options: KeychainOptions): CredentialStore {
     lockFolder,
     read: whole.get,
     write: whole.set,
+    reserve: async account => ({ write: record => whole.set(account, record), release() {} }),
     delete: whole.delete,
     close: () => thread.close(),
   }

@@ -17,10 +17,24 @@ export interface CredentialStore {
   read(account: string): Promise<string | undefined>
   /** Replace the account's record as a whole; readers see the old one or the new one. */
   write(account: string, record: string): Promise<void>
+  /**
+   * See that a record of that length can be written, before something is done that only writing it makes
+   * good. Where the store can set room aside for the record, it does.
+   * @throws {AtlasError} `lock_timeout`: it cannot be; nothing has happened.
+   */
+  reserve(account: string, bytes: number): Promise<Reservation>
   /** @returns whether there was something to delete. */
   delete(account: string): Promise<boolean>
   /** Release what the store holds open. */
   close(): void
+}
+
+/** Room for one record. */
+export interface Reservation {
+  /** What the store's `write` does. */
+  write(record: string): Promise<void>
+  /** Give back what is not used. */
+  release(): void
 }
 
 /**
