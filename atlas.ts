@@ -1,4 +1,5 @@
 import os from 'node:os'
+import tty from 'node:tty'
 import { cac } from 'cac'
 import { readArgv } from './lib/commands/argv.ts'
 import { complete, profileNames } from './lib/commands/completion.ts'
@@ -16,12 +17,18 @@ import { VERSION } from './lib/version.ts'
 async function main(argv: readonly string[]): Promise<number> {
   const secrets = createSecrets()
   const interrupts = createInterrupts(process)
+  // Asked of the descriptors: `process.stdout` would make a pipe non-blocking, for other programs on it too.
+  const [stdinIsTerminal, stdoutIsTerminal, stderrIsTerminal] = [0, 1, 2].map(tty.isatty) as [
+    boolean,
+    boolean,
+    boolean,
+  ]
   const terminal = createTerminal({
-    stdoutIsTerminal: process.stdout.isTTY === true,
-    stderrIsTerminal: process.stderr.isTTY === true,
+    stdoutIsTerminal,
+    stderrIsTerminal,
     colour: {
-      stdout: wantsColour(process.env, process.stdout.isTTY === true),
-      stderr: wantsColour(process.env, process.stderr.isTTY === true),
+      stdout: wantsColour(process.env, stdoutIsTerminal),
+      stderr: wantsColour(process.env, stderrIsTerminal),
     },
     dumb: process.env['TERM'] === 'dumb',
     json: argv.includes('--json'),
@@ -42,7 +49,7 @@ async function main(argv: readonly string[]): Promise<number> {
       env: process.env,
       platform: process.platform,
       homeFolder: os.homedir(),
-      interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
+      interactive: stdinIsTerminal && stderrIsTerminal,
     }
     const cli = cac('atlas')
     defineProgram(cli, {
@@ -52,7 +59,7 @@ async function main(argv: readonly string[]): Promise<number> {
         return createSystem(
           {
             ...surroundings,
-            stdinIsTerminal: process.stdin.isTTY === true,
+            stdinIsTerminal,
             uid: process.getuid?.(),
             accountHomeFolder: os.userInfo().homedir,
             terminal,
@@ -79,7 +86,9 @@ async function main(argv: readonly string[]): Promise<number> {
         return 0
       case 'help': {
         const { renderHelp } = await import('./lib/commands/help.ts')
-        await terminal.raw(Buffer.from(renderHelp(cli, request.topic, process.stdout.columns ?? 80)))
+        await terminal.raw(
+          Buffer.from(renderHelp(cli, request.topic, stdoutIsTerminal ? process.stdout.columns : 80)),
+        )
         return 0
       }
       case 'run': {

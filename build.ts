@@ -37,6 +37,8 @@ async function build(name: string, outfile: string): Promise<void> {
     naming: { entry: '[name].[ext]' },
     format: 'esm',
     minify: true,
+    // What is imported lazily stays out of start-up; one bundle would load the imports of every part at once.
+    splitting: true,
     // Bytecode of another operating system crashes at start.
     bytecode: name === hostTarget(),
     define: {

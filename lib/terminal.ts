@@ -12,7 +12,7 @@ const SPINNER_INTERVAL_MS = 80
 const SPINNER_DELAY_MS = 150
 const CLEAR_LINE = '\r\u001b[K'
 const SHOW_CURSOR = '\u001b[?25h'
-const BUSY_PAUSE_MS = 5
+const BUSY_PAUSE_MS = 1
 
 /** The reader of standard output has gone (EPIPE): there is nobody left to tell. */
 export class OutputClosed extends Error {}
@@ -89,7 +89,7 @@ export function createTerminal({
     if (typeof answer !== 'string') throw new Cancelled()
     return answer
   }
-  const streams = { input: process.stdin, output: process.stderr, withGuide: false }
+  const streams = () => ({ input: process.stdin, output: process.stderr, withGuide: false })
 
   return {
     json,
@@ -108,10 +108,10 @@ export function createTerminal({
     },
     failJson: value => tell(safeJson(value)),
     ask: (message, invalid) =>
-      prompt(({ text }) => text({ ...streams, message, validate: value => invalid(value ?? '') })),
+      prompt(({ text }) => text({ ...streams(), message, validate: value => invalid(value ?? '') })),
     askSecret: message =>
       prompt(({ password }) =>
-        password({ ...streams, message, validate: value => (value ? undefined : 'Type your password.') }),
+        password({ ...streams(), message, validate: value => (value ? undefined : 'Type your password.') }),
       ),
 
     async during(label, work) {
