@@ -7,7 +7,7 @@ import { registerLogin } from './login.ts'
 import { registerLogout } from './logout.ts'
 import { registerList, registerSwitch } from './profiles.ts'
 import { registerRefresh } from './refresh.ts'
-import { registerStatus } from './status.ts'
+import { registerStatus } from './auth-status.ts'
 import { registerToken } from './token.ts'
 
 /** Define every command and flag of atlas. */
