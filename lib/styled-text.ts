@@ -1,7 +1,7 @@
 import { styleText } from 'node:util'
 import { sanitizeLine } from './sanitize.ts'
 
-export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
+export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan' | 'magenta'
 
 /** A piece of a line and how it looks where colours are shown. Colour never carries information alone. */
 export interface Styled {

@@ -10,6 +10,8 @@ const SPINNER_FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', 
 const SPINNER_INTERVAL_MS = 80
 /** Quick answers show no spinner, so that nothing flickers. */
 const SPINNER_DELAY_MS = 150
+/** Where a terminal does not say how wide it is. */
+const DEFAULT_COLUMNS = 80
 const CLEAR_LINE = '\r\u001b[K'
 const SHOW_CURSOR = '\u001b[?25h'
 const BUSY_PAUSE_MS = 1
@@ -56,8 +58,12 @@ export interface Terminal {
   ask(question: string, invalid: (answer: string) => string | undefined): Promise<string>
   /** Ask for a line that is not shown. @throws {AtlasError} `cancelled` */
   askSecret(question: string): Promise<string>
-  /** Show that something is awaited, where a terminal can show it. */
-  during<T>(label: string, work: Promise<T>): Promise<T>
+  /**
+   * Show that something is awaited, where a terminal can show it and results are not JSON.
+   * @param label asked for again each time it is shown.
+   * @param delayMs work that ends sooner shows nothing.
+   */
+  during<T>(label: string | (() => string), work: Promise<T>, delayMs?: number): Promise<T>
   /** Leave the terminal as it was found. */
   restore(): void
 }
@@ -114,19 +120,22 @@ export function createTerminal({
         password({ ...streams(), message, validate: value => (value ? undefined : 'Type your password.') }),
       ),
 
-    async during(label, work) {
-      if (!stderrIsTerminal || dumb) return work
+    async during(label, work, delayMs = SPINNER_DELAY_MS) {
+      if (!stderrIsTerminal || dumb || json) return work
       let frame = 0
       let drawn = false
       const draw = (): void => {
         drawn = true
-        writeStderr(`${CLEAR_LINE}${SPINNER_FRAMES[frame++ % SPINNER_FRAMES.length]} ${sanitizeLine(label)}`)
+        const text = sanitizeLine(secrets.mask(typeof label === 'string' ? label : label()))
+        // A line that wraps could not be cleared.
+        const room = (process.stderr.columns || DEFAULT_COLUMNS) - 3
+        writeStderr(`${CLEAR_LINE}${SPINNER_FRAMES[frame++ % SPINNER_FRAMES.length]} ${text.slice(0, room)}`)
       }
       let ticking: ReturnType<typeof setInterval> | undefined
       const starting = setTimeout(() => {
         draw()
         ticking = setInterval(draw, SPINNER_INTERVAL_MS)
-      }, SPINNER_DELAY_MS)
+      }, delayMs)
       stopSpinner = () => {
         clearTimeout(starting)
         clearInterval(ticking)

@@ -3,15 +3,16 @@ import { AtlasError } from '../errors.ts'
 /** A value that JSON can hold. */
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json }
 
-/** One `-f` or `-F`. */
+/** One `-f` or `-F`; without a value it is an empty list. */
 export interface Field {
   readonly key: string
-  readonly value: Json
+  readonly value: Json | undefined
 }
 
-/** `key=value` as typed. @throws {AtlasError} `usage` */
-export function splitField(text: string, flag: string): { key: string; value: string } {
+/** `key=value` as typed, or `key[]` alone. @throws {AtlasError} `usage` */
+export function splitField(text: string, flag: string): { key: string; value: string | undefined } {
   const equals = text.indexOf('=')
+  if (equals < 0 && text.endsWith('[]')) return { key: text, value: undefined }
   if (equals < 1)
     throw new AtlasError('usage', `${flag} needs key=value; "${text.slice(0, 80)}" is not that.`)
   return { key: text.slice(0, equals), value: text.slice(equals + 1) }
@@ -28,7 +29,8 @@ export function typedValue(text: string): Json {
 
 /**
  * The JSON object that fields make: `a=1`, nested `a[b]=1`, lists `a[]=1`, lists of objects `a[][b]=1`
- * (a key that the last object has already begins the next one) and the empty list `a[]`.
+ * (a key that the last object has already begins the next one, unless it is a list there) and the empty
+ * list `a[]`.
  * @throws {AtlasError} `usage`: a key is malformed, or two fields want the same place to be different things.
  */
 export function buildObject(fields: readonly Field[]): { [key: string]: Json } {
@@ -45,7 +47,7 @@ function parseKey(key: string): string[] {
   return [head, ...[...tail.matchAll(/\[([^[\]]*)\]/g)].map(([, name = '']) => name)]
 }
 
-function place(container: Json, [name = '', ...below]: string[], value: Json, key: string): void {
+function place(container: Json, [name = '', ...below]: string[], value: Json | undefined, key: string): void {
   const conflict = (): AtlasError =>
     new AtlasError('usage', `The field "${key.slice(0, 80)}" contradicts an earlier one.`)
   const [next] = below
@@ -53,9 +55,12 @@ function place(container: Json, [name = '', ...below]: string[], value: Json, ke
 
   if (Array.isArray(container)) {
     if (name !== '') throw conflict()
-    if (next === undefined) return void container.push(value)
+    if (next === undefined) {
+      if (value !== undefined) container.push(value)
+      return
+    }
     const last = container.at(-1)
-    const open = isObject(last) && next !== '' && !(next in last && below.length === 1)
+    const open = isObject(last) && next !== '' && (!(next in last) || Array.isArray(last[next]))
     const entry = open ? last : fresh()
     if (!open) container.push(entry)
     place(entry, below, value, key)
@@ -63,7 +68,7 @@ function place(container: Json, [name = '', ...below]: string[], value: Json, ke
   }
   if (!isObject(container) || name === '') throw conflict()
   if (next === undefined) {
-    if (name in container) throw conflict()
+    if (name in container || value === undefined) throw conflict()
     container[name] = value
     return
   }
@@ -77,7 +82,11 @@ function place(container: Json, [name = '', ...below]: string[], value: Json, ke
 const isObject = (value: Json | undefined): value is { [key: string]: Json } =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** Fields as query parameters; nested and list fields keep their brackets. */
+/** Fields as query parameters: nested and list fields keep their brackets, null and empty lists carry nothing. */
 export function toQuery(fields: readonly Field[]): [string, string][] {
-  return fields.map(({ key, value }) => [key, typeof value === 'string' ? value : JSON.stringify(value)])
+  return fields.flatMap(({ key, value }) => {
+    if (value === undefined) return []
+    if (value === null) return [[key, '']]
+    return [[key, typeof value === 'string' ? value : JSON.stringify(value)]]
+  })
 }

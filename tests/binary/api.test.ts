@@ -41,6 +41,8 @@ describe('a request', () => {
       '{"l":[{"a":1,"b":2},{"a":3}]}',
     ],
     [['/echo', '-X', 'GET', '-f', 'a=1 2', '-F', 'b=3'], 'GET', '/echo?a=1+2&b=3', null, ''],
+    [['/echo', '-X', 'GET', '-F', 'a=null', '-F', 'b[]'], 'GET', '/echo?a=', null, ''],
+    [['/echo', '-F', 'a[]', '-f', 'b[]'], 'POST', '/echo', JSON_TYPE, '{"b":[],"a":[]}'],
     [['/echo', '-XPUT', '-f', 'a=1'], 'PUT', '/echo', JSON_TYPE, '{"a":"1"}'],
     [['/echo', '-X=PATCH', '-f=a=1'], 'PATCH', '/echo', JSON_TYPE, '{"a":"1"}'],
     [['/echo', '--method', 'delete'], 'DELETE', '/echo', null, ''],
@@ -176,26 +178,6 @@ describe('an answer', () => {
     const child = sandbox.start(['api', '/x'], { input: '' })
     expect(Buffer.from(await new Response(child.stdout).arrayBuffer()).equals(Buffer.from(bytes))).toBe(true)
     expect(await child.exited).toBe(0)
-  })
-
-  test('of 200 MB streams through in little memory', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
-    const piece = Buffer.alloc(1024 * 1024, 'x')
-    const count = 200
-    server.fault('GET /big', async response => {
-      response.writeHead(200, { 'content-type': 'application/octet-stream' })
-      for (let index = 0; index < count; index++) {
-        if (!response.write(piece)) await new Promise(resolve => response.once('drain', resolve))
-      }
-      response.end()
-    })
-    const child = sandbox.start(['api', '/big'], { input: '' })
-    let size = 0
-    for await (const part of child.stdout) size += part.byteLength
-    expect({ status: await child.exited, size }).toEqual({ status: 0, size: count * piece.length })
-    expect(child.resourceUsage()?.maxRSS).toBeLessThan(150 * 1024 * 1024)
   })
 
   test('that is cut off is an error, with what came before it printed', async () => {

@@ -86,7 +86,7 @@ test('on a terminal JSON is indented and what could act on the terminal is shown
     'GET /x',
     response => void response.writeHead(200, { 'content-type': 'application/json' }).end(hostile),
   )
-  const terminal = openTerminal(sandbox, ['api', '/x'])
+  const terminal = openTerminal(sandbox, ['api', '/x'], { NO_COLOR: '1' })
   expect(await terminal.ended()).toBe(0)
   expect(terminal.transcript).toContain(
     ['{', '  "a": [', '    1.50,', '    {}', '  ],', '  "b": "\\u001b[2J\\u009b\\u202e\\u200b"', '}'].join(

@@ -15,6 +15,13 @@ export interface TerminalSession {
   settings(): Promise<string>
 }
 
+export interface TerminalLook {
+  /** A redirection as the shell writes it, such as `>file`; a relative file is in the sandbox's folder. */
+  readonly redirect?: string
+  /** The terminal's width; 0 where it does not say. */
+  readonly columns?: number
+}
+
 const PATIENCE_MS = 10_000
 
 /**
@@ -25,15 +32,16 @@ export function openTerminal(
   sandbox: Sandbox,
   args: readonly string[],
   env: Record<string, string> = {},
+  { redirect = '', columns = 100 }: TerminalLook = {},
 ): TerminalSession {
   let transcript = ''
   const watchers = new Set<() => void>()
-  const script = '"$@"; status=$?; stty -a; echo "atlas ended with $status"; read -r _'
+  const script = `"$@" ${redirect}; status=$?; stty -a; echo "atlas ended with $status"; read -r _`
   const shell = Bun.spawn(['sh', '-c', `trap : INT HUP TERM; ${script}`, 'sh', BINARY, ...args], {
     cwd: sandbox.cwd,
     env: { ...sandbox.env, TERM: 'xterm', ...env },
     terminal: {
-      cols: 100,
+      cols: columns,
       rows: 30,
       data(_, data) {
         transcript += Buffer.from(data).toString()

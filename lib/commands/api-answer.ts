@@ -1,0 +1,109 @@
+import type { FetchResponse } from 'ofetch'
+import { AtlasError } from '../errors.ts'
+import { sanitizeBlock } from '../sanitize.ts'
+import { renderLine, styled } from '../styled-text.ts'
+import type { Terminal } from '../terminal.ts'
+import { JsonPrinter } from './json-printer.ts'
+import { describeProgress } from './progress.ts'
+
+/** Shorter transfers show no progress, in milliseconds. */
+const PROGRESS_DELAY_MS = 1_000
+
+export type StreamedResponse = FetchResponse<ReadableStream<Uint8Array>>
+
+/** Status line and headers, as they are written on the wire. */
+export async function printHead(
+  { status, statusText, headers }: Response,
+  terminal: Terminal,
+): Promise<void> {
+  const colour = terminal.stdoutIsTerminal && terminal.colour.stdout
+  const lines = [
+    renderLine([styled('bold', `HTTP/1.1 ${status} ${statusText}`.trimEnd())], colour),
+    ...[...headers].map(([name, value]) => renderLine([styled('cyan', name), `: ${value}`], colour)),
+  ]
+  await terminal.raw(Buffer.from(`${lines.join('\n')}\n\n`))
+}
+
+/**
+ * The body as it comes; made readable and harmless where it goes to a terminal.
+ * @param silent read it to its end, but print nothing.
+ * @param what the request, for the progress display.
+ */
+export async function printBody(
+  response: StreamedResponse,
+  { silent, what }: { silent: boolean; what: string },
+  terminal: Terminal,
+): Promise<void> {
+  const body = response._data ?? response.body
+  if (!body) return
+  let received = 0
+  const copy = async (): Promise<void> => {
+    const reader = body.getReader()
+    const show = terminal.stdoutIsTerminal ? terminalForm(response, terminal.colour.stdout) : undefined
+    try {
+      for (;;) {
+        const { done, value } = await reader.read()
+        if (done) break
+        received += value.byteLength
+        if (!silent) await terminal.raw(show ? Buffer.from(show(value)) : value)
+      }
+    } catch (error) {
+      await reader.cancel().catch(() => {})
+      throw error
+    }
+    if (show && !silent) await terminal.raw(Buffer.from(`${show()}\n`))
+  }
+  // Where the body itself goes to the terminal, it shows how far it is.
+  if (terminal.stdoutIsTerminal && !silent) return copy()
+  const startedAt = performance.now()
+  const total = lengthOf(response)
+  const label = (): string =>
+    `${what}  ${describeProgress({ bytes: received, total, elapsedMs: performance.now() - startedAt })}`
+  return terminal.during(label, copy(), PROGRESS_DELAY_MS)
+}
+
+/** How long the body will be, in bytes; not known where the length is that of its packed form. */
+function lengthOf({ headers }: Response): number | undefined {
+  const length = headers.get('content-length')
+  return length === null || headers.has('content-encoding') ? undefined : Number(length)
+}
+
+function terminalForm({ headers }: Response, colour: boolean): (bytes?: Uint8Array) => string {
+  const decoder = new TextDecoder()
+  const printer = /\bjson\b/i.test(headers.get('content-type') ?? '') ? new JsonPrinter(colour) : undefined
+  let carriageReturn = ''
+  return bytes => {
+    const text = bytes ? decoder.decode(bytes, { stream: true }) : decoder.decode()
+    if (printer) return printer.push(text) + (bytes ? '' : printer.end())
+    // A line ending may be torn apart between two pieces.
+    const whole = carriageReturn + text
+    carriageReturn = bytes && whole.endsWith('\r') ? '\r' : ''
+    return sanitizeBlock(carriageReturn ? whole.slice(0, -1) : whole)
+  }
+}
+
+/** What an answer of 300 or above means, as an error. */
+export function refusal(
+  { status, statusText, headers }: Response,
+  method: string,
+  url: URL,
+  fixed: boolean,
+): AtlasError {
+  const what = `${method} ${url.pathname}`
+  const answered = `${what} answered ${`${status} ${statusText}`.trim()}`
+  if (status === 401) {
+    return new AtlasError(
+      'token_rejected',
+      `${answered}: the server rejects the access token.`,
+      fixed ? 'Set ATLAS_ACCESS_TOKEN to a valid token, or unset it.' : 'Log in again with: atlas auth login',
+    )
+  }
+  const target = headers.get('location')
+  if (status < 400) {
+    return new AtlasError(
+      'api_error',
+      `${answered}${target ? `: a redirect to ${target.slice(0, 200)}, which is not followed` : ''}.`,
+    )
+  }
+  return new AtlasError('api_error', `${answered}.`)
+}

@@ -1,0 +1,187 @@
+import { describe, expect, test } from 'bun:test'
+import fs from 'node:fs'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import path from 'node:path'
+import { createSandbox, type Sandbox } from '../support/binary.ts'
+import { openTerminal } from '../support/pseudo-terminal.ts'
+
+const MEGABYTE = Buffer.alloc(1024 * 1024, 'x')
+const GIGABYTE = 1024 * MEGABYTE.length
+const MAX_RSS = 100 * 1024 * 1024
+
+interface TransferServer extends AsyncDisposable {
+  readonly env: Record<string, string>
+  /** The size of each body received, in bytes. */
+  readonly received: number[]
+  /** Let an answer go on that stopped in its middle. */
+  resume(): void
+}
+
+/** A server that gives and takes a gigabyte without holding it: `/big`, `/slow`, and every POST. */
+async function startTransferServer(): Promise<TransferServer> {
+  const received: number[] = []
+  let resume = (): void => {}
+  const resumed = new Promise<void>(resolve => {
+    resume = resolve
+  })
+  const server = http.createServer(async (request, response) => {
+    let size = 0
+    for await (const piece of request) size += piece.length
+    if (request.method === 'POST') received.push(size)
+    if (request.url === '/big') {
+      response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': GIGABYTE })
+      for (let sent = 0; sent < GIGABYTE; sent += MEGABYTE.length)
+        if (!response.write(MEGABYTE)) await new Promise(resolve => response.once('drain', resolve))
+    }
+    if (request.url === '/slow') {
+      response.writeHead(200, { 'content-length': 4 * MEGABYTE.length })
+      for (let piece = 0; piece < 4; piece++) {
+        if (piece === 1) await resumed
+        response.write(MEGABYTE)
+      }
+    }
+    response.end()
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  return {
+    env: { ATLAS_API_URL: `http://127.0.0.1:${port}`, ATLAS_ACCESS_TOKEN: 'token' },
+    received,
+    resume: () => resume(),
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await new Promise(resolve => server.close(resolve))
+    },
+  }
+}
+
+describe('a gigabyte', () => {
+  /** Below a shell, whose peak memory is that of the largest program it ran. */
+  const run = (sandbox: Sandbox, script: string) =>
+    Bun.spawn(['sh', '-c', script, sandbox.binary], {
+      cwd: sandbox.cwd,
+      env: sandbox.env,
+      stdin: 'ignore',
+      stdout: 'ignore',
+      stderr: 'inherit',
+    })
+
+  test('is received in constant memory', async () => {
+    await using server = await startTransferServer()
+    using sandbox = createSandbox(server.env)
+    const child = run(sandbox, '"$0" api /big | cat')
+    expect(await child.exited).toBe(0)
+    expect(child.resourceUsage()?.maxRSS).toBeLessThan(MAX_RSS)
+  })
+
+  test('is sent from a file in constant memory', async () => {
+    await using server = await startTransferServer()
+    using sandbox = createSandbox(server.env)
+    const file = path.join(sandbox.cwd, 'big')
+    // A sparse file: it takes no room on the disk.
+    fs.closeSync(fs.openSync(file, 'w'))
+    fs.truncateSync(file, GIGABYTE)
+    const child = run(sandbox, '"$0" api / --input big')
+    expect({ status: await child.exited, received: server.received }).toEqual({
+      status: 0,
+      received: [GIGABYTE],
+    })
+    expect(child.resourceUsage()?.maxRSS).toBeLessThan(MAX_RSS)
+  })
+
+  test('is sent from a pipe in constant memory', async () => {
+    await using server = await startTransferServer()
+    using sandbox = createSandbox(server.env)
+    const child = run(sandbox, `head -c ${GIGABYTE} /dev/zero | "$0" api / --input -`)
+    expect({ status: await child.exited, received: server.received }).toEqual({
+      status: 0,
+      received: [GIGABYTE],
+    })
+    expect(child.resourceUsage()?.maxRSS).toBeLessThan(MAX_RSS)
+  })
+})
+
+describe('a transfer that takes long', () => {
+  const SHOWN = '1.0 MB of 4.2 MB (25%)'
+
+  test('shows how far it is where the body goes elsewhere, and clears it at the end', async () => {
+    await using server = await startTransferServer()
+    using sandbox = createSandbox(server.env)
+    const terminal = openTerminal(sandbox, ['api', '/slow'], {}, { redirect: '>body' })
+    await terminal.see(SHOWN)
+    server.resume()
+    expect(await terminal.ended()).toBe(0)
+    expect(terminal.transcript).toMatch(/\r\u001b\[Kspeed /)
+    expect(fs.statSync(path.join(sandbox.cwd, 'body')).size).toBe(4 * MEGABYTE.length)
+  })
+
+  const WAYS: [where: string, args: string[], env: Record<string, string>, redirect: string][] = [
+    ['where the terminal is dumb', [], { TERM: 'dumb' }, '>body'],
+    ['with --json', ['--json'], {}, '>body'],
+    ['beside a body on the terminal', [], {}, ''],
+    ['where standard error is a file', [], {}, '>body 2>errors'],
+  ]
+  test.concurrent.each(WAYS)('shows nothing %s', async (_, args, env, redirect) => {
+    await using server = await startTransferServer()
+    using sandbox = createSandbox(server.env)
+    const terminal = openTerminal(sandbox, ['api', '/slow', ...args], env, { redirect })
+    // Longer than a progress display would wait.
+    await Bun.sleep(1_300)
+    server.resume()
+    expect(await terminal.ended()).toBe(0)
+    expect(terminal.transcript).not.toContain(' of ')
+    expect(terminal.transcript).not.toContain('\u001b[K\u2819')
+  })
+})
+
+test('a pipe stays as it was for the programs that share it', async () => {
+  using sandbox = createSandbox()
+  const script = '"$0" --version; "$0" auth list; cat /proc/self/fdinfo/1'
+  const child = Bun.spawn(['sh', '-c', script, sandbox.binary], { env: sandbox.env, stdout: 'pipe' })
+  const flags = /^flags:\s+(\d+)$/m.exec(await new Response(child.stdout).text())?.[1] ?? ''
+  if (process.platform === 'linux') expect(Number.parseInt(flags, 8) & fs.constants.O_NONBLOCK).toBe(0)
+})
+
+describe('a body on a terminal', () => {
+  const JSON_BODY = '{"a":[1,null]}'
+  const COLOURED =
+    '{\r\n  \u001b[36m"a"\u001b[39m: [\r\n    \u001b[33m1\u001b[39m,\r\n    \u001b[35mnull\u001b[39m\r\n  ]\r\n}\r\n'
+  const PLAIN = '{\r\n  "a": [\r\n    1,\r\n    null\r\n  ]\r\n}\r\n'
+
+  const WAYS: [env: Record<string, string>, shown: string][] = [
+    [{}, COLOURED],
+    [{ NO_COLOR: '1' }, PLAIN],
+    [{ TERM: 'dumb' }, PLAIN],
+    [{ TERM: 'dumb', FORCE_COLOR: '1' }, COLOURED],
+  ]
+  test.each(WAYS)('with %j', async (env, shown) => {
+    using server = Bun.serve({
+      port: 0,
+      hostname: '127.0.0.1',
+      fetch: () => Response.json(JSON.parse(JSON_BODY)),
+    })
+    using sandbox = createSandbox({ ATLAS_API_URL: server.url.origin, ATLAS_ACCESS_TOKEN: 'token' })
+    const terminal = openTerminal(sandbox, ['api', '/x'], env)
+    expect(await terminal.ended()).toBe(0)
+    expect(terminal.transcript).toStartWith(shown)
+  })
+
+  test('has no colours in a pipe, FORCE_COLOR or not', async () => {
+    using server = Bun.serve({
+      port: 0,
+      hostname: '127.0.0.1',
+      fetch: () => Response.json(JSON.parse(JSON_BODY)),
+    })
+    using sandbox = createSandbox({
+      ATLAS_API_URL: server.url.origin,
+      ATLAS_ACCESS_TOKEN: 'token',
+      FORCE_COLOR: '1',
+    })
+    expect(await sandbox.run(['api', '/x', '-i'])).toMatchObject({
+      status: 0,
+      stderr: '',
+      stdout: expect.stringMatching(/^HTTP\/1\.1 200 OK\n[^\u001b]*\{"a":\[1,null\]\}$/),
+    })
+  })
+})
