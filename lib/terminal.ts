@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import { AtlasError, Cancelled, errorCode } from './errors.ts'
+import type { PlainPrompts } from './plain-prompt.ts'
 import { safeJson, sanitizeLine } from './sanitize.ts'
 import type { Secrets } from './secrets.ts'
 import { type Line, renderLine, styled } from './styled-text.ts'
@@ -78,6 +79,7 @@ export function createTerminal({
 }: TerminalOptions): Terminal {
   const waitingNotices: Line[] = []
   let asking = false
+  let plain: PlainPrompts | undefined
   let stopSpinner: (() => void) | undefined
 
   const tell = (line: Line): void => {
@@ -85,15 +87,19 @@ export function createTerminal({
     writeStderr(`${renderLine(line, colour.stderr, secrets.mask)}\n`)
   }
 
-  const prompt = async (
-    run: (prompts: typeof import('@clack/prompts')) => Promise<string | symbol>,
-  ): Promise<string> => {
-    const prompts = await import('@clack/prompts')
+  const asked = async (answer: Promise<string | symbol | undefined>): Promise<string> => {
     asking = true
-    const answer = await run(prompts)
+    const given = await answer
     asking = false
-    if (typeof answer !== 'string') throw new Cancelled()
-    return answer
+    if (typeof given !== 'string') throw new Cancelled()
+    return given
+  }
+  // The others redraw themselves by moving the cursor over lines whose width they must know.
+  const isPlain = (): boolean => dumb || !process.stderr.columns
+  const plainPrompts = async (): Promise<PlainPrompts> => {
+    const { createPlainPrompts } = await import('./plain-prompt.ts')
+    plain ??= createPlainPrompts(process.stdin, process.stderr)
+    return plain
   }
   const streams = () => ({ input: process.stdin, output: process.stderr, withGuide: false })
 
@@ -113,12 +119,28 @@ export function createTerminal({
       if (hint !== null) tell(`       ${hint}`)
     },
     failJson: value => tell(safeJson(value)),
-    ask: (message, invalid) =>
-      prompt(({ text }) => text({ ...streams(), message, validate: value => invalid(value ?? '') })),
-    askSecret: message =>
-      prompt(({ password }) =>
-        password({ ...streams(), message, validate: value => (value ? undefined : 'Type your password.') }),
-      ),
+    async ask(message, invalid) {
+      if (!isPlain()) {
+        const { text } = await import('@clack/prompts')
+        return asked(text({ ...streams(), message, validate: value => invalid(value ?? '') }))
+      }
+      const { ask } = await plainPrompts()
+      for (;;) {
+        const answer = await asked(ask(sanitizeLine(message)))
+        const fault = invalid(answer)
+        if (fault === undefined) return answer
+        tell(fault)
+      }
+    },
+    async askSecret(message) {
+      const empty = 'Type your password.'
+      if (!isPlain()) {
+        const { password } = await import('@clack/prompts')
+        return asked(password({ ...streams(), message, validate: value => (value ? undefined : empty) }))
+      }
+      const { askSecret } = await plainPrompts()
+      return asked(askSecret(sanitizeLine(message), empty))
+    },
 
     async during(label, work, delayMs = SPINNER_DELAY_MS) {
       if (!stderrIsTerminal || dumb || json) return work
@@ -153,7 +175,7 @@ export function createTerminal({
       stopSpinner?.()
       if (!asking) return
       process.stdin.setRawMode?.(false)
-      writeStderr(`${SHOW_CURSOR}\n`)
+      writeStderr(isPlain() ? '\n' : `${SHOW_CURSOR}\n`)
     },
   }
 }

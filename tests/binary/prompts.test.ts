@@ -20,6 +20,68 @@ test('a person is asked for e-mail and password, and the password is never on th
   expect(server.log().at(-1)).toEndWith('/auth/login')
 })
 
+describe('a terminal that cannot move its cursor', () => {
+  const LOOKS: [what: string, env: Record<string, string>, columns: number][] = [
+    ['is dumb', { TERM: 'dumb' }, 100],
+    ['does not say how wide it is', {}, 0],
+  ]
+  test.each(LOOKS)('%s: each question is a line, and the password is not shown', async (_, env, columns) => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({
+      ATLAS_CREDENTIAL_STORE: 'file',
+      ATLAS_API_URL: server.url,
+      NO_COLOR: '1',
+    })
+    const terminal = openTerminal(sandbox, ['auth', 'login'], env, { columns })
+    await terminal.see('E-mail for')
+    terminal.type('ada\r')
+    await terminal.see('ada@example.com.\r\nE-mail for')
+    terminal.type('ada@example.com\r')
+    await terminal.see('Password')
+    terminal.type('\r')
+    await terminal.see('Type your password.')
+    terminal.type('nonsense\u0015correct horsr\u007fe\r')
+    expect(await terminal.ended()).toBe(0)
+    expect(terminal.transcript.slice(0, terminal.transcript.indexOf('speed '))).toBe(
+      [
+        `E-mail for ${server.url}: ada`,
+        'Type an e-mail address, such as ada@example.com.',
+        `E-mail for ${server.url}: ada@example.com`,
+        'Password (not shown): ',
+        'Type your password.',
+        'Password (not shown): ',
+        `Logged in to ${server.url} as ada@example.com`,
+        `The credentials are in plain text in ${sandbox.configFolder}/credentials, readable by you alone.`,
+        '',
+      ].join('\r\n'),
+    )
+  })
+
+  const WAYS: [
+    how: string,
+    prompt: string,
+    leave: (t: ReturnType<typeof openTerminal>) => void,
+    status: number,
+  ][] = [
+    ['Ctrl-C at the e-mail', 'E-mail', terminal => terminal.type('\u0003'), 130],
+    ['Ctrl-D at the e-mail', 'E-mail', terminal => terminal.type('\u0004'), 130],
+    ['Ctrl-C at the password', 'Password', terminal => terminal.type('\u0003'), 130],
+    ['SIGTERM at the password', 'Password', terminal => terminal.signal('SIGTERM'), 143],
+  ]
+  test.each(WAYS)('is left by %s, and echoes again', async (_, prompt, leave, status) => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
+    const email = prompt === 'Password' ? ['--email', 'ada@example.com'] : []
+    const terminal = openTerminal(sandbox, ['auth', 'login', ...email], { TERM: 'dumb' })
+    await terminal.see(prompt)
+    leave(terminal)
+    expect(await terminal.settings()).toMatch(/(^|\s)echo(\s|$)/)
+    expect(await terminal.ended()).toBe(status)
+    expect(terminal.transcript).not.toContain('\u001b')
+    expect(server.log()).toEqual([])
+  })
+})
+
 test('an e-mail that is given is not asked for', async () => {
   await using server = await startAtlasServer()
   using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
