@@ -1,5 +1,6 @@
 import type { CAC } from 'cac'
 import { registerApi } from './api.ts'
+import { registerStatus } from './auth-status.ts'
 import { registerCompletion } from './completion.ts'
 import type { Context } from './context.ts'
 import { registerDoctor } from './doctor.ts'
@@ -7,7 +8,6 @@ import { registerLogin } from './login.ts'
 import { registerLogout } from './logout.ts'
 import { registerList, registerSwitch } from './profiles.ts'
 import { registerRefresh } from './refresh.ts'
-import { registerStatus } from './auth-status.ts'
 import { registerToken } from './token.ts'
 
 /** Define every command and flag of atlas. */
