@@ -27,14 +27,17 @@ export interface SignalSource {
   off(signal: EndingSignal, listener: () => void): unknown
 }
 
-export function createInterrupts(source: SignalSource): Interrupts {
+export function createInterrupts(
+  source: SignalSource,
+  { graceMs = GRACE_MS, togetherMs = TOGETHER_MS } = {},
+): Interrupts {
   const cancelled = new AbortController()
   const shields = new Set<AbortController>()
   let pending: Cancelled | undefined
   let receivedAt = Number.POSITIVE_INFINITY
 
   const receive = (signal: EndingSignal): void => {
-    const again = performance.now() - receivedAt > TOGETHER_MS
+    const again = performance.now() - receivedAt > togetherMs
     if (pending === undefined) receivedAt = performance.now()
     pending ??= new Cancelled(signal)
     if (shields.size === 0) cancelled.abort(pending)
@@ -42,7 +45,7 @@ export function createInterrupts(source: SignalSource): Interrupts {
       for (const shield of shields) shield.abort(pending)
     }
     if (again) hurryAll()
-    else setTimeout(hurryAll, GRACE_MS).unref()
+    else setTimeout(hurryAll, graceMs).unref()
   }
 
   const listeners = (Object.keys(SIGNAL_STATUS) as EndingSignal[]).map(signal => {

@@ -36,6 +36,15 @@ export type Fault = (
   socket: Socket,
 ) => void | Promise<void>
 
+export interface Held {
+  /** The request has come; nothing has happened by it yet. */
+  readonly arrived: Promise<void>
+  /** Deal with it, whether or not its sender is still there. */
+  release(): void
+  /** It has been dealt with and answered. */
+  readonly answered: Promise<void>
+}
+
 export interface AtlasServer extends AsyncDisposable {
   /** The origin, such as `http://127.0.0.1:40123`. */
   readonly url: string
@@ -48,10 +57,16 @@ export interface AtlasServer extends AsyncDisposable {
   /** Answer requests for `METHOD /path` (below the API root) with a fault, a number of times. */
   fault(route: string, fault: Fault, times?: number): void
   clearFaults(): void
+  /** Keep the next request for a route waiting at the door until it is let in. */
+  hold(route: string): Held
+  /** Lifetime of access tokens that are given from now on, in seconds. */
+  accessTtlS: number
   /** Reject every access token given so far. */
   expireAccessTokens(): void
   /** Refuse every refresh token given so far. */
   revokeSessions(): void
+  /** Whether a refresh with that token would be granted. */
+  accepts(refreshToken: string): boolean
   /** How often a refresh token came back that had been replaced. */
   readonly reuses: number
   readonly lastTokens: { readonly access: string; readonly refresh: string }
@@ -79,7 +94,7 @@ interface Grant {
 export async function startAtlasServer(options: AtlasServerOptions = {}): Promise<AtlasServer> {
   const {
     users = [ADA],
-    accessTtlS = 1800,
+    accessTtlS: initialAccessTtlS = 1800,
     refreshTtlS = 604_800,
     rotate = false,
     apiPath = '/api/v1',
@@ -88,6 +103,8 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
   const accessTokens = new Map<string, Grant & { expiresAtMs: number }>()
   const refreshTokens = new Map<string, Grant>()
   const faults: { route: string; fault: Fault; left: number }[] = []
+  const holds: { route: string; arrive(): void; released: Promise<void>; answered(): void }[] = []
+  let accessTtlS = initialAccessTtlS
   let reuses = 0
   const lastTokens = { access: '', refresh: '' }
   let configuration = {
@@ -197,6 +214,11 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
       planned.left--
       return planned.fault(response, request, incoming.socket)
     }
+    const holdIndex = holds.findIndex(hold => hold.route === route)
+    const held = holdIndex < 0 ? undefined : holds.splice(holdIndex, 1)[0]
+    held?.arrive()
+    await held?.released
+    response.once('finish', () => held?.answered())
     if (below === '/echo' || below?.startsWith('/echo/')) return echo(request, response)
     const handler = route === undefined ? undefined : routes[route]
     if (handler) return handler(request, response)
@@ -214,11 +236,28 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
     fault: (route, fault, times = Number.POSITIVE_INFINITY) =>
       void faults.push({ route, fault, left: times }),
     clearFaults: () => void faults.splice(0),
+    hold(route) {
+      const arrived = Promise.withResolvers<void>()
+      const released = Promise.withResolvers<void>()
+      const answered = Promise.withResolvers<void>()
+      holds.push({ route, arrive: arrived.resolve, released: released.promise, answered: answered.resolve })
+      return { arrived: arrived.promise, release: released.resolve, answered: answered.promise }
+    },
+    get accessTtlS() {
+      return accessTtlS
+    },
+    set accessTtlS(seconds) {
+      accessTtlS = seconds
+    },
     expireAccessTokens() {
       for (const grant of accessTokens.values()) grant.valid = false
     },
     revokeSessions() {
       for (const grant of refreshTokens.values()) grant.valid = false
+    },
+    accepts(refreshToken) {
+      const grant = refreshTokens.get(refreshToken)
+      return grant?.valid === true && !grant.replaced
     },
     get reuses() {
       return reuses

@@ -20,6 +20,15 @@ export interface RunOptions {
   readonly env?: Record<string, string | undefined>
   readonly input?: string | Uint8Array
   readonly cwd?: string
+  /** Another program than the compiled one, or a copy of it. */
+  readonly binary?: string
+  /** Who runs it; the test's own user unless given. */
+  readonly user?: User
+}
+
+export interface User {
+  readonly uid: number
+  readonly gid: number
 }
 
 /** A machine as a test sees it: a home folder and an environment of its own, removed after use. */
@@ -47,7 +56,8 @@ export function createSandbox(env: Record<string, string> = { ATLAS_CREDENTIAL_S
 
   const start = (args: readonly string[], options: RunOptions = {}) => {
     const given = Object.entries({ ...base, ...options.env }).filter(([, value]) => value !== undefined)
-    const child = Bun.spawn([BINARY, ...args], {
+    const child = Bun.spawn([options.binary ?? BINARY, ...args], {
+      ...options.user,
       cwd: options.cwd ?? cwd,
       env: Object.fromEntries(given),
       stdin: 'pipe',
@@ -96,4 +106,21 @@ export async function outcomeOf(child: Bun.Subprocess<'pipe', 'pipe', 'pipe'>): 
     child.exited,
   ])
   return { status, stdout, stderr }
+}
+
+/** Read what a process prints until it matches; the rest is read and dropped, so that no pipe fills up. */
+export async function readUntil(stream: ReadableStream<Uint8Array>, pattern: RegExp): Promise<string> {
+  const reader = stream.getReader()
+  const decoder = new TextDecoder()
+  let text = ''
+  while (!pattern.test(text)) {
+    const { done, value } = await reader.read()
+    if (done) throw new Error(`never saw ${pattern} in:\n${text}`)
+    text += decoder.decode(value, { stream: true })
+  }
+  const drain = async (): Promise<void> => {
+    while (!(await reader.read()).done);
+  }
+  drain().catch(() => {})
+  return text
 }

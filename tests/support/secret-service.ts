@@ -18,6 +18,8 @@ export interface SecretService extends AsyncDisposable {
   readonly env: Record<string, string>
   /** What `secret-tool` finds for a service: attributes and secret of each item. */
   search(service: string): { account: string; secret: string }[]
+  /** The secret of one item, undefined where there is none. */
+  lookup(service: string, account: string): string | undefined
   /** Put an item there as another program would. */
   store(service: string, account: string, secret: string): void
   /** Lock the collection, so that the next access asks a person. */
@@ -69,6 +71,13 @@ export async function startSecretService(): Promise<SecretService> {
         ([, name = '']) => name,
       )
       return accounts.map((account, index) => ({ account, secret: secrets[index] ?? '' }))
+    },
+    lookup(service, account) {
+      const { exitCode, stdout } = Bun.spawnSync(
+        ['secret-tool', 'lookup', 'service', service, 'username', account],
+        { env: inSession },
+      )
+      return exitCode === 0 ? stdout.toString().replace(/\n$/, '') : undefined
     },
     store: (service, account, secret) =>
       void tool(['secret-tool', 'store', '--label=test', 'service', service, 'username', account], secret),

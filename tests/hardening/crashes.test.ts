@@ -1,0 +1,73 @@
+import { describe, expect, test } from 'bun:test'
+import { startAtlasServer } from '../support/atlas-server.ts'
+import { createSandbox, readUntil } from '../support/binary.ts'
+import { addUp, type CrashFigures, crashRounds } from '../support/crash-rounds.ts'
+import { secretServiceTest, startSecretService } from '../support/secret-service.ts'
+
+/** Long enough for the machine of a test run; what is promised is a second. */
+const LOCK_PATIENCE_MS = 1_000
+/** A half-written record, a probe, a probe half-written, a half-written config file. */
+const MOST_TEMPORARY_FILES = 4
+
+const judged = ({ killed, longestLockWaitMs, mostTemporaryFiles, violations }: CrashFigures) => ({
+  violations,
+  killedMany: killed >= 50,
+  lockFreed: longestLockWaitMs < LOCK_PATIENCE_MS,
+  temporaryFilesBounded: mostTemporaryFiles <= MOST_TEMPORARY_FILES,
+})
+const UNHARMED = { violations: [], killedMany: true, lockFreed: true, temporaryFilesBounded: true }
+
+describe('killed at random moments', () => {
+  test('a session on a server that rotates is whole, or over where the answer died with its receiver', async () => {
+    const rows = Array.from({ length: 3 }, () => crashRounds({ rounds: 70, rotate: true }))
+    expect(judged(addUp(await Promise.all(rows)))).toEqual(UNHARMED)
+  })
+
+  test('a session on a server that does not rotate is never lost', async () => {
+    const rows = Array.from({ length: 3 }, () => crashRounds({ rounds: 35, rotate: false }))
+    const figures = addUp(await Promise.all(rows))
+    expect({ ...judged(figures), lostAnswers: figures.lostAnswers }).toEqual({ ...UNHARMED, lostAnswers: 0 })
+  })
+
+  secretServiceTest('the same holds for the keychain', async () => {
+    await using keychain = await startSecretService()
+    const rows = [true, false, true].map(rotate => crashRounds({ rounds: 30, rotate, keychain }))
+    expect(judged(addUp(await Promise.all(rows)))).toEqual(UNHARMED)
+  })
+})
+
+test('a lock does not outlive its holder: the others go on within a second', async () => {
+  await using server = await startAtlasServer({ rotate: true })
+  using sandbox = createSandbox()
+  await sandbox.logIn(server)
+  server.expireAccessTokens()
+  const held = server.hold('POST /auth/refresh')
+  const holder = sandbox.start(['api', '/auth/me'])
+  await held.arrived
+  const waiting = Array.from({ length: 8 }, () => sandbox.start(['api', '/auth/me', '--debug']))
+  await Promise.all(waiting.map(child => readUntil(child.stderr, /lock .*: waiting/)))
+
+  const next = server.hold('POST /auth/refresh')
+  const killedAt = performance.now()
+  holder.kill('SIGKILL')
+  await next.arrived
+  expect(performance.now() - killedAt).toBeLessThan(LOCK_PATIENCE_MS)
+  next.release()
+  expect(await Promise.all(waiting.map(child => child.exited))).toEqual(Array(8).fill(0))
+  expect(server.reuses).toBe(0)
+})
+
+test('what a dead writer left beside the record does not outlive a logout', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  await sandbox.logIn(server)
+  const [record = ''] = sandbox.filesHolding(server.lastTokens.refresh)
+  await Bun.write(`${record}.tmp`, await Bun.file(record).text())
+  expect((await sandbox.run(['auth', 'logout'])).status).toBe(0)
+  expect(sandbox.filesHolding(server.lastTokens.refresh)).toEqual([])
+
+  // A process that died in the very first login has left no record, but tokens.
+  await Bun.write(`${record}.tmp`, server.lastTokens.refresh)
+  expect((await sandbox.run(['auth', 'logout'])).stdout).toContain('nothing to do')
+  expect(sandbox.filesHolding(server.lastTokens.refresh)).toEqual([])
+})

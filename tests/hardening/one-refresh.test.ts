@@ -1,0 +1,134 @@
+import { describe, expect, test } from 'bun:test'
+import fs from 'node:fs'
+import path from 'node:path'
+import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
+import { createSandbox, type Outcome, readUntil, type Sandbox } from '../support/binary.ts'
+import { secretServiceTest, startSecretService } from '../support/secret-service.ts'
+
+const PROCESSES = 40
+const REFRESH = 'POST /api/v1/auth/refresh'
+
+const atOnce = <T>(start: (index: number) => Promise<T>): Promise<T[]> =>
+  Promise.all(Array.from({ length: PROCESSES }, (_, index) => start(index)))
+
+/** What matters of a run of many processes against a server that rotates. */
+const told = (server: AtlasServer, outcomes: readonly Outcome[]) => ({
+  failures: outcomes.filter(({ status }) => status !== 0),
+  refreshes: server.log().filter(line => line === REFRESH).length,
+  reuses: server.reuses,
+})
+const ONE_REFRESH = { failures: [], refreshes: 1, reuses: 0 }
+
+/** The server rejects the access token, while its end by the clock is far away. */
+async function rejected(sandbox: Sandbox, server: AtlasServer): Promise<void> {
+  expect((await sandbox.logIn(server)).status).toBe(0)
+  server.expireAccessTokens()
+  server.forget()
+}
+
+/** The access token has ended by the clock. */
+async function ended(sandbox: Sandbox, server: AtlasServer): Promise<void> {
+  server.accessTtlS = 0
+  expect((await sandbox.logIn(server)).status).toBe(0)
+  server.accessTtlS = 1800
+  server.forget()
+}
+
+describe(`${PROCESSES} processes at once are one refresh`, () => {
+  test('after a rejected token, with the file store', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using sandbox = createSandbox()
+    await rejected(sandbox, server)
+    const outcomes = await atOnce(() => sandbox.run(['api', '/auth/me']))
+    expect(told(server, outcomes)).toEqual(ONE_REFRESH)
+    const emails = outcomes.map(({ stdout }) => JSON.parse(stdout).email)
+    expect(emails).toEqual(Array(PROCESSES).fill('ada@example.com'))
+  })
+
+  test('after the end of the token, whatever they do with it', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using sandbox = createSandbox()
+    await ended(sandbox, server)
+    const commands = [
+      ['api', '/auth/me'],
+      ['api', '/echo', '-f', 'a=b'],
+      ['auth', 'status'],
+      ['auth', 'token'],
+      ['auth', 'token', '--min-ttl', '10m'],
+    ]
+    const outcomes = await atOnce(index => sandbox.run(commands[index % commands.length] ?? []))
+    expect(told(server, outcomes)).toEqual(ONE_REFRESH)
+    const printed = outcomes.filter((_, index) => commands[index % commands.length]?.[1] === 'token')
+    expect(new Set(printed.map(({ stdout }) => stdout))).toEqual(new Set([`${server.lastTokens.access}\n`]))
+  })
+
+  secretServiceTest('with the keychain', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    await using keychain = await startSecretService()
+    using sandbox = createSandbox({ ...keychain.env, ATLAS_KEYCHAIN_TIMEOUT: '30' })
+    await rejected(sandbox, server)
+    const outcomes = await atOnce(() => sandbox.run(['api', '/auth/me']))
+    expect(told(server, outcomes)).toEqual(ONE_REFRESH)
+  })
+
+  secretServiceTest('with one keychain and a home folder, config and temporary folder each', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    await using keychain = await startSecretService()
+    using sandbox = createSandbox({
+      ...keychain.env,
+      ATLAS_KEYCHAIN_TIMEOUT: '30',
+      ATLAS_API_URL: server.url,
+    })
+    await ended(sandbox, server)
+    const outcomes = await atOnce(index => {
+      const home = path.join(sandbox.home, `home-${index}`)
+      const [config, temporary] = [path.join(home, 'config'), path.join(home, 'tmp')]
+      // The addon is unpacked into the temporary folder, so one for each process would be 120 MB.
+      for (const folder of [home, config, ...(index < 4 ? [temporary] : [])]) fs.mkdirSync(folder)
+      const env = { HOME: home, XDG_CONFIG_HOME: config, ...(index < 4 && { TMPDIR: temporary }) }
+      return sandbox.run(['api', '/auth/me'], { env })
+    })
+    expect(told(server, outcomes)).toEqual(ONE_REFRESH)
+  })
+})
+
+test(`${PROCESSES} refreshes that are asked for go one after the other and share their outcome`, async () => {
+  await using server = await startAtlasServer({ rotate: true })
+  using sandbox = createSandbox()
+  await rejected(sandbox, server)
+  const held = server.hold('POST /auth/refresh')
+  const children = Array.from({ length: PROCESSES }, () => sandbox.start(['auth', 'refresh', '--debug']))
+  await held.arrived
+  // All of them have seen the old token before the first gets its answer.
+  const reading = children.map(child => readUntil(child.stderr, /lock .*: (waiting|held)/))
+  await Promise.all(reading)
+  held.release()
+  const statuses = await Promise.all(children.map(child => child.exited))
+  expect({
+    statuses: new Set(statuses),
+    refreshes: server.log(),
+    reuses: server.reuses,
+  }).toEqual({ statuses: new Set([0]), refreshes: [REFRESH], reuses: 0 })
+  expect((await sandbox.run(['auth', 'token'])).stdout).toBe(`${server.lastTokens.access}\n`)
+})
+
+test('a token that another process has refreshed must live as long as was asked for', async () => {
+  await using server = await startAtlasServer({ rotate: true })
+  using sandbox = createSandbox()
+  await ended(sandbox, server)
+  server.accessTtlS = 60
+  const held = server.hold('POST /auth/refresh')
+  const first = sandbox.start(['api', '/auth/me'])
+  await held.arrived
+  const second = sandbox.start(['auth', 'token', '--min-ttl', '10m', '--debug'])
+  await readUntil(second.stderr, /lock .*: waiting/)
+  held.release()
+  await held.answered
+  server.accessTtlS = 1800
+  // The first process has stored a token of one minute, which does not suffice the second.
+  expect([await first.exited, await second.exited]).toEqual([0, 0])
+  expect({ refreshes: server.log().filter(line => line === REFRESH).length, reuses: server.reuses }).toEqual({
+    refreshes: 2,
+    reuses: 0,
+  })
+})

@@ -1,0 +1,154 @@
+import { describe, expect, test } from 'bun:test'
+import fs from 'node:fs'
+import net from 'node:net'
+import path from 'node:path'
+import { startAtlasServer } from '../support/atlas-server.ts'
+import { createSandbox, outcomeOf, readUntil } from '../support/binary.ts'
+
+const REFRESH = 'POST /api/v1/auth/refresh'
+/** Well below what is being waited for in each case. */
+const SOON_MS = 10_000
+
+const SIGNALS: [signal: NodeJS.Signals, status: number][] = [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+]
+const COMMANDS = [
+  ['auth', 'refresh'],
+  ['auth', 'status'],
+  ['api', '/auth/me'],
+]
+const CASES = SIGNALS.flatMap(([signal, status]) =>
+  COMMANDS.map(command => [signal, command.join(' '), status, command] as const),
+)
+
+describe('a signal while the server is about to answer a refresh', () => {
+  test.each(
+    CASES,
+  )('%s during "%s" ends it with %d, the new token stored', async (signal, _, status, command) => {
+    await using server = await startAtlasServer({ rotate: true })
+    using sandbox = createSandbox()
+    await sandbox.logIn(server)
+    const before = server.lastTokens.refresh
+    server.expireAccessTokens()
+    const held = server.hold('POST /auth/refresh')
+    const child = sandbox.start(command, { input: '' })
+    await held.arrived
+    child.kill(signal)
+    held.release()
+    const outcome = await outcomeOf(child)
+    expect({ status: outcome.status, stdout: outcome.stdout }).toEqual({ status, stdout: '' })
+    expect(server.lastTokens.refresh).not.toBe(before)
+    expect(sandbox.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
+    expect((await sandbox.run(['auth', 'refresh'])).status).toBe(0)
+    expect(server.reuses).toBe(0)
+  })
+})
+
+describe('a signal while a server does not answer', () => {
+  test.each(SIGNALS)('%s lets go of the refresh soon, nothing changed', async (signal, status) => {
+    await using server = await startAtlasServer({ rotate: true })
+    using sandbox = createSandbox()
+    await sandbox.logIn(server)
+    const [record = ''] = sandbox.filesHolding(server.lastTokens.refresh)
+    const before = fs.readFileSync(record, 'utf8')
+    const held = server.hold('POST /auth/refresh')
+    const child = sandbox.start(['auth', 'refresh', '--timeout', '60'])
+    await held.arrived
+    const startedAt = performance.now()
+    child.kill(signal)
+    expect(await child.exited).toBe(status)
+    expect(performance.now() - startedAt).toBeLessThan(SOON_MS)
+    expect(fs.readFileSync(record, 'utf8')).toBe(before)
+    expect(fs.readdirSync(path.dirname(record)).filter(name => name.endsWith('.tmp'))).toEqual([])
+  })
+
+  test.each(SIGNALS)('%s ends a request and a login at once', async (signal, status) => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await sandbox.logIn(server)
+    for (const [route, args] of [
+      ['GET /auth/me', ['api', '/auth/me']],
+      ['POST /auth/logout', ['auth', 'logout']],
+      ['POST /auth/login', ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']],
+    ] as const) {
+      const held = server.hold(route)
+      const child = sandbox.start(args, { input: 'correct horse', env: { ATLAS_TIMEOUT: '60' } })
+      await held.arrived
+      child.kill(signal)
+      expect(await child.exited).toBe(status)
+    }
+    expect(sandbox.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
+  })
+})
+
+describe('a signal while another process holds the lock', () => {
+  test.each(SIGNALS)('%s ends the wait at once, no refresh sent', async (signal, status) => {
+    await using server = await startAtlasServer({ rotate: true })
+    using sandbox = createSandbox()
+    await sandbox.logIn(server)
+    server.forget()
+    const held = server.hold('POST /auth/refresh')
+    const holder = sandbox.start(['auth', 'refresh'])
+    await held.arrived
+    const waiting = [
+      ['auth', 'refresh', '--debug'],
+      ['auth', 'logout', '--debug'],
+    ].map(args => sandbox.start(args))
+    await Promise.all(waiting.map(child => readUntil(child.stderr, /lock .*: waiting/)))
+    for (const child of waiting) child.kill(signal)
+    // The holder is still waiting for its answer.
+    expect(await Promise.all(waiting.map(child => child.exited))).toEqual([status, status])
+    held.release()
+    expect(await holder.exited).toBe(0)
+    expect(server.log()).toEqual([REFRESH])
+  })
+})
+
+describe('a signal while a keychain does not answer', () => {
+  /** A D-Bus daemon that accepts and never says a word. */
+  async function startSilentBus(folder: string) {
+    const connected = Promise.withResolvers<void>()
+    const sockets: net.Socket[] = []
+    const bus = net.createServer(socket => {
+      sockets.push(socket)
+      socket.on('error', () => {})
+      connected.resolve()
+    })
+    const socketPath = path.join(folder, 'bus')
+    await new Promise<void>(resolve => bus.listen(socketPath, resolve))
+    return {
+      env: {
+        DBUS_SESSION_BUS_ADDRESS: `unix:path=${socketPath}`,
+        ATLAS_CREDENTIAL_STORE: 'keychain',
+        ATLAS_KEYCHAIN_TIMEOUT: '600',
+      },
+      connected: connected.promise,
+      [Symbol.dispose]() {
+        for (const socket of sockets) socket.destroy()
+        bus.close()
+      },
+    }
+  }
+
+  const WAITS: [what: string, args: string[]][] = [
+    ['the probe of a login', ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']],
+    ['the first look of a request', ['api', '/auth/me']],
+    ['a logout', ['auth', 'logout']],
+    ['a check of the store', ['doctor']],
+  ]
+  test.each(WAITS)('ends %s long before the keychain’s own time', async (_, args) => {
+    using sandbox = createSandbox()
+    using bus = await startSilentBus(sandbox.home)
+    const child = sandbox.start(args, {
+      input: 'correct horse',
+      env: { ...bus.env, ATLAS_API_URL: 'http://127.0.0.1:9' },
+    })
+    await bus.connected
+    const startedAt = performance.now()
+    child.kill('SIGINT')
+    expect(await child.exited).toBe(130)
+    expect(performance.now() - startedAt).toBeLessThan(SOON_MS)
+  })
+})
