@@ -17,19 +17,26 @@ const judged = ({ killed, longestLockWaitMs, mostTemporaryFiles, violations }: C
 })
 const UNHARMED = { violations: [], killedMany: true, lockFreed: true, temporaryFilesBounded: true }
 
-describe('killed at random moments', () => {
-  test('a session on a server that rotates is whole, or over where the answer died with its receiver', async () => {
+describe('ended at random moments', () => {
+  test('by KILL, a session on a server that rotates is whole, or over where the answer died with its receiver', async () => {
     const rows = Array.from({ length: 3 }, () => crashRounds({ rounds: 70, rotate: true }))
     expect(judged(addUp(await Promise.all(rows)))).toEqual(UNHARMED)
   })
 
-  test('a session on a server that does not rotate is never lost', async () => {
+  test('by KILL, a session on a server that does not rotate is never lost', async () => {
     const rows = Array.from({ length: 3 }, () => crashRounds({ rounds: 35, rotate: false }))
     const figures = addUp(await Promise.all(rows))
     expect({ ...judged(figures), lostAnswers: figures.lostAnswers }).toEqual({ ...UNHARMED, lostAnswers: 0 })
   })
 
-  secretServiceTest('the same holds for the keychain', async () => {
+  test('by INT, TERM or HUP, no session is ever lost', async () => {
+    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+    const rows = Array.from({ length: 3 }, () => crashRounds({ rounds: 50, rotate: true, signals }))
+    const figures = addUp(await Promise.all(rows))
+    expect({ ...judged(figures), lostAnswers: figures.lostAnswers }).toEqual({ ...UNHARMED, lostAnswers: 0 })
+  })
+
+  secretServiceTest('by KILL, the same holds for the keychain', async () => {
     await using keychain = await startSecretService()
     const rows = [true, false, true].map(rotate => crashRounds({ rounds: 30, rotate, keychain }))
     expect(judged(addUp(await Promise.all(rows)))).toEqual(UNHARMED)

@@ -1,4 +1,5 @@
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import { decodeRecord } from '../../lib/auth/record.ts'
 import { accountOf } from '../../lib/auth/session.ts'
@@ -11,6 +12,8 @@ export interface CrashOptions {
   readonly rounds: number
   /** Whether the server replaces the refresh token each time and ends the session at a reuse. */
   readonly rotate: boolean
+  /** What ends the processes; SIGKILL unless given. The others let a process store what it was answered. */
+  readonly signals?: readonly NodeJS.Signals[]
   /** Where the sessions are kept; the file store unless given. */
   readonly keychain?: SecretService | undefined
   /** Asked before every round: the rounds end early where it says no. */
@@ -19,7 +22,7 @@ export interface CrashOptions {
 
 export interface CrashFigures {
   rounds: number
-  /** Processes that were killed before they had ended by themselves. */
+  /** Processes that the signal ended before they had ended by themselves. */
   killed: number
   /** Of these, the ones that died after the server's answer and before it was stored: the session is over. */
   lostAnswers: number
@@ -46,11 +49,11 @@ type CommandName = keyof typeof COMMANDS
 const MIX: readonly CommandName[] = ['refresh', 'refresh', 'refresh', 'api', 'api', 'login', 'logout']
 
 /**
- * Kill atlas with SIGKILL at random moments, many of them just after the server's answer, and look after
+ * End atlas by a signal at random moments, many of them just after the server's answer, and look after
  * each whether what is stored is whole and the next process works.
  */
 export async function crashRounds(options: CrashOptions): Promise<CrashFigures> {
-  const { rounds, rotate, keychain, goOn = () => true } = options
+  const { rounds, rotate, signals = ['SIGKILL'], keychain, goOn = () => true } = options
   await using server = await startAtlasServer({ rotate })
   using sandbox = createSandbox()
   const temporaryFolder = path.join(sandbox.home, 'tmp')
@@ -78,8 +81,11 @@ export async function crashRounds(options: CrashOptions): Promise<CrashFigures> 
       void figures.violations.push(`round ${figures.rounds}, ${name}: ${what}`)
 
     server.expireAccessTokens()
-    const killed = await killOnce(sandbox, server, name)
+    const signal = pick(signals)
+    const ended = await endOnce(sandbox, server, name, signal)
+    const killed = ended === signal
     if (killed) figures.killed++
+    else if (ended !== 0) complain(`${signal} ended it with ${ended}`)
     figures.mostTemporaryFiles = Math.max(figures.mostTemporaryFiles, temporaryFiles(sandbox.home).length)
 
     let refreshToken: string | null | undefined
@@ -91,7 +97,8 @@ export async function crashRounds(options: CrashOptions): Promise<CrashFigures> 
     }
     const isOver = refreshToken ? !server.accepts(refreshToken) : true
     const mayBeOver =
-      name === 'logout' || (rotate && killed && refreshToken !== undefined && name !== 'login')
+      name === 'logout' ||
+      (rotate && killed && signal === 'SIGKILL' && refreshToken !== undefined && name !== 'login')
     if (isOver && !mayBeOver)
       complain(
         `the session is lost; ${killed ? 'killed' : 'not killed'}, ${refreshToken === undefined ? 'nothing' : 'a session'} is stored`,
@@ -112,8 +119,13 @@ export async function crashRounds(options: CrashOptions): Promise<CrashFigures> 
   return figures
 }
 
-/** @returns whether the process was still there to be killed. */
-async function killOnce(sandbox: Sandbox, server: AtlasServer, name: CommandName): Promise<boolean> {
+/** @returns how the process ended: the signal where that ended it, else its exit status. */
+async function endOnce(
+  sandbox: Sandbox,
+  server: AtlasServer,
+  name: CommandName,
+  signal: NodeJS.Signals,
+): Promise<NodeJS.Signals | number> {
   const afterAnswer = (name === 'refresh' || name === 'api') && Math.random() < 0.6
   const held = afterAnswer ? server.hold('POST /auth/refresh') : undefined
   const child = sandbox.start(COMMANDS[name], { input: name === 'login' ? 'correct horse' : '' })
@@ -125,9 +137,9 @@ async function killOnce(sandbox: Sandbox, server: AtlasServer, name: CommandName
   } else {
     await elapse(Math.random() * LIFE_MS)
   }
-  child.kill('SIGKILL')
-  await child.exited
-  return child.signalCode === 'SIGKILL'
+  child.kill(signal)
+  const status = await child.exited
+  return child.signalCode === signal || status === 128 + os.constants.signals[signal] ? signal : status
 }
 
 /** Wait with a finer grain than that of timers. */
