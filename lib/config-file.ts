@@ -1,6 +1,6 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { replaceFile } from './atomic-file.ts'
+import { prepareFile, replaceFile } from './atomic-file.ts'
 import { AtlasError, errorCode } from './errors.ts'
 
 const MAX_CONFIG_BYTES = 1024 * 1024
@@ -114,7 +114,20 @@ function parseTarget(
   return { apiUrl, store }
 }
 
-/** Write the config file as a whole. Callers hold the lock of the config folder. */
+/** Room for some more profiles than anybody has, in bytes. */
+const ROOM_BYTES = 16 * 1024
+
+/**
+ * See that the config file can be written. Callers hold the lock of the config folder.
+ * @throws {AtlasError} `internal`
+ */
+export const proveConfigFile = (folder: string): void =>
+  writing(folder, file => prepareFile(file, ROOM_BYTES).discard())
+
+/**
+ * Write the config file as a whole. Callers hold the lock of the config folder.
+ * @throws {AtlasError} `internal`: it could not be written; the old one is intact.
+ */
 export function writeConfigFile(folder: string, { currentProfile, profiles, sessions }: ConfigFile): void {
   const content = {
     current_profile: currentProfile,
@@ -123,7 +136,22 @@ export function writeConfigFile(folder: string, { currentProfile, profiles, sess
     ),
     sessions: sessions.map(({ profile, apiUrl, store }) => ({ profile, api_url: apiUrl, store })),
   }
-  replaceFile(configFilePath(folder), `${JSON.stringify(content, null, 2)}\n`)
+  writing(folder, file => replaceFile(file, `${JSON.stringify(content, null, 2)}\n`))
+}
+
+function writing(folder: string, work: (file: string) => void): void {
+  const file = configFilePath(folder)
+  try {
+    work(file)
+  } catch (error) {
+    const code = errorCode(error)
+    const full = code === 'ENOSPC' || code === 'EDQUOT'
+    throw new AtlasError(
+      'internal',
+      `The config file ${file} could not be written: ${full ? 'the disk is full' : code}.`,
+      full ? 'Make room and try again.' : 'Mend that, or choose another folder with ATLAS_CONFIG_DIR.',
+    )
+  }
 }
 
 export const isStoreKind = (value: unknown): value is StoreKind => STORE_KINDS.some(kind => kind === value)

@@ -111,7 +111,8 @@ export function loadConfig(flags: ConfigFlags, surroundings: Surroundings): Conf
   )
   const allowHttp = switched(flags.allowHttp, '--allow-http', 'ATLAS_ALLOW_HTTP')
 
-  const storedSession = file.sessions.find(
+  // The last one: another login may have used another store before.
+  const storedSession = file.sessions.findLast(
     session => session.profile === profile.value && session.apiUrl === apiUrl.value,
   )
   const rememberedStore = storedSession?.store ?? remembered?.store

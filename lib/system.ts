@@ -4,7 +4,13 @@ import { createLock, type Lock } from './auth/lock.ts'
 import type { Session } from './auth/record.ts'
 import { accountOf, createSessions, type Sessions } from './auth/session.ts'
 import { type Config, type ConfigFlags, loadConfig, type Surroundings } from './config.ts'
-import { type ConfigFile, readConfigFile, type StoredSession, writeConfigFile } from './config-file.ts'
+import {
+  type ConfigFile,
+  proveConfigFile,
+  readConfigFile,
+  type StoredSession,
+  writeConfigFile,
+} from './config-file.ts'
 import { type BearerSource, createClient } from './http/client.ts'
 import { createGuardedFetch, type GuardedFetch } from './http/guarded-fetch.ts'
 import type { Interrupts } from './interrupts.ts'
@@ -51,6 +57,8 @@ export interface System extends Host {
   readonly fixedToken: string | undefined
   /** A client that carries the session's token, or the one in ATLAS_ACCESS_TOKEN. */
   authenticatedClient(session: Session | undefined): { client: $Fetch; apiRoot: string; bearer: BearerSource }
+  /** See that the config file can be written. @throws {AtlasError} `internal`, `lock_timeout` */
+  proveConfigFile(): Promise<void>
   /** Change the config file; two processes that do so at once lose nothing. */
   updateConfigFile(change: (file: ConfigFile) => ConfigFile): Promise<void>
   readonly guardedFetch: GuardedFetch
@@ -130,6 +138,7 @@ export function createSystem(
   const { profile, apiUrl, store } = config
   const { sessions } = sessionsOf({ profile: profile.value, apiUrl: apiUrl.value, store: store.value })
   const fixedToken = config.accessToken.value
+  const configLock = lockOf(config.folder.value, 'config')
 
   return {
     ...host,
@@ -150,8 +159,9 @@ export function createSystem(
         bearer,
       }
     },
+    proveConfigFile: () => configLock.hold(async () => proveConfigFile(config.folder.value)),
     updateConfigFile: change =>
-      lockOf(config.folder.value, 'config').hold(async () => {
+      configLock.hold(async () => {
         writeConfigFile(config.folder.value, change(readConfigFile(config.folder.value)))
       }),
   }

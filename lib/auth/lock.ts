@@ -77,6 +77,8 @@ async function tryLock(file: string, uid: number | undefined): Promise<(() => vo
     const before = fs.lstatSync(file)
     database = new Database(file, { readwrite: true, create: false })
     database.run('PRAGMA busy_timeout = 0')
+    // A journal on the disk would need room there, and would be left behind by a holder that dies.
+    database.run('PRAGMA journal_mode = MEMORY')
     database.run('BEGIN EXCLUSIVE')
     const after = fs.lstatSync(file)
     if (before.ino === after.ino && before.dev === after.dev) {
@@ -113,6 +115,8 @@ function prepare(file: string, uid: number | undefined): void {
   }
   const found = fs.lstatSync(file)
   if (!found.isFile()) throw faulty(file, 'it is not a regular file')
+  // SQLite would take a few bytes of anything for an empty file.
+  if (found.size > 0) throw faulty(file, 'it holds something that is not a lock')
   if (uid !== undefined && found.uid !== uid) throw faulty(file, 'it belongs to another user')
   fs.accessSync(file, fs.constants.W_OK)
 }
@@ -133,7 +137,7 @@ const pause = (ms: number, cancelled: AbortSignal): Promise<void> =>
 const busy = (file: string, timeoutMs: number): AtlasError =>
   new AtlasError(
     'lock_timeout',
-    `Another atlas process has held the lock ${file} for more than ${Math.round(timeoutMs / 1000)} s.`,
+    `Another atlas process has held the lock ${file} for more than ${timeoutMs / 1000} s.`,
     'Wait for it or end it, then try again.',
   )
 
@@ -154,8 +158,8 @@ const REASONS: Record<string, string> = {
   ELOOP: 'it is a loop of symbolic links',
   EEXIST: 'a file is in the way of the folder',
   ENOTDIR: 'a file is in the way of the folder',
-  SQLITE_NOTADB: 'it holds something that is not a lock',
   SQLITE_CANTOPEN: 'it cannot be opened',
   SQLITE_READONLY: 'it is read-only',
+  SQLITE_FULL: 'the disk is full',
   SQLITE_IOERR_LOCK: 'its file system has no locks',
 }

@@ -21,6 +21,7 @@ type Needs = Pick<
   | 'terminal'
   | 'readStdin'
   | 'stdinIsTerminal'
+  | 'proveConfigFile'
   | 'updateConfigFile'
   | 'authenticatedClient'
   | 'fixedToken'
@@ -45,6 +46,7 @@ export async function login({ email: givenEmail, passwordStdin }: LoginOptions, 
     terminal.notice('ATLAS_ACCESS_TOKEN is set: commands use that token, not this login, until you unset it.')
 
   await terminal.during(`Checking ${store.location}`, sessions.prove())
+  await needs.proveConfigFile()
   const email = givenEmail ?? (await terminal.ask(`E-mail for ${server}`, faultInEmail)).trim()
   const password = passwordStdin ? await readPassword(needs) : await terminal.askSecret('Password')
   const session = await terminal.during(`Logging in to ${server}`, sessions.logIn(email, password))

@@ -1,6 +1,7 @@
 import type { CAC, Command } from 'cac'
 import type { EndedSession } from '../auth/session.ts'
 import type { StoredSession } from '../config-file.ts'
+import { AtlasError, Cancelled } from '../errors.ts'
 import type { System } from '../system.ts'
 import type { Context } from './context.ts'
 import type { Flags } from './flags.ts'
@@ -28,7 +29,11 @@ export async function logout({ all }: LogoutOptions, needs: Needs): Promise<void
       .during(`Logging out of ${target.apiUrl}`, sessions.logOut())
       .finally(() => store.close())
     if (result) ended.push({ ...result, target })
-    await forget(target, needs)
+    // The credentials are gone, which is what was asked for.
+    await forget(target, needs).catch((error: unknown) => {
+      if (!(error instanceof AtlasError) || error instanceof Cancelled) throw error
+      terminal.notice(`${error.message} It goes on naming this login, which is ended all the same.`)
+    })
   }
 
   if (fixedToken !== undefined)

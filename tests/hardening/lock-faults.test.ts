@@ -1,0 +1,246 @@
+import { describe, expect, test } from 'bun:test'
+import fs from 'node:fs'
+import path from 'node:path'
+import { lockPath } from '../../lib/auth/lock.ts'
+import { accountOf } from '../../lib/auth/session.ts'
+import { userLockFolder } from '../../lib/store/lock-folder.ts'
+import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
+import { createSandbox, readUntil, type Sandbox } from '../support/binary.ts'
+import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
+import { createUnprivilegedSandbox, twoUsersTest } from '../support/unprivileged.ts'
+
+const REFRESH = 'POST /api/v1/auth/refresh'
+
+/** Every command that needs the lock meets the fault the same way, and none talks to the server about tokens. */
+async function expectFault(
+  sandbox: Sandbox,
+  server: AtlasServer,
+  place: string,
+  reason: string,
+): Promise<void> {
+  const [record = ''] = sandbox.filesHolding(server.lastTokens.refresh)
+  const before = fs.readFileSync(record, 'utf8')
+  server.expireAccessTokens()
+  server.forget()
+  for (const command of [
+    ['api', '/auth/me'],
+    ['auth', 'refresh'],
+    ['auth', 'status', '--json'],
+    ['auth', 'token', '--min-ttl', '1h'],
+    ['auth', 'logout'],
+  ]) {
+    const { status, stdout, stderr } = await sandbox.run(command)
+    expect({ command, status, said: stdout + stderr }).toMatchObject({ command, status: 5 })
+    expect(stdout + stderr).toContain(`${place} cannot be used: ${reason}.`)
+  }
+  expect(server.log().filter(line => line === REFRESH || line.endsWith('/logout'))).toEqual([])
+  expect(fs.readFileSync(record, 'utf8')).toBe(before)
+}
+
+const lockOf = (sandbox: Sandbox, server: AtlasServer): string =>
+  lockPath(path.join(sandbox.configFolder, 'credentials'), accountOf('default', server.url))
+
+describe('a lock that cannot be trusted is no licence to refresh', () => {
+  const FAULTS: [what: string, reason: string, arrange: (lock: string) => void][] = [
+    ['a directory', 'it is not a regular file', lock => fs.mkdirSync(lock)],
+    ['a symlink to a file', 'it is not a regular file', lock => symlinkToFile(lock)],
+    ['a symlink to nothing', 'it is not a regular file', lock => fs.symlinkSync('/nonexistent/place', lock)],
+    ['a named pipe', 'it is not a regular file', lock => void Bun.spawnSync(['mkfifo', lock])],
+    ['a byte of garbage', 'it holds something that is not a lock', lock => fs.writeFileSync(lock, 'x')],
+    [
+      'a page of garbage',
+      'it holds something that is not a lock',
+      lock => fs.writeFileSync(lock, Buffer.alloc(4096, 'garbage ')),
+    ],
+    [
+      'garbage without end',
+      'it holds something that is not a lock',
+      lock => fs.writeFileSync(lock, crypto.getRandomValues(new Uint8Array(60_000))),
+    ],
+  ]
+  test.each(FAULTS)('where it is %s', async (_, reason, arrange) => {
+    await using server = await startAtlasServer({ rotate: true })
+    using sandbox = createSandbox()
+    await sandbox.logIn(server)
+    const lock = lockOf(sandbox, server)
+    fs.rmSync(lock)
+    arrange(lock)
+    await expectFault(sandbox, server, lock, reason)
+  })
+
+  function symlinkToFile(lock: string): void {
+    fs.writeFileSync(`${lock}-target`, '')
+    fs.symlinkSync(`${lock}-target`, lock)
+  }
+
+  test('where it is read-only', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using sandbox = createUnprivilegedSandbox()
+    await sandbox.logIn(server)
+    const lock = lockOf(sandbox, server)
+    fs.chmodSync(lock, 0o400)
+    await expectFault(sandbox, server, lock, 'permission denied')
+  })
+
+  test.each([
+    ['with the lock in it', () => {}],
+    ['without a lock in it', (lock: string) => fs.rmSync(lock)],
+  ])('where its folder is read-only, %s', async (_, arrange) => {
+    await using server = await startAtlasServer({ rotate: true })
+    using sandbox = createUnprivilegedSandbox()
+    await sandbox.logIn(server)
+    const lock = lockOf(sandbox, server)
+    arrange(lock)
+    fs.chmodSync(path.dirname(lock), 0o500)
+    await expectFault(sandbox, server, lock, 'permission denied')
+    fs.chmodSync(path.dirname(lock), 0o700)
+    expect((await sandbox.run(['api', '/auth/me'])).status).toBe(0)
+  })
+
+  twoUsersTest.each([0o600, 0o666])('where it is another user’s, mode %o', async mode => {
+    await using server = await startAtlasServer({ rotate: true })
+    using sandbox = createUnprivilegedSandbox()
+    await sandbox.logIn(server)
+    const lock = lockOf(sandbox, server)
+    fs.chownSync(lock, 0, 0)
+    fs.chmodSync(lock, mode)
+    await expectFault(sandbox, server, lock, 'it belongs to another user')
+  })
+})
+
+describe('the folder for locks on the keychain', () => {
+  const PLANTED: [what: string, reason: string, plant: (folder: string) => void][] = [
+    ['a symlink', 'it is not a folder', folder => fs.symlinkSync('/tmp', folder)],
+    ['a symlink to nothing', 'a file is in the way of the folder', f => fs.symlinkSync('/nonexistent/x', f)],
+    ['a file', 'a file is in the way of the folder', folder => fs.writeFileSync(folder, '')],
+    ['another user’s', 'it belongs to another user', folder => fs.mkdirSync(folder, 0o777)],
+  ]
+  twoUsersTest.each(PLANTED)('is refused where somebody has put %s there first', async (_, reason, plant) => {
+    // A user of the test's own, since the path holds the user's number and nothing else.
+    const uid = 100_000_000 + process.pid
+    const folder = userLockFolder(uid, '')
+    using sandbox = createUnprivilegedSandbox({ ATLAS_API_URL: 'http://127.0.0.1:9' }, { uid, gid: uid })
+    plant(folder)
+    try {
+      const { status, stdout, stderr } = await sandbox.run(['auth', 'logout'])
+      expect({ status, stdout }).toEqual({ status: 5, stdout: '' })
+      expect(stderr).toStartWith(`atlas: The lock ${folder}`)
+      expect(stderr).toContain(`cannot be used: ${reason}.`)
+    } finally {
+      fs.rmSync(folder, { recursive: true })
+    }
+  })
+})
+
+describe('a disk', () => {
+  smallDiskTest('that is full lets no refresh through, but a logout', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using disk = createSmallDisk()
+    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_CONFIG_DIR: disk.folder })
+    await sandbox.logIn(server)
+    server.expireAccessTokens()
+    server.forget()
+    disk.fill()
+    for (const command of [
+      ['api', '/auth/me'],
+      ['auth', 'refresh'],
+    ]) {
+      const { status, stderr } = await sandbox.run(command)
+      expect({ status, stderr }).toMatchObject({ status: 5 })
+      expect(stderr).toMatch(
+        new RegExp(
+          `^atlas: The session was not refreshed, since ${disk.folder}/credentials/\\w+.json could not be replaced: the disk is full\\.\n`,
+        ),
+      )
+    }
+    expect(server.log().filter(line => line === REFRESH)).toEqual([])
+
+    disk.empty()
+    expect((await sandbox.run(['api', '/auth/me'])).status).toBe(0)
+    disk.fill()
+    const ended = await sandbox.run(['auth', 'logout'])
+    expect({ status: ended.status, stdout: ended.stdout }).toEqual({
+      status: 0,
+      stdout: `Logged out of ${server.url} as ada@example.com\n`,
+    })
+    expect(fs.readdirSync(path.join(disk.folder, 'credentials')).filter(name => /json/.test(name))).toEqual(
+      [],
+    )
+  })
+
+  smallDiskTest('that is full is told before a login asks for anything', async () => {
+    await using server = await startAtlasServer()
+    using disk = createSmallDisk()
+    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_CONFIG_DIR: disk.folder })
+    disk.fill()
+    const { status, stderr } = await sandbox.logIn(server)
+    expect(status).toBe(6)
+    expect(stderr).toContain('cannot be used: the disk is full.')
+    expect(server.log()).toEqual([])
+  })
+
+  smallDiskTest('that is read-only lets no refresh through', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using disk = createSmallDisk()
+    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_CONFIG_DIR: disk.folder })
+    await sandbox.logIn(server)
+    server.expireAccessTokens()
+    server.forget()
+    disk.makeReadOnly()
+    const { status, stderr } = await sandbox.run(['api', '/auth/me'])
+    expect(status).toBe(5)
+    expect(stderr).toMatch(
+      new RegExp(
+        `^atlas: The lock ${disk.folder}/credentials/\\w+.lock cannot be used: the file system is read-only\\.\n`,
+      ),
+    )
+    expect(server.log()).toEqual(['GET /api/v1/auth/me'])
+  })
+})
+
+test('a holder that is stopped is waited for in bounded time, and never overtaken', async () => {
+  await using server = await startAtlasServer({ rotate: true })
+  using sandbox = createSandbox()
+  await sandbox.logIn(server)
+  server.forget()
+  const held = server.hold('POST /auth/refresh')
+  const holder = sandbox.start(['auth', 'refresh'])
+  await held.arrived
+  holder.kill('SIGSTOP')
+  try {
+    const startedAt = performance.now()
+    const env = { ATLAS_TIMEOUT: '0.3', ATLAS_KEYCHAIN_TIMEOUT: '0.2' }
+    const { status, stderr } = await sandbox.run(['auth', 'refresh'], { env })
+    expect({ status, stderr }).toEqual({
+      status: 5,
+      stderr:
+        `atlas: Another atlas process has held the lock ${lockOf(sandbox, server)} for more than 5.5 s.\n` +
+        '       Wait for it or end it, then try again.\n',
+    })
+    // Request timeout, keychain wait and five seconds.
+    expect(performance.now() - startedAt).toBeGreaterThan(5_500)
+    expect(server.log()).toEqual([REFRESH])
+  } finally {
+    holder.kill('SIGCONT')
+  }
+  held.release()
+  expect(await holder.exited).toBe(0)
+  expect((await sandbox.run(['auth', 'refresh'])).status).toBe(0)
+  expect(server.reuses).toBe(0)
+})
+
+test('a lock that is deleted while it is held does not let a refresh overwrite a later login', async () => {
+  await using server = await startAtlasServer({ rotate: true })
+  using sandbox = createSandbox()
+  await sandbox.logIn(server)
+  const held = server.hold('POST /auth/refresh')
+  const holder = sandbox.start(['auth', 'refresh', '--debug'])
+  await held.arrived
+  fs.rmSync(lockOf(sandbox, server))
+  await sandbox.logIn(server)
+  const { refresh } = server.lastTokens
+  held.release()
+  await readUntil(holder.stderr, /auth\/refresh: 200/)
+  expect(await holder.exited).toBe(0)
+  expect(sandbox.filesHolding(refresh)).toHaveLength(1)
+})
