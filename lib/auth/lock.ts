@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { makePrivateFolder } from '../atomic-file.ts'
 import { AtlasError, errorCode } from '../errors.ts'
+import { shellQuoted } from '../sanitize.ts'
 
 const MIN_POLL_MS = 2
 const MAX_POLL_MS = 25
@@ -106,7 +107,8 @@ function prepare(file: string, uid: number | undefined): void {
   const foundFolder = fs.lstatSync(folder)
   if (!foundFolder.isDirectory()) throw faulty(folder, 'it is not a folder')
   if (uid !== undefined && foundFolder.uid !== uid) throw faulty(folder, 'it belongs to another user')
-  if (uid !== undefined && (foundFolder.mode & 0o022) !== 0) throw faulty(folder, 'others can change it')
+  if (uid !== undefined && (foundFolder.mode & 0o022) !== 0)
+    throw faulty(folder, 'others can change it', `Mend it with: chmod go-w ${shellQuoted(folder)}`)
   fs.accessSync(folder, fs.constants.W_OK)
   try {
     fs.closeSync(fs.openSync(file, 'wx', 0o600))
@@ -141,12 +143,12 @@ const busy = (file: string, timeoutMs: number): AtlasError =>
     'Wait for it or end it, then try again.',
   )
 
-const faulty = (place: string, reason: string): AtlasError =>
-  new AtlasError(
-    'lock_timeout',
-    `The lock ${place} cannot be used: ${REASONS[reason] ?? reason}.`,
-    'atlas changes no credentials without it. Mend or remove that path and try again.',
-  )
+const faulty = (
+  place: string,
+  reason: string,
+  hint = 'atlas changes no credentials without it. Mend or remove that path and try again.',
+): AtlasError =>
+  new AtlasError('lock_timeout', `The lock ${place} cannot be used: ${REASONS[reason] ?? reason}.`, hint)
 
 const REASONS: Record<string, string> = {
   EACCES: 'permission denied',

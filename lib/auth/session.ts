@@ -103,6 +103,12 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
     return session
   }
 
+  /** Where others can reach the credentials, that is said, and not that they can reach the lock beside them. */
+  const locked = async <T>(work: () => Promise<T>): Promise<T> => {
+    await store.check()
+    return lock.hold(work)
+  }
+
   const encode = (session: Session): string => {
     secrets.add(session.accessToken, session.refreshToken)
     return encodeRecord(account, session)
@@ -149,7 +155,7 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
   }
 
   const refreshUnderLock = (seen: Session, minTtlMs: number): Promise<Session> =>
-    lock.hold(async () => {
+    locked(async () => {
       const stored = await current()
       if (stored === undefined) throw notLoggedIn(apiUrl)
       const replacedMeanwhile = stored.accessToken !== seen.accessToken
@@ -166,7 +172,7 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
     },
 
     prove: () =>
-      lock.hold(() =>
+      locked(() =>
         interrupts.shield(hurry =>
           unlessAborted(
             hurry,
@@ -178,7 +184,7 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
       ),
 
     logIn: (email, password) =>
-      lock.hold(async () => {
+      locked(async () => {
         secrets.add(password)
         const quotable = (text: string): boolean => !secrets.repeats(text)
         const roots = hasNoPath(apiUrl) ? [apiUrl, apiUrl + API_PATH] : [apiUrl]
@@ -218,7 +224,7 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
     },
 
     logOut: () =>
-      lock.hold(async () => {
+      locked(async () => {
         const record = await store.read(account)
         if (record === undefined) {
           // What a crash while writing left behind goes too.

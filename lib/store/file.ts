@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { makePrivateFolder, prepareFile, removeFile, replaceFile } from '../atomic-file.ts'
 import { type AtlasCode, AtlasError, errorCode } from '../errors.ts'
+import { shellQuoted } from '../sanitize.ts'
 import type { CredentialStore } from './store.ts'
 
 const MAX_RECORD_BYTES = 1024 * 1024
@@ -38,6 +39,9 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
     kind: 'file',
     location: folder,
     lockFolder: folder,
+    async check() {
+      checkFolder(folder, uid)
+    },
     read: account => guarded('read', account, file => readPrivateFile(file, uid)),
     write: (account, record) =>
       guarded('write', account, file => {
@@ -77,12 +81,13 @@ function attempt<T>(prepare: () => T, file: string): T {
 function checkFolder(folder: string, uid: number | undefined): void {
   const found = fs.lstatSync(folder, { throwIfNoEntry: false })
   if (found === undefined) return
-  if (found.isSymbolicLink()) throw refused(folder, 'is a symbolic link', `rm ${quoted(folder)}`)
-  if (!found.isDirectory()) throw refused(folder, 'is not a folder', `rm ${quoted(folder)}`)
+  if (found.isSymbolicLink()) throw refused(folder, 'is a symbolic link', `rm ${shellQuoted(folder)}`)
+  if (!found.isDirectory()) throw refused(folder, 'is not a folder', `rm ${shellQuoted(folder)}`)
   if (uid === undefined) return
-  if (found.uid !== uid) throw refused(folder, 'belongs to another user', `chown -R ${uid} ${quoted(folder)}`)
+  if (found.uid !== uid)
+    throw refused(folder, 'belongs to another user', `chown -R ${uid} ${shellQuoted(folder)}`)
   if ((found.mode & 0o022) !== 0)
-    throw refused(folder, 'can be changed by others', `chmod 700 ${quoted(folder)}`)
+    throw refused(folder, 'can be changed by others', `chmod 700 ${shellQuoted(folder)}`)
 }
 
 /**
@@ -91,7 +96,7 @@ function checkFolder(folder: string, uid: number | undefined): void {
  */
 function readPrivateFile(file: string, uid: number | undefined): string | undefined {
   if (fs.lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink())
-    throw refused(file, 'is a symbolic link', `rm ${quoted(file)}`)
+    throw refused(file, 'is a symbolic link', `rm ${shellQuoted(file)}`)
   let descriptor: number
   try {
     // Without O_NONBLOCK a named pipe in its place would be waited for.
@@ -105,20 +110,17 @@ function readPrivateFile(file: string, uid: number | undefined): string | undefi
   }
   try {
     const found = fs.fstatSync(descriptor)
-    if (!found.isFile()) throw refused(file, 'is not a regular file', `rm -r ${quoted(file)}`)
+    if (!found.isFile()) throw refused(file, 'is not a regular file', `rm -r ${shellQuoted(file)}`)
     if (uid !== undefined && found.uid !== uid)
-      throw refused(file, 'belongs to another user', `chown ${uid} ${quoted(file)}`)
+      throw refused(file, 'belongs to another user', `chown ${uid} ${shellQuoted(file)}`)
     if (uid !== undefined && (found.mode & 0o077) !== 0)
-      throw refused(file, 'can be read by others', `chmod 600 ${quoted(file)}`)
-    if (found.size > MAX_RECORD_BYTES) throw refused(file, 'is too large', `rm ${quoted(file)}`)
+      throw refused(file, 'can be read by others', `chmod 600 ${shellQuoted(file)}`)
+    if (found.size > MAX_RECORD_BYTES) throw refused(file, 'is too large', `rm ${shellQuoted(file)}`)
     return fs.readFileSync(descriptor, 'utf8')
   } finally {
     fs.closeSync(descriptor)
   }
 }
-
-const quoted = (file: string): string =>
-  /^[\w@%+=:,./-]+$/.test(file) ? file : `'${file.replaceAll("'", "'\\''")}'`
 
 const refused = (file: string, reason: string, command: string): AtlasError =>
   new AtlasError(

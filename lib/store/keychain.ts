@@ -59,6 +59,7 @@ export function createKeychainStore(options: KeychainOptions): CredentialStore {
     kind,
     location: keychain,
     lockFolder,
+    async check() {},
     read: whole.get,
     write: whole.set,
     reserve: async account => ({ write: record => whole.set(account, record), release() {} }),

@@ -133,9 +133,10 @@ describe('the file', () => {
     for (const mode of [0o770, 0o707, 0o777]) {
       fs.chmodSync(folder, mode)
       const attempt = lockOf().hold(async () => {})
-      expect(await attempt.catch(error => [error.code, error.message])).toEqual([
+      expect(await attempt.catch(error => [error.code, error.message, error.hint])).toEqual([
         'lock_timeout',
         `The lock ${folder} cannot be used: others can change it.`,
+        `Mend it with: chmod go-w ${folder}`,
       ])
     }
   })

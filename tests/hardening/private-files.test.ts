@@ -1,0 +1,183 @@
+import { describe, expect, test } from 'bun:test'
+import fs from 'node:fs'
+import path from 'node:path'
+import { accountOf } from '../../lib/auth/session.ts'
+import { startAtlasServer } from '../support/atlas-server.ts'
+import { BINARY, createSandbox, type Sandbox } from '../support/binary.ts'
+import { createUnprivilegedSandbox, twoUsersTest } from '../support/unprivileged.ts'
+
+const LOGIN = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
+
+/** Every file and folder of atlas below a home folder, with its mode. */
+const modesIn = (sandbox: Sandbox): Record<string, string> =>
+  Object.fromEntries(
+    ['', ...fs.readdirSync(sandbox.configFolder, { recursive: true, encoding: 'utf8' })].map(name => [
+      name.replace(/[0-9a-f]{32}/, '*'),
+      (fs.statSync(path.join(sandbox.configFolder, name)).mode & 0o7777).toString(8),
+    ]),
+  )
+
+test('are 0600 in folders that are 0700, whatever the umask', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  const child = Bun.spawn(['sh', '-c', 'umask 000; exec "$@"', 'sh', BINARY, ...LOGIN], {
+    cwd: sandbox.cwd,
+    env: { ...sandbox.env, ATLAS_API_URL: server.url },
+    stdin: Buffer.from('correct horse'),
+    stdout: 'ignore',
+    stderr: 'ignore',
+  })
+  expect(await child.exited).toBe(0)
+  expect(modesIn(sandbox)).toEqual({
+    '': '700',
+    'config.json': '600',
+    '*.lock': '600',
+    credentials: '700',
+    'credentials/*.json': '600',
+    'credentials/*.lock': '600',
+  })
+  expect(fs.statSync(path.join(sandbox.home, '.config')).mode & 0o777).toBe(0o700)
+})
+
+const straceTest: typeof test =
+  Bun.which('strace') !== null || process.env['CI'] === 'true' ? test : (test.skip as typeof test)
+
+straceTest('are private from the moment they exist, and put in place when they are on the disk', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  const trace = path.join(sandbox.home, 'trace')
+  const calls = 'openat,open,creat,mkdir,mkdirat,chmod,fchmod,fsync,rename,renameat,renameat2'
+  const child = Bun.spawn(['strace', '-f', '-y', '-e', `trace=${calls}`, '-o', trace, BINARY, ...LOGIN], {
+    cwd: sandbox.cwd,
+    env: { ...sandbox.env, ATLAS_API_URL: server.url },
+    stdin: Buffer.from('correct horse'),
+    stdout: 'ignore',
+    stderr: 'ignore',
+  })
+  expect(await child.exited).toBe(0)
+  const ours = fs
+    .readFileSync(trace, 'utf8')
+    .split('\n')
+    .filter(line => line.includes(`${sandbox.configFolder}`) && !/= -1 E/.test(line))
+
+  const created = ours.filter(line => line.includes('O_CREAT'))
+  expect(created.length).toBeGreaterThanOrEqual(4)
+  expect(created.filter(line => !/O_CREAT\|O_EXCL.*, 0600\) =/.test(line))).toEqual([])
+  const folders = ours.filter(line => line.includes('mkdir'))
+  expect(folders.filter(line => !line.includes(', 0700) = 0'))).toEqual([])
+  expect(ours.filter(line => line.includes('chmod'))).toEqual([])
+
+  // The record: created, written, on the disk, in place, its folder on the disk.
+  const name = new Bun.CryptoHasher('sha256')
+    .update(accountOf('default', server.url))
+    .digest('hex')
+    .slice(0, 32)
+  const steps = ours
+    .filter(
+      line => (line.includes(name) && !line.includes('.lock')) || /fsync\(\d+<[^>]*credentials>\)/.test(line),
+    )
+    .map(line => /^\d+ +(\w+)\(/.exec(line)?.[1])
+  expect(steps.join(' ')).toContain('openat fsync rename fsync')
+})
+
+describe('a link that somebody planted', () => {
+  const account = (sandbox: Sandbox, url: string): string =>
+    path.join(
+      sandbox.configFolder,
+      'credentials',
+      `${new Bun.CryptoHasher('sha256').update(accountOf('default', url)).digest('hex').slice(0, 32)}`,
+    )
+  const PLACES: [what: string, status: number, place: (sandbox: Sandbox, url: string) => string][] = [
+    ['the record', 6, (sandbox, url) => `${account(sandbox, url)}.json`],
+    ['its temporary file', 0, (sandbox, url) => `${account(sandbox, url)}.json.tmp`],
+    ['its lock', 5, (sandbox, url) => `${account(sandbox, url)}.lock`],
+    ['the config file’s temporary file', 0, sandbox => path.join(sandbox.configFolder, 'config.json.tmp')],
+    ['the folder for credentials', 6, sandbox => path.join(sandbox.configFolder, 'credentials')],
+  ]
+  test.each(
+    PLACES,
+  )('in the place of %s is not written through: a login ends with %d', async (_, status, place) => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    const victims = path.join(sandbox.home, 'victims')
+    const link = place(sandbox, server.url)
+    fs.mkdirSync(path.dirname(link), { recursive: true, mode: 0o700 })
+    if (path.basename(link) === 'credentials') fs.mkdirSync(victims, { mode: 0o700 })
+    else fs.writeFileSync(victims, 'untouched', { mode: 0o600 })
+    fs.symlinkSync(victims, link)
+    const outcome = await sandbox.logIn(server)
+    expect({ status: outcome.status, stderr: outcome.stderr }).toMatchObject({ status })
+    if (status !== 0) expect(outcome.stderr).toContain(link)
+    if (fs.statSync(victims).isDirectory()) expect(fs.readdirSync(victims)).toEqual([])
+    else expect(fs.readFileSync(victims, 'utf8')).toBe('untouched')
+    if (status === 0) expect(sandbox.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
+  })
+})
+
+describe('a file store that others can reach', () => {
+  const only = (sandbox: Sandbox): string => sandbox.filesHolding('refresh_token')[0] ?? ''
+
+  const LOOSE: [what: string, loosen: (record: string) => void][] = [
+    ['a record that the group can read', record => fs.chmodSync(record, 0o640)],
+    ['a record that all can read', record => fs.chmodSync(record, 0o604)],
+    ['a record that all can write', record => fs.chmodSync(record, 0o602)],
+    ['a folder that the group can change', record => fs.chmodSync(path.dirname(record), 0o770)],
+    ['a folder that all can change', record => fs.chmodSync(path.dirname(record), 0o703)],
+  ]
+  test.each(LOOSE)('(%s) is refused with the command that mends it', async (_, loosen) => {
+    await using server = await startAtlasServer()
+    using sandbox = createUnprivilegedSandbox()
+    await sandbox.logIn(server)
+    server.forget()
+    loosen(only(sandbox))
+    for (const command of [
+      ['api', '/auth/me'],
+      ['auth', 'refresh'],
+      ['auth', 'token'],
+      ['auth', 'status'],
+      ['auth', 'logout'],
+    ]) {
+      const { status, stdout, stderr } = await sandbox.run(command)
+      expect({ status, stdout, stderr }).toMatchObject({ status: 6, stdout: '' })
+      expect(stderr).toMatch(/^atlas: The credential store .* (can be (read|changed) by others), so atlas/)
+    }
+    expect(server.log()).toEqual([])
+
+    const { stderr } = await sandbox.run(['auth', 'token'])
+    const command = /mend it with: (.*)\n$/.exec(stderr)?.[1] ?? ''
+    expect(Bun.spawnSync(['sh', '-c', command]).exitCode).toBe(0)
+    expect((await sandbox.run(['api', '/auth/me'])).status).toBe(0)
+  })
+
+  twoUsersTest('(a record of another user) is refused', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createUnprivilegedSandbox()
+    await sandbox.logIn(server)
+    const record = only(sandbox)
+    fs.chownSync(record, 12_345, 12_345)
+    const { status, stderr } = await sandbox.run(['auth', 'token'])
+    expect(status).toBe(6)
+    expect(stderr).toMatch(/permission denied|EACCES|belongs to another user/)
+  })
+})
+
+describe('a config file that is no file', () => {
+  const ODD: [what: string, put: (file: string) => void][] = [
+    ['a pipe', file => void Bun.spawnSync(['mkfifo', file])],
+    ['a device', file => fs.symlinkSync('/dev/zero', file)],
+    ['a folder', file => fs.mkdirSync(file)],
+  ]
+  test.each(ODD)('(%s) is refused at once', async (_, put) => {
+    using sandbox = createSandbox()
+    const file = path.join(sandbox.configFolder, 'config.json')
+    fs.mkdirSync(sandbox.configFolder, { recursive: true })
+    put(file)
+    expect(await sandbox.run(['auth', 'status'])).toEqual({
+      status: 2,
+      stdout: '',
+      stderr:
+        `atlas: The config file ${file} cannot be used: it is not a regular file.\n` +
+        '       Mend it, or delete it and log in again.\n',
+    })
+  })
+})
