@@ -25,7 +25,3 @@ export const sanitizeBlock = (text: string): string =>
 /** One line of JSON in which every character that could act on a terminal is a `\u` escape. */
 export const safeJson = (value: unknown, indent?: number): string =>
   sanitizeBlock(JSON.stringify(value, null, indent))
-
-/** A path as a person can paste it into a shell. */
-export const shellQuoted = (text: string): string =>
-  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`

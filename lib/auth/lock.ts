@@ -2,7 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { makePrivateFolder } from '../atomic-file.ts'
 import { AtlasError, errorCode } from '../errors.ts'
-import { shellQuoted } from '../sanitize.ts'
+import { shellQuoted } from '../shell-quote.ts'
 
 const MIN_POLL_MS = 2
 const MAX_POLL_MS = 25

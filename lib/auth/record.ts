@@ -1,5 +1,5 @@
 import { isToken } from '../config.ts'
-import { damagedRecord } from '../store/store-error.ts'
+import { DamagedRecord } from '../store/store-error.ts'
 
 /** What atlas knows of a login: one record, replaced as a whole. */
 export interface Session {
@@ -44,7 +44,7 @@ export const encodeRecord = (account: string, session: Session): string =>
  * @throws {AtlasError} `store_unavailable`: it is not a record of that account, whole and well-formed.
  */
 export function decodeRecord(account: string, apiUrl: string, text: string): Session {
-  const broken = (reason: string): Error => damagedRecord(account, reason)
+  const broken = (reason: string): Error => new DamagedRecord(account, reason)
   let root: unknown
   try {
     root = JSON.parse(text)

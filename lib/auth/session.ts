@@ -7,7 +7,7 @@ import type { GuardedFetch } from '../http/guarded-fetch.ts'
 import { type Interrupts, unlessAborted } from '../interrupts.ts'
 import type { Secrets } from '../secrets.ts'
 import { type CredentialStore, proveStore } from '../store/store.ts'
-import { damagedRecord } from '../store/store-error.ts'
+import { DamagedRecord } from '../store/store-error.ts'
 import type { Lock } from './lock.ts'
 import {
   type Answer,
@@ -109,6 +109,16 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
     return lock.hold(work)
   }
 
+  /** Null where something is stored that is no session. */
+  const currentOrDamaged = async (): Promise<Session | null | undefined> => {
+    try {
+      return await current()
+    } catch (error) {
+      if (error instanceof DamagedRecord) return null
+      throw error
+    }
+  }
+
   const encode = (session: Session): string => {
     secrets.add(session.accessToken, session.refreshToken)
     return encodeRecord(account, session)
@@ -171,17 +181,9 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
       return session
     },
 
-    prove: () =>
-      locked(() =>
-        interrupts.shield(hurry =>
-          unlessAborted(
-            hurry,
-            proveStore(store, account, () =>
-              damagedRecord(account, 'what was written could not be read back'),
-            ),
-          ),
-        ),
-      ),
+    // Not shielded: a keychain that hangs must not hold up Ctrl-C. A probe left behind is overwritten and
+    // deleted by the next one.
+    prove: () => locked(() => proveStore(store, account)),
 
     logIn: (email, password) =>
       locked(async () => {
@@ -225,17 +227,11 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
 
     logOut: () =>
       locked(async () => {
-        const record = await store.read(account)
-        if (record === undefined) {
-          // What a crash while writing left behind goes too.
-          await interrupts.shield(hurry => unlessAborted(hurry, store.delete(account)))
-          return undefined
-        }
-        const session = readable(() => decodeRecord(account, apiUrl, record))
-        secrets.add(session?.accessToken, session?.refreshToken)
-        const serverTold = session !== undefined && (await tellServer(session))
+        const session = await currentOrDamaged()
+        const serverTold = session ? await tellServer(session) : false
+        // Where nothing is stored, what a crash while writing left behind goes all the same.
         await interrupts.shield(hurry => unlessAborted(hurry, store.delete(account)))
-        return { session, serverTold }
+        return session === undefined ? undefined : { session: session ?? undefined, serverTold }
       }),
 
     bearer(session) {
@@ -324,15 +320,6 @@ function renewed(session: Session, { accessToken, expiresAt, refresh }: Tokens):
     ...next,
     refreshToken: refresh.token,
     sessionExpiresAt: refresh.expiresAt ?? readClaims(refresh.token).expiresAt,
-  }
-}
-
-function readable<T>(read: () => T): T | undefined {
-  try {
-    return read()
-  } catch (error) {
-    if (error instanceof AtlasError) return undefined
-    throw error
   }
 }
 

@@ -2,7 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { makePrivateFolder, prepareFile, removeFile, replaceFile } from '../atomic-file.ts'
 import { type AtlasCode, AtlasError, errorCode } from '../errors.ts'
-import { shellQuoted } from '../sanitize.ts'
+import { shellQuoted } from '../shell-quote.ts'
 import type { CredentialStore } from './store.ts'
 
 const MAX_RECORD_BYTES = 1024 * 1024

@@ -1,31 +1,49 @@
 import type { Items } from './items.ts'
-import { damagedRecord } from './store-error.ts'
+import { DamagedRecord } from './store-error.ts'
 
-const HEADER = /^atlas-parts:([0-9a-f]{16}):([1-9]\d{0,3}):([0-9a-f]{64})$/
+const HEADER = /^atlas-parts:([ab]):([1-9]\d{0,3}):([0-9a-f]{16}):([0-9a-f]{64})$/
 /** A reader that keeps meeting a record in replacement gives up after this many looks. */
 const MAX_LOOKS = 20
 
+/** The two places for the parts of a value, used in turn. */
+type Slot = 'a' | 'b'
+
 /**
- * Items of any length on top of items of bounded length. A long value is written as parts under names
- * of their own, then made current by one replacement of the item itself, so that a reader at any
+ * Items of any length on top of items of bounded length. A long value is written as parts beside those
+ * that are current, then made current by one replacement of the item itself, so that a reader at any
  * moment, and a crash at any moment, sees the old value or the new one.
+ *
+ * A crash can leave parts that no header names. They have one of two names each, are written in
+ * ascending and deleted in descending order, and so are an unbroken row from the first on, which the
+ * next `set` or `delete` finds and removes. Callers that change an account exclude each other.
  * @param maxItemBytes what one item can hold, in UTF-8 bytes.
  */
 export function splitItems(items: Items, maxItemBytes: number): Items {
-  const partName = (account: string, generation: string, index: number): string =>
-    `${account}#${generation}.${index}`
+  const partName = (account: string, slot: Slot, index: number): string => `${account}#${slot}.${index}`
 
-  const removeParts = async (account: string, header: string | undefined): Promise<void> => {
-    const parts = header === undefined ? undefined : parseHeader(header)
-    for (let index = 0; index < (parts?.count ?? 0); index++) {
-      await items.delete(partName(account, parts?.generation ?? '', index))
+  /** Delete a slot's parts from an index on. */
+  const clear = async (account: string, slot: Slot, from: number): Promise<void> => {
+    let end = from
+    while (await exists(partName(account, slot, end))) end++
+    for (let index = end - 1; index >= from; index--) await items.delete(partName(account, slot, index))
+  }
+
+  const exists = async (name: string): Promise<boolean> => (await readDamaged(name)) !== undefined
+
+  /** An item for those who want to replace it: what cannot be read is there all the same. */
+  const readDamaged = async (name: string): Promise<string | undefined> => {
+    try {
+      return await items.get(name)
+    } catch (error) {
+      if (error instanceof DamagedRecord) return ''
+      throw error
     }
   }
 
-  const join = async (account: string, { generation, count, digest }: Parts): Promise<string | undefined> => {
+  const join = async (account: string, { slot, count, digest }: Header): Promise<string | undefined> => {
     const pieces: string[] = []
     for (let index = 0; index < count; index++) {
-      const piece = await items.get(partName(account, generation, index))
+      const piece = await items.get(partName(account, slot, index))
       if (piece === undefined) return undefined
       pieces.push(piece)
     }
@@ -37,49 +55,49 @@ export function splitItems(items: Items, maxItemBytes: number): Items {
     async get(account) {
       for (let look = 0; look < MAX_LOOKS; look++) {
         const item = await items.get(account)
-        const parts = item === undefined ? undefined : parseHeader(item)
-        if (parts === undefined) return item
-        const whole = await join(account, parts)
+        const header = item === undefined ? undefined : parseHeader(item)
+        if (header === undefined) return item
+        const whole = await join(account, header)
         if (whole !== undefined) return whole
         if ((await items.get(account)) === item)
-          throw damagedRecord(account, 'a part of it is missing or changed')
+          throw new DamagedRecord(account, 'a part of them is missing or changed')
       }
-      throw damagedRecord(account, 'it changes faster than it can be read')
+      throw new DamagedRecord(account, 'they change faster than they can be read')
     },
 
     async set(account, value) {
-      const before = await items.get(account)
-      if (Buffer.byteLength(value) <= maxItemBytes && parseHeader(value) === undefined) {
-        await items.set(account, value)
-      } else {
-        const generation = Buffer.from(crypto.getRandomValues(new Uint8Array(8))).toString('hex')
-        const pieces = cut(value, maxItemBytes)
-        for (const [index, piece] of pieces.entries())
-          await items.set(partName(account, generation, index), piece)
-        await items.set(account, `atlas-parts:${generation}:${pieces.length}:${sha256(value)}`)
-      }
-      await removeParts(account, before)
+      const slot: Slot = parseHeader((await readDamaged(account)) ?? '')?.slot === 'a' ? 'b' : 'a'
+      const fits = Buffer.byteLength(value) <= maxItemBytes && parseHeader(value) === undefined
+      const pieces = fits ? [] : cut(value, maxItemBytes)
+      for (const [index, piece] of pieces.entries()) await items.set(partName(account, slot, index), piece)
+      await items.set(account, fits ? value : formatHeader(slot, pieces.length, value))
+      await clear(account, slot, pieces.length)
+      await clear(account, slot === 'a' ? 'b' : 'a', 0)
     },
 
     async delete(account) {
-      const before = await items.get(account)
       const existed = await items.delete(account)
-      await removeParts(account, before)
+      await clear(account, 'a', 0)
+      await clear(account, 'b', 0)
       return existed
     },
   }
 }
 
-interface Parts {
-  readonly generation: string
+interface Header {
+  readonly slot: Slot
   readonly count: number
   readonly digest: string
 }
 
-function parseHeader(item: string): Parts | undefined {
-  const [, generation, count, digest] = HEADER.exec(item) ?? []
-  if (generation === undefined || count === undefined || digest === undefined) return undefined
-  return { generation, count: Number(count), digest }
+/** No two headers are equal, so that a reader can tell that a value was replaced by the same one. */
+const formatHeader = (slot: Slot, count: number, value: string): string =>
+  `atlas-parts:${slot}:${count}:${Buffer.from(crypto.getRandomValues(new Uint8Array(8))).toString('hex')}:${sha256(value)}`
+
+function parseHeader(item: string): Header | undefined {
+  const [, slot, count, , digest] = HEADER.exec(item) ?? []
+  if ((slot !== 'a' && slot !== 'b') || digest === undefined) return undefined
+  return { slot, count: Number(count), digest }
 }
 
 /** Pieces of at most `maxBytes` UTF-8 bytes, no character cut in two. */

@@ -1,4 +1,6 @@
 import type { StoreKind } from '../config-file.ts'
+import { AtlasError } from '../errors.ts'
+import { ALTERNATIVES } from './store-error.ts'
 
 /**
  * A place for credentials. An account is found, absent, or the call throws: a store that cannot be
@@ -43,15 +45,16 @@ export interface Reservation {
  * Prove that a store keeps what it is given: write, read back and delete a probe beside the account.
  * @throws {AtlasError} `store_*`
  */
-export async function proveStore(
-  store: CredentialStore,
-  account: string,
-  unusable: () => Error,
-): Promise<void> {
+export async function proveStore(store: CredentialStore, account: string): Promise<void> {
   const probeAccount = `${account}#probe`
   const probe = `atlas probe ${Date.now()}`
   await store.write(probeAccount, probe)
   const found = await store.read(probeAccount)
   await store.delete(probeAccount)
-  if (found !== probe) throw unusable()
+  if (found !== probe)
+    throw new AtlasError(
+      'store_unavailable',
+      `What atlas wrote to ${store.location} could not be read back.`,
+      `Check it, ${ALTERNATIVES}.`,
+    )
 }
