@@ -161,7 +161,12 @@ function checkClock(date: string | null, now: Date): Finding {
   return Math.abs(skewMs) > BROKEN_SKEW_MS ? fail(said, fix) : warn(said, fix)
 }
 
-export async function checkStore({ sessions, store }: Pick<System, 'sessions' | 'store'>): Promise<Finding> {
+export async function checkStore({
+  sessions,
+  store,
+  fixedToken,
+}: Pick<System, 'sessions' | 'store' | 'fixedToken'>): Promise<Finding> {
+  if (fixedToken !== undefined) return ok(`Not used: ATLAS_ACCESS_TOKEN is set and beats ${store.location}`)
   const startedAt = performance.now()
   await sessions.prove()
   const elapsedMs = (performance.now() - startedAt).toFixed(0)

@@ -30,10 +30,9 @@ export async function doctor(system: System): Promise<number> {
     version: checkVersion(),
     config: checkConfig(config),
     store: storeFinding,
-    credentials:
-      unusable && system.fixedToken === undefined
-        ? { status: 'warn', detail: 'Not checked: the store cannot be used; see store.', fix: null }
-        : await checkCredentials(system).catch(failedBy),
+    credentials: unusable
+      ? { status: 'warn', detail: 'Not checked: the store cannot be used; see store.', fix: null }
+      : await checkCredentials(system).catch(failedBy),
     lock: await checkLock(system).catch(failedBy),
     proxy: checkProxy(config, env),
     ...(await serverChecks),
