@@ -1,0 +1,226 @@
+import { describe, expect, test } from 'bun:test'
+import { startAtlasServer } from '../support/atlas-server.ts'
+import { createSandbox, type Sandbox } from '../support/binary.ts'
+import { openTerminal } from '../support/pseudo-terminal.ts'
+import { type SecretService, secretServiceTest, startSecretService } from '../support/secret-service.ts'
+import { startSilentBus } from '../support/silent-bus.ts'
+
+const LOGIN = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
+const COMMANDS = [
+  LOGIN,
+  ['auth', 'status'],
+  ['auth', 'status', '--offline'],
+  ['auth', 'token'],
+  ['auth', 'refresh'],
+  ['auth', 'logout'],
+  ['auth', 'logout', '--all'],
+  ['api', '/auth/me'],
+]
+/** How long a keychain is waited for, in seconds: one that answers, and one that never will. */
+const PATIENT = '20'
+const BRIEF = '0.5'
+/** What commands may take on a busy machine, beyond that wait. */
+const BOUND_MS = 6_000
+
+/** Every command's answer, and whether the slowest came in bounded time. */
+async function askAll(sandbox: Sandbox, env: Record<string, string>, inTurn = false) {
+  const startedAt = performance.now()
+  const ask = async (args: string[]) => {
+    const { status, stdout, stderr } = await sandbox.run([...args, '--json'], { input: 'correct horse', env })
+    const { code, hint } = JSON.parse(stderr).error
+    const waysOut = ['--store file', 'ATLAS_ACCESS_TOKEN'].filter(way => hint.includes(way))
+    return { args, status, stdout, code, waysOut }
+  }
+  const answers: Awaited<ReturnType<typeof ask>>[] = []
+  if (inTurn) for (const args of COMMANDS) answers.push(await ask(args))
+  else answers.push(...(await Promise.all(COMMANDS.map(ask))))
+  return { answers, inTime: performance.now() - startedAt < BOUND_MS }
+}
+
+const allAnswer = (code: string) => ({
+  answers: COMMANDS.map(args => ({
+    args,
+    status: 6,
+    stdout: '',
+    code,
+    waysOut: ['--store file', 'ATLAS_ACCESS_TOKEN'],
+  })),
+  inTime: true,
+})
+
+/** What doctor finds of the store. */
+async function diagnosis(sandbox: Sandbox, env: Record<string, string>) {
+  const { status, stdout } = await sandbox.run(['doctor', '--json'], { env })
+  const { checks } = JSON.parse(stdout) as { checks: { name: string; status: string; detail: string }[] }
+  return { status, store: checks.find(({ name }) => name === 'store') }
+}
+
+describe('a keychain that is', () => {
+  type Mood = (keychain: SecretService) => void
+  const MOODS: [name: string, code: string, says: string, wait: string, begin: Mood][] = [
+    ['locked', 'store_locked', 'is locked', PATIENT, keychain => keychain.lock()],
+    ['denied', 'store_denied', 'refused access', PATIENT, keychain => keychain.deny()],
+    ['frozen', 'store_timeout', 'did not answer within 0.5 s', BRIEF, keychain => keychain.freeze()],
+    ['gone', 'store_unavailable', 'cannot be used', PATIENT, keychain => keychain.killKeyring()],
+    ['without its bus', 'store_unavailable', 'cannot be used', PATIENT, keychain => keychain.kill()],
+  ]
+  for (const [name, code, says, wait, begin] of MOODS) {
+    secretServiceTest(`${name} is answered with ${code} by every command`, async () => {
+      await using server = await startAtlasServer()
+      await using keychain = await startSecretService()
+      using sandbox = createSandbox({ ...keychain.env, ATLAS_API_URL: server.url })
+      await sandbox.logIn(server)
+      const before = keychain.search('atlas-cli')
+      server.forget()
+      begin(keychain)
+      const env = { ATLAS_KEYCHAIN_TIMEOUT: wait }
+      // gnome-keyring shows one unlock prompt after another, and here there is nobody to end the first.
+      expect(await askAll(sandbox, env, name === 'locked')).toEqual(allAnswer(code))
+      expect(server.log()).toEqual([])
+      const { status, store } = await diagnosis(sandbox, env)
+      expect({ status, store: store?.status }).toEqual({ status: 1, store: 'fail' })
+      expect(store?.detail).toContain(says)
+
+      if (name === 'without its bus') return
+      keychain.allow()
+      await keychain.restartKeyring()
+      expect(keychain.search('atlas-cli')).toEqual(before)
+      expect((await sandbox.run(['auth', 'status'])).status).toBe(0)
+    })
+  }
+
+  const ABSENT: [name: string, env: Record<string, string>][] = [
+    ['absent: there is no bus', {}],
+    ['absent: nobody listens at the address', { DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nonexistent' }],
+    ['absent: the address is none', { DBUS_SESSION_BUS_ADDRESS: 'nonsense' }],
+  ]
+  test.each(ABSENT)('%s', async (_, env) => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({ ATLAS_API_URL: server.url })
+    expect(await askAll(sandbox, env)).toEqual(allAnswer('store_unavailable'))
+    expect(server.log()).toEqual([])
+  })
+
+  secretServiceTest('absent: nobody on the bus keeps secrets', async () => {
+    await using server = await startAtlasServer()
+    await using bus = await startSecretService({ keyring: false })
+    using sandbox = createSandbox({ ATLAS_API_URL: server.url })
+    expect(await askAll(sandbox, bus.env)).toEqual(allAnswer('store_unavailable'))
+    expect(server.log()).toEqual([])
+  })
+
+  test('silent is answered with store_timeout by every command', async () => {
+    await using server = await startAtlasServer()
+    await using bus = await startSilentBus()
+    using sandbox = createSandbox({ ...bus.env, ATLAS_API_URL: server.url, ATLAS_KEYCHAIN_TIMEOUT: BRIEF })
+    expect(await askAll(sandbox, {})).toEqual(allAnswer('store_timeout'))
+    expect(server.log()).toEqual([])
+    expect(await diagnosis(sandbox, {})).toMatchObject({ status: 1, store: { status: 'fail' } })
+  })
+
+  test('silent is waited for three seconds where nobody is there to unlock it', async () => {
+    await using bus = await startSilentBus()
+    using sandbox = createSandbox(bus.env)
+    const startedAt = performance.now()
+    const { status, stderr } = await sandbox.run(['auth', 'status'])
+    expect({ status, first: stderr.split('\n')[0] }).toEqual({
+      status: 6,
+      first: 'atlas: The Secret Service keychain did not answer within 3 s.',
+    })
+    expect(performance.now() - startedAt).toBeLessThan(3_000 + BOUND_MS)
+  })
+
+  secretServiceTest('dying under a call is answered at once', async () => {
+    await using server = await startAtlasServer()
+    await using keychain = await startSecretService()
+    using sandbox = createSandbox({ ...keychain.env, ATLAS_API_URL: server.url })
+    await sandbox.logIn(server)
+    const before = keychain.search('atlas-cli')
+    server.forget()
+    const others = keychain.clients()
+    keychain.freeze()
+    const child = sandbox.start(['api', '/auth/me', '--json'], { env: { ATLAS_KEYCHAIN_TIMEOUT: '60' } })
+    while (keychain.clients() === others) await Bun.sleep(5)
+    keychain.killKeyring()
+    const stderr = await new Response(child.stderr).text()
+    expect({ status: await child.exited, code: JSON.parse(stderr).error.code }).toEqual({
+      status: 6,
+      code: 'store_unavailable',
+    })
+    await keychain.restartKeyring()
+    expect({ log: server.log(), kept: keychain.search('atlas-cli') }).toEqual({ log: [], kept: before })
+  })
+})
+
+test('a person is asked for nothing where the keychain cannot keep the answer', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox({ ATLAS_API_URL: server.url })
+  const terminal = openTerminal(sandbox, ['auth', 'login'])
+  expect(await terminal.ended()).toBe(6)
+  expect(terminal.transcript).toContain('--store file')
+  expect(terminal.transcript).not.toContain('E-mail')
+  expect(server.log()).toEqual([])
+})
+
+describe('no keychain is touched', () => {
+  const ALONE: [args: string[], status: number][] = [
+    [['auth', 'list'], 0],
+    [['auth', 'switch', 'work'], 0],
+    [['completion', 'bash'], 0],
+    [['__complete', 'auth', 'switch', ''], 0],
+    [['--help'], 0],
+    [['auth', 'login', '--help'], 0],
+    [['--version'], 0],
+    [['auth', 'login'], 2],
+    [['auth', 'lgoin'], 2],
+  ]
+  test('by what needs no credentials', async () => {
+    await using server = await startAtlasServer()
+    await using bus = await startSilentBus()
+    using sandbox = createSandbox(bus.env)
+    await sandbox.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file', ATLAS_PROFILE: 'work' } })
+    for (const [args, status] of ALONE)
+      expect({ args, status: (await sandbox.run(args)).status }).toEqual({ args, status })
+    expect(bus.connections).toBe(0)
+  })
+
+  test('where ATLAS_ACCESS_TOKEN is set', async () => {
+    await using server = await startAtlasServer()
+    await using bus = await startSilentBus()
+    using sandbox = createSandbox({ ...bus.env, ATLAS_API_URL: server.apiRoot })
+    await sandbox.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
+    const env = { ATLAS_ACCESS_TOKEN: server.lastTokens.access, ATLAS_CREDENTIAL_STORE: 'keychain' }
+    for (const args of [
+      ['auth', 'status'],
+      ['auth', 'token'],
+      ['auth', 'token', '--min-ttl', '1m'],
+      ['api', '/auth/me'],
+      ['doctor'],
+    ])
+      expect({ args, status: (await sandbox.run(args, { env })).status }).toEqual({ args, status: 0 })
+    expect((await sandbox.run(['auth', 'refresh'], { env })).status).toBe(2)
+    expect(bus.connections).toBe(0)
+  })
+})
+
+describe('a signal while the keychain hangs', () => {
+  const ENDINGS: [signal: NodeJS.Signals, status: number][] = [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ]
+  test.each(ENDINGS)('%s ends every command at once', async (signal, status) => {
+    await using server = await startAtlasServer()
+    await using bus = await startSilentBus()
+    using sandbox = createSandbox({ ...bus.env, ATLAS_API_URL: server.url, ATLAS_KEYCHAIN_TIMEOUT: '60' })
+    for (const args of [...COMMANDS, ['doctor']]) {
+      const connected = bus.nextConnection()
+      const child = sandbox.start(args, { input: 'correct horse' })
+      await connected
+      const startedAt = performance.now()
+      child.kill(signal)
+      expect({ args, status: await child.exited }).toEqual({ args, status })
+      expect(performance.now() - startedAt).toBeLessThan(BOUND_MS)
+    }
+  })
+})
