@@ -69,7 +69,13 @@ export function splitItems(items: Items, maxItemBytes: number): Items {
       const slot: Slot = parseHeader((await readDamaged(account)) ?? '')?.slot === 'a' ? 'b' : 'a'
       const fits = Buffer.byteLength(value) <= maxItemBytes && parseHeader(value) === undefined
       const pieces = fits ? [] : cut(value, maxItemBytes)
-      for (const [index, piece] of pieces.entries()) await items.set(partName(account, slot, index), piece)
+      try {
+        for (const [index, piece] of pieces.entries()) await items.set(partName(account, slot, index), piece)
+      } catch (error) {
+        // Parts of a value for which there is no room must not go on taking what room there is.
+        await clear(account, slot, 0).catch(() => {})
+        throw error
+      }
       await items.set(account, fits ? value : formatHeader(slot, pieces.length, value))
       await clear(account, slot, pieces.length)
       await clear(account, slot === 'a' ? 'b' : 'a', 0)
