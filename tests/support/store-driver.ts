@@ -1,0 +1,43 @@
+/*
+ * Calls to a keychain store in a process of their own: the addon finds the keychain by the environment
+ * that its process started with.
+ */
+import path from 'node:path'
+import { AtlasError } from '../../lib/errors.ts'
+import { createKeychainStore, type KeychainOptions } from '../../lib/store/keychain.ts'
+
+export type StoreCall =
+  | readonly ['write', account: string, record: string]
+  | readonly ['read' | 'delete', account: string]
+
+export type StoreOptions = Pick<KeychainOptions, 'kind' | 'platform' | 'maxItemBytes'>
+
+/** What each call gave: its value, null for nothing, or the code of its error. */
+export async function callStore(
+  env: Record<string, string>,
+  options: StoreOptions,
+  calls: readonly StoreCall[],
+): Promise<unknown[]> {
+  const child = Bun.spawn([process.execPath, '--no-env-file', path.resolve(import.meta.path)], {
+    env: { PATH: process.env['PATH'] ?? '', ...env },
+    stdin: new Blob([JSON.stringify({ options, calls })]),
+    stdout: 'pipe',
+    stderr: 'inherit',
+  })
+  return JSON.parse(await new Response(child.stdout).text())
+}
+
+if (import.meta.main) {
+  const { options, calls } = (await Bun.stdin.json()) as { options: StoreOptions; calls: StoreCall[] }
+  const store = createKeychainStore({ ...options, timeoutMs: 20_000, lockFolder: '', debug() {} })
+  const results: unknown[] = []
+  for (const [method, account, record = ''] of calls) {
+    try {
+      results.push(await (method === 'write' ? store.write(account, record) : store[method](account)))
+    } catch (error) {
+      results.push(error instanceof AtlasError ? error.code : String(error))
+    }
+  }
+  process.stdout.write(JSON.stringify(results))
+  process.exit(0)
+}
