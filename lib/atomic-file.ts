@@ -1,5 +1,9 @@
 import fs from 'node:fs'
 import path from 'node:path'
+import { errorCode } from './errors.ts'
+
+/** What opening or flushing a folder says where the file system, or the folder's mode, does not offer it. */
+const NO_FOLDER_SYNC = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EACCES'])
 
 /** A file that is about to take another's place. */
 export interface PendingFile {
@@ -81,6 +85,49 @@ export function prepareFile(file: string, roomBytes = 0): PendingFile {
   }
 }
 
+export interface Access {
+  readonly mode: number
+  /** Both undefined for a file of the process's own user and group. */
+  readonly uid?: number
+  readonly gid?: number
+}
+
+/**
+ * Create a file with its whole content on the disk; the name may still be lost in a power cut (`syncFolder`).
+ * @param access the mode, less the process's umask; with an owner, exactly that mode and, where the
+ * process may give files away, that owner.
+ * @throws the file system's own error, `EEXIST` where the file is there; no part of it is left then.
+ */
+export function createFile(file: string, content: Uint8Array, { mode, uid, gid }: Access): void {
+  const owned = uid !== undefined && gid !== undefined
+  const descriptor = fs.openSync(file, 'wx', owned ? 0o600 : mode)
+  try {
+    try {
+      fs.writeFileSync(descriptor, content)
+      if (owned) giveAccess(descriptor, mode, uid, gid)
+      fs.fsyncSync(descriptor)
+    } finally {
+      fs.closeSync(descriptor)
+    }
+  } catch (error) {
+    fs.rmSync(file, { force: true })
+    throw error
+  }
+}
+
+function giveAccess(descriptor: number, mode: number, uid: number, gid: number): void {
+  const found = fs.fstatSync(descriptor)
+  if (found.uid !== uid || found.gid !== gid) {
+    try {
+      fs.fchownSync(descriptor, uid, gid)
+    } catch (error) {
+      // Another user's file is ours once it is replaced, as with an editor.
+      if (errorCode(error) !== 'EPERM') throw error
+    }
+  }
+  fs.fchmodSync(descriptor, mode)
+}
+
 /**
  * Delete a file for good, and what a writer that died left beside it; absent ones are fine.
  * @returns whether the file was there.
@@ -98,13 +145,20 @@ export function removeFile(file: string): boolean {
 
 const temporaryOf = (file: string): string => `${file}.tmp`
 
-/** Make a rename or a deletion outlast a power cut. Windows cannot open folders and needs no such step. */
-function syncFolder(folder: string): void {
+/**
+ * Make a rename or a deletion outlast a power cut, where folders can be flushed. Windows cannot open
+ * folders and needs no such step.
+ */
+export function syncFolder(folder: string): void {
   if (process.platform === 'win32') return
-  const descriptor = fs.openSync(folder, fs.constants.O_RDONLY)
   try {
-    fs.fsyncSync(descriptor)
-  } finally {
-    fs.closeSync(descriptor)
+    const descriptor = fs.openSync(folder, fs.constants.O_RDONLY)
+    try {
+      fs.fsyncSync(descriptor)
+    } finally {
+      fs.closeSync(descriptor)
+    }
+  } catch (error) {
+    if (!NO_FOLDER_SYNC.has(errorCode(error) ?? '')) throw error
   }
 }

@@ -145,15 +145,8 @@ export function loadConfig(flags: ConfigFlags, surroundings: Surroundings): Conf
 
 /** The folder of the config file; relative ones are refused, so that nothing depends on the current directory. */
 export function configFolder({ env, platform, homeFolder }: Surroundings): Setting<string> {
-  const { join, isAbsolute } = platform === 'win32' ? path.win32 : path.posix
-  const absolute = (value: string, from: string): string => {
-    if (isAbsolute(value)) return value
-    throw new AtlasError(
-      'usage',
-      `${from} is not an absolute path: "${value}".`,
-      'Give a path that starts at the root.',
-    )
-  }
+  const { join } = platform === 'win32' ? path.win32 : path.posix
+  const absolute = (value: string, from: string): string => absolutePath(value, from, platform)
   const fromVariable = (variable: string, ...below: string[]): Setting<string> | undefined => {
     const value = env[variable]
     if (!value) return undefined
@@ -167,6 +160,20 @@ export function configFolder({ env, platform, homeFolder }: Surroundings): Setti
         ? join(absolute(homeFolder, 'The home folder'), 'AppData', 'Roaming', 'atlas')
         : join(absolute(homeFolder, 'The home folder'), '.config', 'atlas'),
     )
+  )
+}
+
+/**
+ * A path that does not depend on the current directory.
+ * @throws {AtlasError} `usage`: it is relative.
+ */
+export function absolutePath(value: string, from: string, platform: NodeJS.Platform): string {
+  const { isAbsolute } = platform === 'win32' ? path.win32 : path.posix
+  if (isAbsolute(value)) return value
+  throw new AtlasError(
+    'usage',
+    `${from} is not an absolute path: "${value}".`,
+    'Give a path that starts at the root.',
   )
 }
 

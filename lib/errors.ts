@@ -3,6 +3,7 @@ export const EXIT_CODE = {
   api_error: 1,
   ttl_unavailable: 1,
   local_changes: 1,
+  file_error: 1,
   internal: 1,
   usage: 2,
   input_required: 2,

@@ -59,6 +59,8 @@ export interface System extends Host {
   authenticatedClient(session: Session | undefined): { client: $Fetch; apiRoot: string; bearer: BearerSource }
   /** See that the config file can be written. @throws {AtlasError} `internal`, `lock_timeout` */
   proveConfigFile(): Promise<void>
+  /** The lock of a file that belongs to the user, whatever profile or config folder changes it. */
+  fileLock(file: string): Lock
   /** Change the config file; two processes that do so at once lose nothing. */
   updateConfigFile(change: (file: ConfigFile) => ConfigFile): Promise<void>
   readonly guardedFetch: GuardedFetch
@@ -160,6 +162,7 @@ export function createSystem(
       }
     },
     proveConfigFile: () => configLock.hold(async () => proveConfigFile(config.folder.value)),
+    fileLock: file => lockOf(userLockFolder(uid, host.accountHomeFolder), `file ${file}`),
     updateConfigFile: change =>
       configLock.hold(async () => {
         writeConfigFile(config.folder.value, change(readConfigFile(config.folder.value)))

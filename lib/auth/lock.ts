@@ -21,7 +21,7 @@ export interface Lock {
 
 export interface LockOptions {
   readonly folder: string
-  /** What the lock guards: an account, or the config file. */
+  /** What the lock guards: an account, the config file, or another file. */
   readonly name: string
   /** The numeric user id that must own folder and file; undefined on Windows. */
   readonly uid: number | undefined
@@ -146,7 +146,7 @@ const busy = (file: string, timeoutMs: number): AtlasError =>
 const faulty = (
   place: string,
   reason: string,
-  hint = 'atlas changes no credentials without it. Mend or remove that path and try again.',
+  hint = 'atlas changes nothing without it. Mend or remove that path and try again.',
 ): AtlasError =>
   new AtlasError('lock_timeout', `The lock ${place} cannot be used: ${REASONS[reason] ?? reason}.`, hint)
 

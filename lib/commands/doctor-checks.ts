@@ -17,6 +17,7 @@ export const CHECK_NAMES = [
   'credentials',
   'lock',
   'proxy',
+  'sync',
 ] as const
 
 export type CheckName = (typeof CHECK_NAMES)[number]
@@ -66,7 +67,7 @@ export function checkConfig(config: Config): Finding {
 }
 
 /** Why a folder, or the nearest one above it that exists, cannot be written; undefined where it can. */
-function writeFault(folder: string): string | undefined {
+export function writeFault(folder: string): string | undefined {
   try {
     fs.accessSync(folder, fs.constants.W_OK)
     return undefined

@@ -15,6 +15,7 @@ import {
   checkStore,
   failedBy,
 } from './doctor-checks.ts'
+import { checkSync } from './doctor-sync.ts'
 import type { Flags } from './flags.ts'
 
 type Finding = Omit<Check, 'name'>
@@ -35,6 +36,7 @@ export async function doctor(system: System): Promise<number> {
       : await checkCredentials(system).catch(failedBy),
     lock: await checkLock(system).catch(failedBy),
     proxy: checkProxy(config, env),
+    sync: checkSync(system),
     ...(await serverChecks),
   }
   return publish(

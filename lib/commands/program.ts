@@ -8,6 +8,8 @@ import { registerLogin } from './login.ts'
 import { registerLogout } from './logout.ts'
 import { registerList, registerSwitch } from './profiles.ts'
 import { registerRefresh } from './refresh.ts'
+import { registerSync } from './sync.ts'
+import { registerSyncStatus } from './sync-status.ts'
 import { registerToken } from './token.ts'
 
 /** Define every command and flag of atlas. */
@@ -20,6 +22,8 @@ export function defineProgram(cli: CAC, context: Context): void {
   registerSwitch(cli, context)
   registerLogout(cli, context)
   registerApi(cli, context)
+  registerSync(cli, context)
+  registerSyncStatus(cli, context)
   registerDoctor(cli, context)
   registerCompletion(cli, context)
   cli
@@ -35,4 +39,5 @@ export function defineProgram(cli: CAC, context: Context): void {
     .example('  $ atlas auth login --api-url https://atlas.example.com')
     .example('  $ atlas auth status')
     .example('  $ atlas api /auth/me')
+    .example('  $ atlas sync')
 }

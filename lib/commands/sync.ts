@@ -1,0 +1,154 @@
+import path from 'node:path'
+import type { CAC, Command } from 'cac'
+import { AtlasError } from '../errors.ts'
+import { type Line, renderLine, type Style, styled } from '../styled-text.ts'
+import { findPlace, type Place } from '../sync/place.ts'
+import { type Synced, sync as syncFile } from '../sync/sync.ts'
+import { unifiedDiff } from '../sync/text-diff.ts'
+import type { System } from '../system.ts'
+import type { Context } from './context.ts'
+import type { Flags } from './flags.ts'
+import { configurationFrom, DIR_FLAG, memoryOf, type SyncNeeds, shortCommit } from './sync-source.ts'
+
+/** How much of a diff stands before an error. */
+const SHORT_DIFF_LINES = 20
+const SHORT_DIFF_COLUMNS = 160
+
+export interface SyncCommandOptions {
+  /** The folder as typed; undefined where it follows from the environment. */
+  readonly dir: string | undefined
+  readonly force: boolean
+  readonly dryRun: boolean
+}
+
+type Needs = SyncNeeds & Pick<System, 'fileLock'>
+
+/**
+ * Bring the server's configuration into the local file, unless that would lose local changes.
+ * @throws {AtlasError} `local_changes`: there are some, a part of the diff was shown, nothing was written;
+ * `file_error`, `lock_timeout`, and what a request may throw: the local file is as it was.
+ */
+export async function sync({ dir, force, dryRun }: SyncCommandOptions, needs: Needs): Promise<void> {
+  const { config, sessions, terminal, now, fixedToken } = needs
+  const place = findPlace(dir, needs)
+  const session = fixedToken === undefined ? await sessions.require() : undefined
+  const synced = await syncFile(
+    { force, dryRun },
+    {
+      place,
+      memory: memoryOf(place, needs),
+      lock: needs.fileLock(place.target),
+      fetchConfiguration: () => configurationFrom(session, needs),
+      now,
+    },
+  )
+  const { result, verdict, remote, backup, recovered } = synced
+  if (recovered !== null)
+    terminal.notice(`A local text that an interrupted sync had displaced is kept in ${recovered}`)
+  if (result === 'refused') {
+    await showShortDiff(place, synced, terminal)
+    throw localChanges(place, synced)
+  }
+  const diff = result === 'dry_run' ? await diffOf(place, synced) : undefined
+  if (terminal.json)
+    return terminal.sayJson({
+      result,
+      verdict,
+      profile: config.profile.value,
+      api_url: config.apiUrl.value,
+      file: place.file,
+      commit_sha: remote.commitSha,
+      updated_at: remote.updatedAt,
+      backup,
+      diff: diff ? `${diff.join('\n')}\n` : null,
+    })
+  if (result === 'dry_run') {
+    await showDiff(diff ?? [notText(synced)], terminal)
+    return terminal.notice(foretell(place, synced, force))
+  }
+  return terminal.say(describe(place, synced, config.apiUrl.value))
+}
+
+function describe({ file }: Place, { result, local, remote, backup }: Synced, apiUrl: string): string {
+  if (result === 'remote_empty') return `${apiUrl} has no configuration for you yet; nothing was changed`
+  const commit = remote.commitSha === null ? '' : ` (commit ${shortCommit(remote.commitSha)})`
+  if (result === 'up_to_date') return `Already up to date${commit}`
+  const kept = backup === null ? '' : `; your text is kept in ${backup}`
+  return `${local === undefined ? 'Wrote' : 'Updated'} ${file}${commit}${kept}`
+}
+
+function foretell({ file }: Place, { verdict }: Synced, force: boolean): string {
+  const edited = verdict === 'local_changed' || verdict === 'diverged'
+  if (!edited) return `A dry run: ${file} was not written.`
+  return force
+    ? `A dry run: ${file} was not written. Your text would be kept as a backup.`
+    : `A dry run: ${file} has local changes, so "atlas sync" would write nothing; --force would make these changes.`
+}
+
+const REFUSALS: Partial<Record<Synced['verdict'], string>> = {
+  local_changed: 'has local changes',
+  diverged: 'has local changes, and the server’s text has changed too',
+}
+
+function localChanges({ file }: Place, { verdict, state }: Synced): AtlasError {
+  const reason =
+    state.syncedSha256 === null
+      ? 'has not been synced before and differs from the server’s text'
+      : REFUSALS[verdict]
+  return new AtlasError(
+    'local_changes',
+    `${file} ${reason}; nothing was written.`,
+    'Overwrite it with --force (your text is kept as a backup), see all of the diff with --dry-run, or take your text to the web editor first.',
+  )
+}
+
+const diffOf = ({ file }: Place, { local, remote }: Synced): Promise<string[] | undefined> =>
+  unifiedDiff(local?.bytes ?? new Uint8Array(), remote.content, {
+    file: path.basename(file),
+    before: 'here',
+    after: remote.commitSha === null ? 'server' : `server, commit ${shortCommit(remote.commitSha)}`,
+  })
+
+const notText = ({ local, remote }: Synced): string =>
+  `Not shown: the local file is not UTF-8 text (${local?.bytes.byteLength} bytes here, ${remote.content.byteLength} on the server).`
+
+const STYLES: Record<string, Style> = { '+': 'green', '-': 'red', '@': 'cyan' }
+
+/** One line of a diff; its tabs pass, since a diff may be handed on to another program. */
+function renderDiffLine(line: string, index: number, colour: boolean): string {
+  const style = index < 2 ? 'bold' : STYLES[line[0] ?? '']
+  return line
+    .split('\t')
+    .map(piece => renderLine([style && piece !== '' ? styled(style, piece) : piece], colour))
+    .join('\t')
+}
+
+const showDiff = (lines: readonly string[], { raw, colour }: System['terminal']): Promise<void> =>
+  raw(Buffer.from(lines.map((line, index) => `${renderDiffLine(line, index, colour.stdout)}\n`).join('')))
+
+async function showShortDiff(place: Place, synced: Synced, terminal: System['terminal']): Promise<void> {
+  if (terminal.json) return
+  const lines = (await diffOf(place, synced)) ?? [notText(synced)]
+  for (const [index, line] of lines.slice(0, SHORT_DIFF_LINES).entries()) {
+    const shown = line.replaceAll('\t', '    ')
+    const cut = shown.length > SHORT_DIFF_COLUMNS ? `${shown.slice(0, SHORT_DIFF_COLUMNS)}…` : shown
+    const style = index < 2 ? 'bold' : STYLES[line[0] ?? '']
+    terminal.notice(style ? ([styled(style, cut)] satisfies Line) : cut)
+  }
+  const more = lines.length - SHORT_DIFF_LINES
+  if (more > 0) terminal.notice(`… ${more} more lines; all of them: atlas sync --dry-run`)
+}
+
+export const registerSync = (cli: CAC, context: Context): Command =>
+  cli
+    .command('sync', 'Bring the configuration that the server keeps for you into CLAUDE.md')
+    .option('-n, --dry-run', 'Show what would change, and write nothing')
+    .option('-f, --force', 'Overwrite local changes; your text is kept as a dated backup')
+    .option(...DIR_FLAG)
+    .example('  $ atlas sync')
+    .example('  $ atlas sync --dry-run')
+    .example('  $ atlas sync --dir ~/work/.claude --json')
+    .action(async (flags: Flags) => {
+      const options = { dir: flags.text('dir'), force: flags.has('force'), dryRun: flags.has('dry-run') }
+      await sync(options, await context.system(flags))
+    })

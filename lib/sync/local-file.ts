@@ -1,0 +1,134 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import { createFile, syncFolder } from '../atomic-file.ts'
+import { errorCode } from '../errors.ts'
+import { fileError, unusable } from './file-error.ts'
+import { sameBytes } from './verdict.ts'
+
+/** Far more than a server sends; beyond it a file is no configuration, in bytes. */
+const MAX_LOCAL_BYTES = 64 * 1024 * 1024
+const PERMISSION_BITS = 0o7777
+/** Where a file system, or the ownership of a file, allows no second name for it. */
+const NO_LINKS = new Set(['EPERM', 'EACCES', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV', 'EINVAL'])
+
+/** The local file as it was read. */
+export interface LocalFile {
+  readonly bytes: Uint8Array
+  readonly modifiedAt: Date
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+}
+
+/** The new text while it is being written. */
+const temporaryOf = (target: string): string =>
+  path.join(path.dirname(target), `.${path.basename(target)}.atlas-tmp`)
+
+/** A second name for the old file while it is being replaced: what is written to it meanwhile is not lost. */
+export const displacedOf = (target: string): string =>
+  path.join(path.dirname(target), `.${path.basename(target)}.atlas-old`)
+
+/**
+ * The file behind a path without symbolic links; undefined where there is none.
+ * @throws {AtlasError} `file_error`
+ */
+export function readLocal(target: string): LocalFile | undefined {
+  try {
+    // Without O_NONBLOCK a named pipe in its place would be waited for.
+    const descriptor = fs.openSync(target, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0))
+    try {
+      const found = fs.fstatSync(descriptor)
+      const { mode, uid, gid, mtime: modifiedAt, size } = found
+      if (found.isDirectory()) throw Object.assign(new Error('is a folder'), { code: 'EISDIR' })
+      if (!found.isFile()) throw unusable(target, 'it is not a regular file', 'Move it away and try again.')
+      if (size > MAX_LOCAL_BYTES)
+        throw unusable(
+          target,
+          `it has ${size} bytes, which is no configuration`,
+          'Move it away and try again.',
+        )
+      return { bytes: fs.readFileSync(descriptor), modifiedAt, mode: mode & PERMISSION_BITS, uid, gid }
+    } finally {
+      fs.closeSync(descriptor)
+    }
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined
+    throw fileError(target, error)
+  }
+}
+
+/**
+ * Put a text in the place of the one that was seen, whole or not at all. The old file is left behind
+ * under `displacedOf(target)` for the caller to settle, with whatever an editor that writes in place put
+ * into it up to the last moment. An editor that replaces files by renaming can be overtaken only between
+ * this function's last look and its rename, microseconds apart.
+ * @param target a path without symbolic links. Callers that write to it exclude each other and have
+ * settled what an earlier one left.
+ * @param seen what is to be replaced; undefined where there was no file.
+ * @returns false where the file is no longer as it was seen; nothing was changed then.
+ * @throws {AtlasError} `file_error`; the old file is intact then.
+ */
+export function replaceLocal(target: string, content: Uint8Array, seen: LocalFile | undefined): boolean {
+  try {
+    return seen === undefined ? createLocal(target, content) : exchangeLocal(target, content, seen)
+  } catch (error) {
+    if (seen !== undefined && errorCode(error) === 'ENOENT') return false
+    throw fileError(target, error)
+  } finally {
+    fs.rmSync(temporaryOf(target), { force: true })
+  }
+}
+
+function createLocal(target: string, content: Uint8Array): boolean {
+  fs.mkdirSync(path.dirname(target), { recursive: true })
+  // The process's umask decides who may read it, as with an editor's new file.
+  createFile(temporaryOf(target), content, { mode: 0o666 })
+  try {
+    // Unlike a rename, this fails where somebody else has made the file meanwhile.
+    fs.linkSync(temporaryOf(target), target)
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return false
+    if (!NO_LINKS.has(errorCode(error) ?? '')) throw error
+    if (readLocal(target) !== undefined) return false
+    fs.renameSync(temporaryOf(target), target)
+  }
+  syncFolder(path.dirname(target))
+  return true
+}
+
+function exchangeLocal(target: string, content: Uint8Array, seen: LocalFile): boolean {
+  // A rename would replace a file that its owner has made read-only.
+  fs.accessSync(target, fs.constants.W_OK)
+  const displaced = displacedOf(target)
+  createFile(temporaryOf(target), content, seen)
+  let replaced = false
+  try {
+    keepDisplaced(target, displaced, seen)
+    const latest = readLocal(target)
+    if (latest === undefined || !sameBytes(latest.bytes, seen.bytes)) return false
+    fs.renameSync(temporaryOf(target), target)
+    replaced = true
+  } finally {
+    if (!replaced) fs.rmSync(displaced, { force: true })
+  }
+  syncFolder(path.dirname(target))
+  return true
+}
+
+function keepDisplaced(target: string, displaced: string, seen: LocalFile): void {
+  try {
+    fs.linkSync(target, displaced)
+  } catch (error) {
+    if (!NO_LINKS.has(errorCode(error) ?? '')) throw error
+    createFile(displaced, seen.bytes, seen)
+  }
+}
+
+/** Remove what a sync that was killed had begun to write. @throws {AtlasError} `file_error` */
+export function removeTemporary(target: string): void {
+  try {
+    fs.rmSync(temporaryOf(target), { force: true })
+  } catch (error) {
+    throw fileError(target, error)
+  }
+}

@@ -1,0 +1,40 @@
+/** How the local file and the server's text stand to each other. */
+export type Verdict =
+  | 'in_sync'
+  | 'remote_changed'
+  | 'local_changed'
+  | 'diverged'
+  | 'local_missing'
+  | 'remote_empty'
+
+/** What is known of the texts that earlier syncs took from the server, by hash. */
+export interface Known {
+  /** The text of the last sync; null before the first. */
+  readonly syncedSha256: string | null
+  /** The text that a sync had begun to write when it was last heard of; null where it ended. */
+  readonly pendingSha256: string | null
+}
+
+export const sha256 = (bytes: Uint8Array): string =>
+  new Bun.CryptoHasher('sha256').update(bytes).digest('hex')
+
+/** Whether a text came from the server by a sync, so that overwriting it loses nothing. */
+export const isKnown = (hash: string, { syncedSha256, pendingSha256 }: Known): boolean =>
+  hash === syncedSha256 || hash === pendingSha256
+
+/**
+ * Compare what is here, what the server has and what was last synced. Where in doubt, the local text
+ * counts as edited: without a memory, a file that differs has `diverged`.
+ * @param local undefined where there is no file.
+ * @param remote empty where the server has none.
+ */
+export function judge(local: Uint8Array | undefined, remote: Uint8Array, known: Known): Verdict {
+  if (remote.byteLength === 0) return 'remote_empty'
+  if (local === undefined) return 'local_missing'
+  if (sameBytes(local, remote)) return 'in_sync'
+  if (isKnown(sha256(local), known)) return 'remote_changed'
+  return sha256(remote) === known.syncedSha256 ? 'local_changed' : 'diverged'
+}
+
+export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.byteLength === b.byteLength && Buffer.compare(a, b) === 0

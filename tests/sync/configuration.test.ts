@@ -1,0 +1,85 @@
+import { describe, expect, test } from 'bun:test'
+import { MAX_CONTENT_BYTES, parseConfiguration } from '../../lib/sync/configuration.ts'
+
+const ASKED = {
+  what: 'GET /configuration/me',
+  url: new URL('https://atlas.example.com'),
+  now: new Date('2026-01-01T00:00:00Z'),
+}
+const parse = (body: string | Uint8Array) => parseConfiguration(Buffer.from(body), ASKED)
+const json = (fields: unknown): string => JSON.stringify(fields)
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
+
+describe('the content is kept byte for byte', () => {
+  const CASES: [what: string, body: string, bytes: string][] = [
+    ['every newline style', json({ content: 'a\nb\r\nc\rd' }), '610a620d0a630d64'],
+    ['a byte-order mark', json({ content: '\ufeffa' }), 'efbbbf61'],
+    ['an escaped byte-order mark', '{"content":"\\ufeffa"}', 'efbbbf61'],
+    ['a byte-order mark before the JSON', `\ufeff${json({ content: 'a' })}`, '61'],
+    ['astral characters, escaped', '{"content":"\\ud83d\\ude00"}', 'f09f9880'],
+    ['control characters', json({ content: '\u0000\u001b[31m' }), '001b5b33316d'],
+    ['U+FFFD itself', json({ content: '\ufffd' }), 'efbfbd'],
+  ]
+  test.each(CASES)('%s', (_, body, bytes) => {
+    expect(hex(parse(body).content)).toBe(bytes)
+  })
+})
+
+test('the largest content is taken, one byte more is not', () => {
+  expect(parse(json({ content: 'x'.repeat(MAX_CONTENT_BYTES) })).content.byteLength).toBe(MAX_CONTENT_BYTES)
+  expect(() => parse(json({ content: `é${'x'.repeat(MAX_CONTENT_BYTES - 1)}` }))).toThrow(
+    'the configuration has 10485761 bytes, and atlas takes 10485760 at most',
+  )
+})
+
+describe('what the server need not say', () => {
+  const CASES: [body: unknown, commitSha: string | null, updatedAt: string | null][] = [
+    [{ content: 'a' }, null, null],
+    [{ content: 'a', commit_sha: null, updated_at: null }, null, null],
+    [{ content: 'a', commit_sha: '', updated_at: '' }, null, null],
+    [
+      { content: 'a', commit_sha: 'abc', updated_at: '2026-01-02T03:04:05Z' },
+      'abc',
+      '2026-01-02T03:04:05.000Z',
+    ],
+    [{ content: 'a', updated_at: '2026-01-02T03:04:05+02:00' }, null, '2026-01-02T01:04:05.000Z'],
+    [{ content: 'a', updated_at: '2026-01-02T03:04:05.123456' }, null, '2026-01-02T03:04:05.123Z'],
+    [{ content: 'a', updated_at: '2026-01-02 03:04:05' }, null, '2026-01-02T03:04:05.000Z'],
+    [{ content: 'a', updated_at: '2026-01-02' }, null, '2026-01-02T00:00:00.000Z'],
+    [{ content: 'a', updated_at: 'yesterday' }, null, null],
+    [{ content: null }, null, null],
+  ]
+  test.each(CASES)('%j', (body, commitSha, updatedAt) => {
+    const told = parse(json(body))
+    expect([told.commitSha, told.updatedAt?.toISOString() ?? null]).toEqual([commitSha, updatedAt])
+  })
+})
+
+describe('what is no configuration is refused', () => {
+  const CASES: [what: string, body: string | Uint8Array, reason: string][] = [
+    ['no JSON', '<html>', 'the answer is not a JSON object'],
+    ['nothing', '', 'the answer is not a JSON object'],
+    ['a list', '[]', 'the answer is not a JSON object'],
+    ['no content', json({ commit_sha: 'a' }), '"content" is not a string'],
+    ['content of another type', json({ content: ['a'] }), '"content" is not a string'],
+    [
+      'a lone surrogate',
+      '{"content":"a\\ud83d"}',
+      '"content" holds half a character (a lone surrogate), which no file can hold',
+    ],
+    ['a body that is not UTF-8', Buffer.from('{"content":"\xff"}', 'latin1'), 'the answer is not UTF-8'],
+    ['a commit of another type', json({ content: 'a', commit_sha: 7 }), '"commit_sha" is not a commit'],
+    [
+      'an endless commit',
+      json({ content: 'a', commit_sha: 'a'.repeat(129) }),
+      '"commit_sha" is not a commit',
+    ],
+    ['a time of another type', json({ content: 'a', updated_at: 7 }), '"updated_at" is not a time'],
+  ]
+  test.each(CASES)('%s', (_, body, reason) => {
+    expect(() => parse(body)).toThrow(
+      `https://atlas.example.com did not answer GET /configuration/me as an Atlas server does: ${reason}.`,
+    )
+  })
+})

@@ -1,0 +1,39 @@
+import { expect, test } from 'bun:test'
+import { unifiedDiff } from '../../lib/sync/text-diff.ts'
+
+const HEAD = ['--- CLAUDE.md\there', '+++ CLAUDE.md\tserver']
+const diff = (before: string | Uint8Array, after: string) =>
+  unifiedDiff(Buffer.from(before), Buffer.from(after), { file: 'CLAUDE.md', before: 'here', after: 'server' })
+
+const CASES: [what: string, before: string, after: string, lines: string[]][] = [
+  [
+    'a changed line in its surroundings',
+    '1\n2\n3\n4\n5\n',
+    '1\n2\n3\n4\nfive\n',
+    ['@@ -2,4 +2,4 @@', ' 2', ' 3', ' 4', '-5', '+five'],
+  ],
+  ['a new file', '', 'a\n', ['@@ -0,0 +1,1 @@', '+a']],
+  ['another newline style', 'a\n', 'a\r\n', ['@@ -1,1 +1,1 @@', '-a', '+a\r']],
+  ['a byte-order mark', 'a\n', '\ufeffa\n', ['@@ -1,1 +1,1 @@', '-a', '+\ufeffa']],
+  ['a missing last newline', 'a', 'a\n', ['@@ -1,1 +1,1 @@', '-a', '\\ No newline at end of file', '+a']],
+]
+test.each(CASES)('%s', async (_, before, after, lines) => {
+  expect(await diff(before, after)).toEqual([...HEAD, ...lines])
+})
+
+test('what is not UTF-8 has no diff', async () => {
+  expect(await diff(Uint8Array.of(0x61, 0xff), 'a\n')).toBeUndefined()
+})
+
+test('long texts with nothing in common are replaced as a whole, in bounded time', async () => {
+  const lines = (word: string): string[] => Array.from({ length: 30_000 }, (_, index) => `${word} ${index}`)
+  const [before, after] = [lines('old'), lines('new')]
+  const told = await diff(`${before.join('\n')}\n`, after.join('\n'))
+  expect(told).toEqual([
+    ...HEAD,
+    '@@ -1,30000 +1,30000 @@',
+    ...before.map(line => `-${line}`),
+    ...after.map(line => `+${line}`),
+    '\\ No newline at end of file',
+  ])
+})
