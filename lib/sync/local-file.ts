@@ -75,7 +75,7 @@ export function replaceLocal(target: string, content: Uint8Array, seen: LocalFil
     if (seen !== undefined && errorCode(error) === 'ENOENT') return false
     throw fileError(target, error)
   } finally {
-    fs.rmSync(temporaryOf(target), { force: true })
+    discard(temporaryOf(target))
   }
 }
 
@@ -109,7 +109,7 @@ function exchangeLocal(target: string, content: Uint8Array, seen: LocalFile): bo
     fs.renameSync(temporaryOf(target), target)
     replaced = true
   } finally {
-    if (!replaced) fs.rmSync(displaced, { force: true })
+    if (!replaced) discard(displaced)
   }
   syncFolder(path.dirname(target))
   return true
@@ -127,8 +127,13 @@ function keepDisplaced(target: string, displaced: string, seen: LocalFile): void
 /** Remove what a sync that was killed had begun to write. @throws {AtlasError} `file_error` */
 export function removeTemporary(target: string): void {
   try {
-    fs.rmSync(temporaryOf(target), { force: true })
+    discard(temporaryOf(target))
   } catch (error) {
     throw fileError(target, error)
   }
+}
+
+/** A read-only file system refuses to delete even what is not there. */
+function discard(file: string): void {
+  if (fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined) fs.rmSync(file)
 }

@@ -5,7 +5,7 @@ import { unusable } from './file-error.ts'
 import { type LocalFile, readLocal, removeTemporary, replaceLocal } from './local-file.ts'
 import type { Place } from './place.ts'
 import type { SyncMemory, SyncState } from './sync-state.ts'
-import { judge, sha256, type Verdict } from './verdict.ts'
+import { isKnown, judge, sha256, type Verdict } from './verdict.ts'
 
 /** How often a file that is being edited is looked at again before atlas gives up. */
 const MAX_ATTEMPTS = 3
@@ -116,8 +116,15 @@ function write(
   { place, memory, now }: SyncDependencies,
 ): { backup: string | null } | undefined {
   const syncedSha256 = sha256(remote.content)
-  // Announced first: after a crash behind the replacement the new text would pass for a local edit.
-  const begun = { ...state, pendingSha256: syncedSha256 }
+  // Announced first: after a crash behind the replacement the new text would pass for a local edit. What
+  // is replaced stays known too, be it the pending text of a sync that had crashed there.
+  const replacedSha256 = local === undefined ? null : sha256(local.bytes)
+  const begun = {
+    ...state,
+    syncedSha256:
+      replacedSha256 !== null && isKnown(replacedSha256, state) ? replacedSha256 : state.syncedSha256,
+    pendingSha256: syncedSha256,
+  }
   memory.remember(begun)
   if (!replaceLocal(place.target, remote.content, local)) {
     memory.remember(state)

@@ -32,6 +32,8 @@ describe('help and version', () => {
     [['auth', 'list', '--help'], 'atlas auth list [flags]'],
     [['auth', 'switch', '--help'], 'atlas auth switch NAME [flags]'],
     [['api', '--help'], 'atlas api PATH [flags]'],
+    [['sync', '--help'], 'atlas sync [flags]'],
+    [['status', '--help'], 'atlas status [flags]'],
     [['doctor', '--help'], 'atlas doctor [flags]'],
     [['completion', '--help'], 'atlas completion SHELL [flags]'],
   ]
@@ -62,7 +64,9 @@ describe('help and version', () => {
 
 describe('what is typed wrong is named, with the nearest name', () => {
   const CASES: [args: string[], message: string, hint: string][] = [
-    [['statsu'], 'There is no command "atlas statsu".', 'See: atlas --help'],
+    [['frobnicate'], 'There is no command "atlas frobnicate".', 'See: atlas --help'],
+    [['statsu'], 'There is no command "atlas statsu".', 'Did you mean "atlas status"?'],
+    [['sync', 'now'], 'atlas sync takes no argument "now".', 'See: atlas sync --help'],
     [['doctr'], 'There is no command "atlas doctr".', 'Did you mean "atlas doctor"?'],
     [['login'], 'There is no command "atlas login".', 'Did you mean "atlas auth login"?'],
     [['auth', 'logn'], 'There is no command "atlas auth logn".', 'Did you mean "atlas auth login"?'],

@@ -1,4 +1,4 @@
-/* The main job, end to end, with the compiled program: log in, be refreshed unseen, log out. */
+/* The main job, end to end, with the compiled program: log in, be refreshed unseen, sync, log out. */
 import { type AtlasServer, startAtlasServer } from './atlas-server.ts'
 import { createSandbox, type Sandbox } from './binary.ts'
 import { hasSecretService, startSecretService } from './secret-service.ts'
@@ -38,6 +38,9 @@ async function demonstrate(server: AtlasServer, sandbox: Sandbox): Promise<void>
   if (server.log().join() !== expected.join())
     throw new Error('the server did not receive one refresh between two requests')
 
+  await step('What the login is for: the configuration that the server keeps for Ada.', sandbox, ['sync'])
+  await step('And how it stands:', sandbox, ['status'])
+
   await step('Log out.', sandbox, ['auth', 'logout'])
   await step('And now? (exit status 4: log in first)', sandbox, ['auth', 'status'], '', 4)
 }
@@ -59,4 +62,5 @@ say(`
 To use it against your own server:
   ./dist/atlas auth login --api-url https://atlas.example.com
   ./dist/atlas auth status
-  ./dist/atlas api /auth/me`)
+  ./dist/atlas api /auth/me
+  ./dist/atlas sync`)

@@ -1,0 +1,519 @@
+import { describe, expect, test } from 'bun:test'
+import fs from 'node:fs'
+import path from 'node:path'
+import fc from 'fast-check'
+import { answer } from '../support/atlas-server.ts'
+import { openTerminal } from '../support/pseudo-terminal.ts'
+import { createSyncStage } from '../support/sync-stage.ts'
+
+const ASK = 'GET /api/v1/configuration/me'
+const REFRESH = 'POST /api/v1/auth/refresh'
+const HINT =
+  'Overwrite it with --force (your text is kept as a backup), see all of the diff with --dry-run, or take your text to the web editor first.'
+const BACKUP = /^CLAUDE\.md\.\d{4}-\d\d-\d\dT\d{9}Z\.bak$/
+
+describe('atlas sync', () => {
+  test('writes, is up to date with one request and no write, and takes a newer text over', async () => {
+    await using stage = await createSyncStage()
+    const { file, server } = stage
+    expect(await stage.run(['sync'])).toEqual({
+      status: 0,
+      stdout: `Wrote ${file} (commit 0123456)\n`,
+      stderr: '',
+    })
+    expect(stage.local()).toBe('# Rules\n')
+
+    const before = fs.statSync(file, { bigint: true })
+    server.forget()
+    expect(await stage.run(['sync'])).toEqual({
+      status: 0,
+      stdout: 'Already up to date (commit 0123456)\n',
+      stderr: '',
+    })
+    expect(server.log()).toEqual([ASK])
+    expect(fs.statSync(file, { bigint: true }).mtimeNs).toBe(before.mtimeNs)
+
+    stage.setRemote('# New rules\n')
+    expect(await stage.run(['sync'])).toEqual({
+      status: 0,
+      stdout: `Updated ${file} (commit fedcba9)\n`,
+      stderr: '',
+    })
+    expect([stage.local(), stage.names()]).toEqual(['# New rules\n', ['CLAUDE.md']])
+  })
+
+  const REFUSED: [what: string, synced: boolean, remote: string, reason: string][] = [
+    ['local changes', true, '# Rules\n', 'has local changes'],
+    [
+      'changes on both sides',
+      true,
+      '# New rules\n',
+      'has local changes, and the server’s text has changed too',
+    ],
+    [
+      'another file, never synced',
+      false,
+      '# Rules\n',
+      'has not been synced before and differs from the server’s text',
+    ],
+  ]
+  test.each(
+    REFUSED,
+  )('refuses over %s, shows what differs, and forced keeps them', async (_, synced, remote, reason) => {
+    await using stage = await createSyncStage()
+    const { file } = stage
+    if (synced) await stage.run(['sync'])
+    stage.edit('# Mine\tand mine\n')
+    stage.setRemote(remote, '0123456789abcdef')
+    const message = `${file} ${reason}; nothing was written.`
+    expect(await stage.run(['sync'])).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: [
+        '--- CLAUDE.md    here',
+        '+++ CLAUDE.md    server, commit 0123456',
+        '@@ -1,1 +1,1 @@',
+        '-# Mine    and mine',
+        `+${remote.trim()}`,
+        `atlas: ${message}`,
+        `       ${HINT}`,
+        '',
+      ].join('\n'),
+    })
+    const { status, stdout, stderr } = await stage.run(['sync', '--json'])
+    expect({ status, stdout, told: JSON.parse(stderr) }).toEqual({
+      status: 1,
+      stdout: '',
+      told: { error: { code: 'local_changes', message, hint: HINT } },
+    })
+    expect([stage.local(), stage.names()]).toEqual(['# Mine\tand mine\n', ['CLAUDE.md']])
+
+    const forced = await stage.run(['sync', '-f'])
+    const [name = ''] = stage.names().slice(1)
+    const backup = path.join(stage.folder, name)
+    expect(name).toMatch(BACKUP)
+    expect(forced).toEqual({
+      status: 0,
+      stdout: `Updated ${file} (commit 0123456); your text is kept in ${backup}\n`,
+      stderr: '',
+    })
+    expect([stage.local(), fs.readFileSync(backup, 'utf8')]).toEqual([remote, '# Mine\tand mine\n'])
+    expect((await stage.run(['sync'])).stdout).toBe('Already up to date (commit 0123456)\n')
+  })
+
+  test('shows at most twenty lines of a diff, and none longer than a screen', async () => {
+    await using stage = await createSyncStage()
+    stage.edit(`${'x'.repeat(500)}\n${'line\n'.repeat(100)}`)
+    const { stderr } = await stage.run(['sync'])
+    const lines = stderr.split('\n')
+    expect(lines[3]).toBe(`-${'x'.repeat(159)}…`)
+    expect(lines.slice(19, 22)).toEqual([
+      '-line',
+      '… 85 more lines; all of them: atlas sync --dry-run',
+      `atlas: ${stage.file} has not been synced before and differs from the server’s text; nothing was written.`,
+    ])
+  })
+
+  test('of a server that has no configuration says so and touches nothing, forced or not', async () => {
+    await using stage = await createSyncStage()
+    stage.setRemote('', '')
+    const said = {
+      status: 0,
+      stdout: `${stage.server.url} has no configuration for you yet; nothing was changed\n`,
+      stderr: '',
+    }
+    expect(await stage.run(['sync'])).toEqual(said)
+    expect(fs.existsSync(stage.folder)).toBe(false)
+    stage.edit('mine')
+    expect(await stage.run(['sync', '--force'])).toEqual(said)
+    expect([stage.local(), stage.names()]).toEqual(['mine', ['CLAUDE.md']])
+  })
+
+  test('as a dry run shows the diff on standard output and writes nothing at all', async () => {
+    await using stage = await createSyncStage()
+    const { file, sandbox } = stage
+    const diff = '--- CLAUDE.md\there\n+++ CLAUDE.md\tserver, commit 0123456\n@@ -0,0 +1,1 @@\n+# Rules\n'
+    expect(await stage.run(['sync', '-n'])).toEqual({
+      status: 0,
+      stdout: diff,
+      stderr: `A dry run: ${file} was not written.\n`,
+    })
+    expect(fs.existsSync(stage.folder)).toBe(false)
+    expect(fs.existsSync(path.join(sandbox.configFolder, 'sync'))).toBe(false)
+
+    stage.edit('# Mine\n')
+    const changed = diff.replace('@@ -0,0 +1,1 @@\n', '@@ -1,1 +1,1 @@\n-# Mine\n')
+    expect(await stage.run(['sync', '-n'])).toEqual({
+      status: 0,
+      stdout: changed,
+      stderr: `A dry run: ${file} has local changes, so "atlas sync" would write nothing; --force would make these changes.\n`,
+    })
+    expect(await stage.run(['sync', '-nf'])).toEqual({
+      status: 0,
+      stdout: changed,
+      stderr: `A dry run: ${file} was not written. Your text would be kept as a backup.\n`,
+    })
+    expect([stage.local(), stage.names()]).toEqual(['# Mine\n', ['CLAUDE.md']])
+    expect((await stage.run(['sync', '-n'], { env: { FORCE_COLOR: '1' } })).stdout).toBe(
+      [
+        '\u001b[1m--- CLAUDE.md\u001b[22m\t\u001b[1mhere\u001b[22m',
+        '\u001b[1m+++ CLAUDE.md\u001b[22m\t\u001b[1mserver, commit 0123456\u001b[22m',
+        '\u001b[36m@@ -1,1 +1,1 @@\u001b[39m',
+        '\u001b[31m-# Mine\u001b[39m',
+        '\u001b[32m+# Rules\u001b[39m',
+        '',
+      ].join('\n'),
+    )
+  })
+
+  test('shows nothing of a text that could act on a terminal', async () => {
+    await using stage = await createSyncStage()
+    stage.setRemote('\u001b]0;owned\u0007\u202e\n', 'a\u001b[31m')
+    const terminal = openTerminal(stage.sandbox, ['sync', '--dry-run'])
+    expect(await terminal.ended()).toBe(0)
+    expect(terminal.transcript).toContain('+\\u001b]0;owned\\u0007\\u202e')
+    expect(terminal.transcript).toContain('server, commit a\\u001b[31m')
+    expect(terminal.transcript).not.toContain('\u001b]0;')
+    expect((await stage.run(['sync'])).stdout).toBe(`Wrote ${stage.file} (commit a\\u001b[31m)\n`)
+  })
+
+  test('says of a file that is not text that it is not', async () => {
+    await using stage = await createSyncStage()
+    stage.edit(Uint8Array.of(0xff, 0xfe, 0x41))
+    const said = 'Not shown: the local file is not UTF-8 text (3 bytes here, 8 on the server).\n'
+    const { status, stderr } = await stage.run(['sync'])
+    expect([status, stderr.startsWith(said)]).toEqual([1, true])
+    expect((await stage.run(['sync', '-n'])).stdout).toBe(said)
+    const { stdout } = await stage.run(['sync', '-f', '--json'])
+    expect(fs.readFileSync(JSON.parse(stdout).backup)).toEqual(Buffer.from([0xff, 0xfe, 0x41]))
+  })
+
+  test('tells everything as JSON', async () => {
+    await using stage = await createSyncStage()
+    const { file, server } = stage
+    const run = async (...args: string[]) => {
+      const { status, stdout, stderr } = await stage.run(['sync', '--json', ...args])
+      return { status, stderr, told: JSON.parse(stdout) }
+    }
+    const told = {
+      result: 'dry_run',
+      verdict: 'local_missing',
+      profile: 'default',
+      api_url: server.url,
+      file,
+      commit_sha: '0123456789abcdef',
+      updated_at: '2026-01-02T03:04:05.000Z',
+      backup: null,
+      diff: '--- CLAUDE.md\there\n+++ CLAUDE.md\tserver, commit 0123456\n@@ -0,0 +1,1 @@\n+# Rules\n',
+    }
+    const fine = { status: 0, stderr: '' }
+    expect(await run('--dry-run')).toEqual({ ...fine, told })
+    expect(await run()).toEqual({ ...fine, told: { ...told, result: 'written', diff: null } })
+    const same = { ...told, result: 'up_to_date', verdict: 'in_sync', diff: null }
+    expect(await run()).toEqual({ ...fine, told: same })
+    expect(await run('--dry-run')).toEqual({ ...fine, told: same })
+    stage.edit('# Rules\r\n')
+    expect(await run('--dry-run')).toEqual({
+      ...fine,
+      told: {
+        ...told,
+        verdict: 'local_changed',
+        diff: '--- CLAUDE.md\there\n+++ CLAUDE.md\tserver, commit 0123456\n@@ -1,1 +1,1 @@\n-# Rules\r\n+# Rules\n',
+      },
+    })
+    const forced = await run('--force')
+    expect(forced).toEqual({
+      ...fine,
+      told: { ...told, result: 'written', verdict: 'local_changed', backup: forced.told.backup, diff: null },
+    })
+    expect(path.basename(forced.told.backup)).toMatch(BACKUP)
+    stage.setRemote('', '')
+    expect(await run()).toEqual({
+      ...fine,
+      told: {
+        ...same,
+        result: 'remote_empty',
+        verdict: 'remote_empty',
+        commit_sha: null,
+        updated_at: '2026-02-03T04:05:06.000Z',
+      },
+    })
+  })
+
+  test('goes where --dir, CLAUDE_CONFIG_DIR and HOME say, each with a memory of its own', async () => {
+    await using stage = await createSyncStage()
+    const { sandbox } = stage
+    const elsewhere = path.join(sandbox.home, 'else where')
+    const wrote = (folder: string): string => `Wrote ${path.join(folder, 'CLAUDE.md')} (commit 0123456)\n`
+    const env = { CLAUDE_CONFIG_DIR: elsewhere }
+    expect((await stage.run(['sync'], { env })).stdout).toBe(wrote(elsewhere))
+    expect((await stage.run(['sync', '--dir', 'sub/folder'], { env })).stdout).toBe(
+      wrote(path.join(sandbox.cwd, 'sub/folder')),
+    )
+    expect((await stage.run(['sync', '--dir=~/tilde'])).stdout).toBe(wrote(path.join(sandbox.home, 'tilde')))
+    expect((await stage.run(['sync'])).stdout).toBe(wrote(stage.folder))
+    expect(fs.readdirSync(path.join(sandbox.configFolder, 'sync')).length).toBe(4)
+    for (const [args, given, message] of [
+      [[], { CLAUDE_CONFIG_DIR: 'here' }, 'CLAUDE_CONFIG_DIR is not an absolute path: "here".'],
+      [['--dir', ''], {}, '--dir is empty.'],
+    ] as const) {
+      const { status, stderr } = await stage.run(['sync', '--json', ...args], { env: given })
+      expect([status, JSON.parse(stderr).error.code, JSON.parse(stderr).error.message]).toEqual([
+        2,
+        'usage',
+        message,
+      ])
+    }
+  })
+
+  test('works with a ready-made token, and is refreshed unseen without one', async () => {
+    await using stage = await createSyncStage()
+    const { server } = stage
+    const env = {
+      ATLAS_ACCESS_TOKEN: server.lastTokens.access,
+      ATLAS_API_URL: server.apiRoot,
+      ATLAS_CREDENTIAL_STORE: 'keychain',
+    }
+    expect((await stage.run(['sync'], { env })).status).toBe(0)
+    server.expireAccessTokens()
+    server.forget()
+    expect((await stage.run(['sync'])).stdout).toBe('Already up to date (commit 0123456)\n')
+    expect(server.log()).toEqual([ASK, REFRESH, ASK])
+    const { status, stderr } = await stage.run(['sync', '--json'], { env })
+    expect([status, JSON.parse(stderr).error]).toEqual([
+      4,
+      {
+        code: 'token_rejected',
+        message: `${server.url} rejects the access token (401).`,
+        hint: 'Set ATLAS_ACCESS_TOKEN to a valid token, or unset it.',
+      },
+    ])
+  })
+
+  const TROUBLE: [
+    what: string,
+    status: number,
+    code: string,
+    fault: Parameters<typeof answer>[2] | string,
+    http: number,
+  ][] = [
+    ['a server that fails', 5, 'server_error', {}, 503],
+    ['too many requests', 5, 'rate_limited', {}, 429],
+    ['a server without configurations', 5, 'bad_response', {}, 404],
+    ['an odd answer', 5, 'bad_response', { content: 7 }, 200],
+    ['half a character', 5, 'bad_response', '{"content":"\\ud800"}', 200],
+    ['HTML', 5, 'bad_response', '<html></html>', 200],
+    ['a redirect', 5, 'bad_response', {}, 302],
+  ]
+  test.each(TROUBLE)('with %s leaves the file alone', async (_, status, code, body, http) => {
+    await using stage = await createSyncStage()
+    await stage.run(['sync'])
+    stage.server.fault('GET /configuration/me', response => {
+      if (typeof body === 'string') response.end(body)
+      else answer(response, http, body)
+    })
+    const outcome = await stage.run(['sync', '--force', '--json'])
+    expect([outcome.status, outcome.stdout, JSON.parse(outcome.stderr).error.code]).toEqual([
+      status,
+      '',
+      code,
+    ])
+    expect([stage.local(), stage.names()]).toEqual(['# Rules\n', ['CLAUDE.md']])
+  })
+
+  test('two profiles with one folder do not overwrite each other', async () => {
+    await using stage = await createSyncStage()
+    await stage.sandbox.logIn(stage.server, { env: { ATLAS_PROFILE: 'work' } })
+    await stage.run(['sync', '--profile', 'default'])
+    stage.setRemote('# Work\n')
+    expect((await stage.run(['sync', '--profile', 'work'])).status).toBe(1)
+    expect(stage.local()).toBe('# Rules\n')
+  })
+
+  test('many at once have one result', async () => {
+    await using stage = await createSyncStage()
+    const outcomes = await Promise.all(Array.from({ length: 8 }, () => stage.run(['sync'])))
+    expect(outcomes.map(({ status, stdout }) => `${status} ${stdout}`).sort()).toEqual([
+      ...Array(7).fill('0 Already up to date (commit 0123456)\n'),
+      `0 Wrote ${stage.file} (commit 0123456)\n`,
+    ])
+    expect([stage.local(), stage.names()]).toEqual(['# Rules\n', ['CLAUDE.md']])
+  })
+
+  test('loses no edit in any order of edits, changes on the server and syncs', async () => {
+    const text = fc.constantFrom('a', 'b\r\n', '\ufeffc')
+    const step = fc.oneof(
+      fc.record({ do: fc.constant('edit' as const), text }),
+      fc.record({ do: fc.constant('remote' as const), text }),
+      fc.record({ do: fc.constant('sync' as const), force: fc.boolean() }),
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 10 }), async steps => {
+        await using stage = await createSyncStage()
+        let edits: string[] = []
+        for (const next of steps) {
+          if (next.do === 'remote') stage.setRemote(next.text)
+          else if (next.do === 'edit') {
+            // What a person overwrites by hand is given up by that person.
+            edits = [...edits.filter(edit => edit !== stage.local()), next.text]
+            stage.edit(next.text)
+          } else await stage.run(next.force ? ['sync', '--force'] : ['sync'])
+          const kept = stage.names().map(name => fs.readFileSync(path.join(stage.folder, name), 'utf8'))
+          const fromServer = stage.server.configuration.content
+          expect(edits.filter(edit => !kept.includes(edit) && edit !== fromServer)).toEqual([])
+        }
+      }),
+      { numRuns: 6 },
+    )
+  })
+})
+
+describe('atlas status', () => {
+  test('tells everything as JSON, for every verdict', async () => {
+    await using stage = await createSyncStage()
+    const { file, server } = stage
+    const run = async () => {
+      const { status, stdout, stderr } = await stage.run(['status', '--json'])
+      return { status, stderr, told: JSON.parse(stdout) }
+    }
+    const told = {
+      verdict: 'local_missing',
+      reason: null,
+      profile: 'default',
+      api_url: server.url,
+      email: 'ada@example.com',
+      local: { file, size: null, modified: null },
+      remote: { size: 8, commit_sha: '0123456789abcdef', updated_at: '2026-01-02T03:04:05.000Z' },
+      last_sync: null,
+    }
+    const fine = { status: 0, stderr: '' }
+    server.forget()
+    expect(await run()).toEqual({ ...fine, told })
+    expect(server.log()).toEqual([ASK])
+
+    await stage.run(['sync'])
+    const inSync = await run()
+    const lastSync = inSync.told.last_sync
+    const modified = (): string => fs.statSync(file).mtime.toISOString()
+    expect(inSync).toEqual({
+      ...fine,
+      told: {
+        ...told,
+        verdict: 'in_sync',
+        local: { file, size: 8, modified: modified() },
+        last_sync: {
+          synced_at: new Date(lastSync.synced_at).toISOString(),
+          commit_sha: '0123456789abcdef',
+        },
+      },
+    })
+    stage.edit('mine')
+    const local = { file, size: 4, modified: modified() }
+    const edited = { ...inSync.told, local, verdict: 'local_changed' }
+    expect(await run()).toEqual({ ...fine, told: edited })
+    stage.setRemote('# New\n')
+    const remote = { size: 6, commit_sha: 'fedcba9876543210', updated_at: '2026-02-03T04:05:06.000Z' }
+    expect(await run()).toEqual({ ...fine, told: { ...edited, remote, verdict: 'diverged' } })
+    stage.edit('# Rules\n')
+    expect((await run()).told.verdict).toBe('remote_changed')
+    stage.setRemote('', '')
+    expect((await run()).told).toMatchObject({
+      verdict: 'remote_empty',
+      remote: { size: 0, commit_sha: null },
+    })
+  })
+
+  test('reads as a table', async () => {
+    await using stage = await createSyncStage()
+    await stage.run(['sync'])
+    stage.edit('mine')
+    const { status, stdout, stderr } = await stage.run(['status'])
+    const fixed = stdout.replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d \([^)]*\)/g, 'WHEN')
+    expect({ status, stderr, fixed: fixed.split('\n') }).toEqual({
+      status: 0,
+      stderr: 'See the differences with: atlas sync --dry-run\n',
+      fixed: [
+        `Server     ${stage.server.url}`,
+        'Profile    default',
+        'Account    ada@example.com',
+        `Local      ${stage.file}`,
+        '           4 bytes, modified WHEN, changed since the last sync',
+        'Remote     8 bytes, commit 0123456, WHEN',
+        'Last sync  commit 0123456, WHEN',
+        'Verdict    local_changed: the local file has changes that the server does not have.',
+        '',
+      ],
+    })
+  })
+
+  test('logged out, with the server away or the store unusable still tells the local half', async () => {
+    await using stage = await createSyncStage()
+    await stage.run(['sync'])
+    const run = async (env: Record<string, string> = {}) => {
+      const { status, stdout, stderr } = await stage.run(['status', '--json'], { env })
+      const { verdict, reason, local, remote } = JSON.parse(stdout)
+      return { status, stderr, verdict, reason, size: local.size, remote }
+    }
+    const half = { stderr: '', verdict: 'unknown', size: 8, remote: null }
+    stage.server.fault('GET /configuration/me', response => answer(response, 503, {}), 1)
+    expect(await run()).toEqual({
+      ...half,
+      status: 5,
+      reason: `${stage.server.url} failed (503) on GET /configuration/me.`,
+    })
+    expect(await run({ ATLAS_ACCESS_TOKEN: 'wrong', ATLAS_API_URL: stage.server.apiRoot })).toEqual({
+      ...half,
+      status: 4,
+      reason: `${stage.server.url} rejects the access token (401).`,
+    })
+    fs.chmodSync(path.join(stage.sandbox.configFolder, 'credentials'), 0o777)
+    const denied = await run()
+    expect(denied).toEqual({ ...half, status: 6, reason: denied.reason })
+    expect(denied.reason).toContain('can be changed by others')
+    fs.chmodSync(path.join(stage.sandbox.configFolder, 'credentials'), 0o700)
+
+    await stage.run(['auth', 'logout'])
+    expect(await run()).toEqual({ ...half, status: 4, reason: `Not logged in to ${stage.server.url}.` })
+  })
+
+  test('of a local file that cannot be read tells the other half', async () => {
+    await using stage = await createSyncStage()
+    fs.mkdirSync(stage.file, { recursive: true })
+    const { status, stdout } = await stage.run(['status', '--json'])
+    expect([
+      status,
+      JSON.parse(stdout).verdict,
+      JSON.parse(stdout).reason,
+      JSON.parse(stdout).remote.size,
+    ]).toEqual([1, 'unknown', `${stage.file} cannot be used: a folder is in its place.`, 8])
+  })
+})
+
+describe('atlas doctor', () => {
+  test('says whether a sync can write, and what the last one took over', async () => {
+    await using stage = await createSyncStage()
+    const check = async () => {
+      const { stdout } = await stage.run(['doctor', '--json'])
+      return JSON.parse(stdout).checks.find(({ name }: { name: string }) => name === 'sync')
+    }
+    expect(await check()).toEqual({
+      name: 'sync',
+      status: 'ok',
+      detail: '~/.claude/CLAUDE.md can be written; never synced',
+      fix: null,
+    })
+    await stage.run(['sync'])
+    const { detail } = await check()
+    expect(detail).toMatch(
+      /^~\/\.claude\/CLAUDE\.md can be written; last changed by a sync at commit 0123456 \d{4}-\d\d-\d\d \d\d:\d\d \(.*\)$/,
+    )
+    fs.rmSync(stage.folder, { recursive: true })
+    fs.writeFileSync(stage.folder, 'in the way')
+    expect(await check()).toEqual({
+      name: 'sync',
+      status: 'fail',
+      detail: '~/.claude/CLAUDE.md cannot be used: a file is in the place of its folder.',
+      fix: 'Move it away, or choose another folder with --dir.',
+    })
+  })
+})
