@@ -26,6 +26,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const terminal = createTerminal({
     stdoutIsTerminal,
     stderrIsTerminal,
+    columns: (stdoutIsTerminal && process.stdout.columns) || undefined,
     colour: {
       stdout: wantsColour(process.env, stdoutIsTerminal),
       stderr: wantsColour(process.env, stderrIsTerminal),
@@ -54,6 +55,7 @@ async function main(argv: readonly string[]): Promise<number> {
     const cli = cac('atlas')
     defineProgram(cli, {
       terminal,
+      homes: [surroundings.homeFolder],
       async system(flags, options) {
         const { createSystem } = await import('./lib/system.ts')
         return createSystem(
@@ -86,9 +88,7 @@ async function main(argv: readonly string[]): Promise<number> {
         return 0
       case 'help': {
         const { renderHelp } = await import('./lib/commands/help.ts')
-        await terminal.raw(
-          Buffer.from(renderHelp(cli, request.topic, stdoutIsTerminal ? process.stdout.columns : 80)),
-        )
+        await terminal.raw(Buffer.from(renderHelp(cli, request.topic, terminal.columns ?? 80)))
         return 0
       }
       case 'run': {

@@ -11,6 +11,7 @@ import {
   type StoredSession,
   writeConfigFile,
 } from './config-file.ts'
+import { describeSettings } from './config-settings.ts'
 import { type BearerSource, createClient } from './http/client.ts'
 import { createGuardedFetch, type GuardedFetch } from './http/guarded-fetch.ts'
 import type { Interrupts } from './interrupts.ts'
@@ -44,6 +45,8 @@ export interface SystemOptions {
   readonly budgetMs?: number
   /** The command does its work without the server, so one that must not be talked to is no hindrance. */
   readonly worksOffline?: boolean
+  /** The longest wait for a keychain where none is configured, in milliseconds. */
+  readonly keychainWaitMs?: number
 }
 
 /** What commands work with, put together once a command has its flags. */
@@ -73,15 +76,18 @@ export interface System extends Host {
 export function createSystem(
   host: Host,
   flags: ConfigFlags,
-  { budgetMs = Number.POSITIVE_INFINITY, worksOffline = false }: SystemOptions = {},
+  { budgetMs = Number.POSITIVE_INFINITY, worksOffline = false, keychainWaitMs }: SystemOptions = {},
 ): System {
-  const config = loadConfig(flags, host)
+  const loaded = loadConfig(flags, host)
+  const { keychainTimeoutMs } = loaded
+  const config =
+    keychainWaitMs !== undefined && keychainTimeoutMs.source === 'default'
+      ? { ...loaded, keychainTimeoutMs: { ...keychainTimeoutMs, value: keychainWaitMs } }
+      : loaded
   if (!worksOffline) requireSecure(new URL(config.apiUrl.value), config.allowHttp.value)
   const { terminal, interrupts, secrets, now, uid, platform } = host
   const debug = config.debug.value ? terminal.diagnose : () => {}
-  for (const [name, setting] of Object.entries(config)) {
-    if (name !== 'file' && name !== 'accessToken') debug(`config ${name}: ${setting.value} (${setting.from})`)
-  }
+  for (const { name, value, from } of describeSettings(config)) debug(`config ${name}: ${value} (${from})`)
   secrets.add(config.accessToken.value)
 
   // The budget begins with the first request: unlocking a keychain may take a person a minute.

@@ -23,6 +23,8 @@ export class OutputClosed extends Error {}
 export interface TerminalOptions {
   readonly stdoutIsTerminal: boolean
   readonly stderrIsTerminal: boolean
+  /** How many characters a line of standard output has room for; undefined where that is no terminal. */
+  readonly columns: number | undefined
   /** Whether each stream shows colours. */
   readonly colour: Readonly<Record<'stdout' | 'stderr', boolean>>
   /** Whether the terminal lacks cursor movement. */
@@ -37,6 +39,8 @@ export interface Terminal {
   readonly json: boolean
   readonly stdoutIsTerminal: boolean
   readonly stderrIsTerminal: boolean
+  /** How many characters a line of standard output has room for; undefined where that is no terminal. */
+  readonly columns: number | undefined
   /** Whether each stream shows colours. */
   readonly colour: Readonly<Record<'stdout' | 'stderr', boolean>>
   /** One line of a result, on standard output. */
@@ -72,6 +76,7 @@ export interface Terminal {
 export function createTerminal({
   stdoutIsTerminal,
   stderrIsTerminal,
+  columns,
   colour,
   dumb,
   json,
@@ -107,6 +112,7 @@ export function createTerminal({
     json,
     stdoutIsTerminal,
     stderrIsTerminal,
+    columns,
     colour,
     say: line => writeStdout(Buffer.from(`${renderLine(line, colour.stdout)}\n`)),
     sayJson: value => writeStdout(Buffer.from(`${safeJson(value)}\n`)),

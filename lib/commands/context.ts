@@ -6,5 +6,7 @@ import type { Flags } from './flags.ts'
 export interface Context {
   /** For a command that reports even where no system can be put together. */
   readonly terminal: Terminal
+  /** The home folders of whoever runs atlas, which reports do not spell out. */
+  readonly homes: readonly string[]
   system(flags: Flags, options?: SystemOptions): Promise<System>
 }

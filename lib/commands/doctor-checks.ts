@@ -1,8 +1,9 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { hasNoPath, isLoopback } from '../api-url.ts'
+import { hasNoPath, isLoopback, requireSecure } from '../api-url.ts'
 import { readClaims } from '../auth/protocol.ts'
 import type { Config, Environment } from '../config.ts'
+import { describeSettings } from '../config-settings.ts'
 import { AtlasError, errorCode } from '../errors.ts'
 import type { System } from '../system.ts'
 import { describeDuration, describeMoment } from './time.ts'
@@ -26,11 +27,13 @@ export interface Check {
   readonly name: CheckName
   readonly status: 'ok' | 'warn' | 'fail'
   readonly detail: string
+  /** What else is worth knowing, each on a line of its own. */
+  readonly more: readonly string[]
   /** What to do; null where all is well. */
   readonly fix: string | null
 }
 
-type Finding = Omit<Check, 'name'>
+export type Finding = Omit<Check, 'name'>
 
 /** The longest that the server is waited for, in milliseconds. */
 const SERVER_TIMEOUT_MS = 5_000
@@ -38,9 +41,26 @@ const SERVER_TIMEOUT_MS = 5_000
 const TOLERATED_SKEW_MS = 30_000
 const BROKEN_SKEW_MS = 300_000
 
-const ok = (detail: string): Finding => ({ status: 'ok', detail, fix: null })
-const warn = (detail: string, fix: string | null = null): Finding => ({ status: 'warn', detail, fix })
-const fail = (detail: string, fix: string | null): Finding => ({ status: 'fail', detail, fix })
+export const ok = (detail: string, ...more: readonly string[]): Finding => ({
+  status: 'ok',
+  detail,
+  more,
+  fix: null,
+})
+const warn = (detail: string, fix: string | null = null): Finding => ({
+  status: 'warn',
+  detail,
+  more: [],
+  fix,
+})
+export const fail = (detail: string, fix: string | null): Finding => ({
+  status: 'fail',
+  detail,
+  more: [],
+  fix,
+})
+
+export const notChecked = (reason: string): Finding => warn(`Not checked: ${reason}`)
 
 /** What an error says, as a finding. */
 export const failedBy = (error: unknown): Finding => {
@@ -49,33 +69,42 @@ export const failedBy = (error: unknown): Finding => {
 }
 
 export function checkConfig(config: Config): Finding {
-  const { folder, profile, apiUrl, store, timeoutMs, keychainTimeoutMs } = config
-  const said = [
-    `server ${apiUrl.value} (${apiUrl.from})`,
-    `profile ${profile.value} (${profile.from})`,
-    `store ${store.value} (${store.from})`,
-    `timeout ${timeoutMs.value / 1000} s (${timeoutMs.from})`,
-    `keychain wait ${keychainTimeoutMs.value / 1000} s (${keychainTimeoutMs.from})`,
-    `folder ${folder.value} (${folder.from})`,
-  ].join('; ')
+  const { apiUrl, allowHttp, folder } = config
+  const more = describeSettings(config).map(({ name, value, from }) => `${name} ${value} (${from})`)
+  try {
+    requireSecure(new URL(apiUrl.value), allowHttp.value)
+  } catch (error) {
+    return { ...failedBy(error), more }
+  }
   const fault = writeFault(folder.value)
-  if (fault === undefined) return ok(said)
-  return fail(
-    `The config folder ${folder.value} cannot be written (${fault}), so a login cannot be remembered. ${said}`,
+  if (fault === undefined) return ok('It can be used.', ...more)
+  const unwritable = fail(
+    `The config folder ${folder.value} cannot be written (${fault}), so a login cannot be remembered.`,
     'Mend its permissions, or choose another folder with ATLAS_CONFIG_DIR.',
   )
+  return { ...unwritable, more }
 }
 
-/** Why a folder, or the nearest one above it that exists, cannot be written; undefined where it can. */
+/** Why nothing can be written to a folder, or to the nearest one above it that exists; undefined where it can. */
 export function writeFault(folder: string): string | undefined {
   try {
-    fs.accessSync(folder, fs.constants.W_OK)
+    fs.rmdirSync(fs.mkdtempSync(path.join(folder, '.atlas-probe-')))
     return undefined
   } catch (error) {
     const code = errorCode(error)
+    const isThere = fs.existsSync(folder)
     const above = path.dirname(folder)
-    return code === 'ENOENT' && above !== folder ? writeFault(above) : code
+    if (code === 'ENOENT' && !isThere && above !== folder) return writeFault(above)
+    return WRITE_FAULTS[code ?? ''] ?? code
   }
+}
+
+const WRITE_FAULTS: Record<string, string> = {
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'the disk is full',
+  ENOTDIR: 'a file is in its way',
 }
 
 /** What one look at the server tells: whether it is there, trusted, and what time it has. */
@@ -88,46 +117,72 @@ export async function checkServer({
 }: Pick<System, 'config' | 'guardedFetch' | 'now' | 'sessions' | 'fixedToken'>): Promise<
   Record<'server' | 'tls' | 'clock', Finding>
 > {
-  const server = new URL(config.apiUrl.value)
+  const { apiUrl, allowHttp } = config
+  const server = new URL(apiUrl.value)
   const plain = server.protocol === 'http:'
+  if (plain && !isLoopback(server.hostname) && !allowHttp.value) {
+    const unchecked = notChecked('nothing is sent over plain http; see config.')
+    return { server: unchecked, tls: unchecked, clock: unchecked }
+  }
   const startedAt = performance.now()
+  const ask = (url: string) => guardedFetch(url, { guard: { timeoutMs: SERVER_TIMEOUT_MS } })
   try {
-    const health = await guardedFetch(`${server.origin}/health`, { guard: { timeoutMs: SERVER_TIMEOUT_MS } })
+    const health = await ask(`${server.origin}/health`)
     const elapsedMs = Math.round(performance.now() - startedAt)
-    const apiRoot = await findApi(
-      config.apiUrl.value,
-      guardedFetch,
-      fixedToken === undefined ? sessions : undefined,
-    )
-    const isHealthy = health.status === 200
+    const known = fixedToken === undefined ? await sessions.current().catch(() => undefined) : undefined
+    const api = await findApi(known?.apiRoot, apiUrl.value, ask)
     return {
-      server:
-        apiRoot === undefined
-          ? fail(
-              `${server.origin} answers, but there is no Atlas API at ${config.apiUrl.value}.`,
-              'Check the path of the server URL; the API is usually at /api/v1.',
-            )
-          : isHealthy
-            ? ok(`${apiRoot} answers; health in ${elapsedMs} ms`)
-            : warn(
-                `${apiRoot} answers, but ${server.origin}/health says ${health.status}.`,
-                'Ask who runs the server.',
-              ),
+      server: judgeServer(server.origin, apiUrl.value, { health: health.status, elapsedMs, ...api }),
       tls: plain ? plainHttp(server) : ok(`The certificate of ${server.host} is trusted.`),
       clock: checkClock(health.headers.get('date'), now()),
     }
   } catch (error) {
     if (!(error instanceof AtlasError)) throw error
-    const unchecked = warn('Not checked: the server was not reached.')
+    const clock = notChecked(`the server was not reached. Here it is ${now().toISOString().slice(0, 16)}Z.`)
     if (error.code === 'tls') {
       return {
-        server: warn('Not checked: there is no trusted connection; see tls.'),
+        server: notChecked('there is no trusted connection; see tls.'),
         tls: failedBy(error),
-        clock: unchecked,
+        clock,
       }
     }
-    return { server: failedBy(error), tls: plain ? plainHttp(server) : unchecked, clock: unchecked }
+    const notNamed = apiUrl.source === 'default'
+    const reached = failedBy(error)
+    return {
+      server: notNamed
+        ? {
+            ...reached,
+            fix: 'Name your server: atlas auth login --api-url https://atlas.example.com',
+          }
+        : reached,
+      tls: plain ? plainHttp(server) : notChecked('the server was not reached.'),
+      clock,
+    }
   }
+}
+
+interface Look {
+  readonly health: number
+  readonly elapsedMs: number
+  readonly apiRoot: string | undefined
+  /** What the last place that was looked at answered. */
+  readonly status: number
+}
+
+function judgeServer(origin: string, apiUrl: string, { health, elapsedMs, apiRoot, status }: Look): Finding {
+  if (apiRoot === undefined && status >= 500)
+    return fail(
+      `${origin} answers with an error (${status}).`,
+      'Try again later, or ask who runs the server.',
+    )
+  if (apiRoot === undefined)
+    return fail(
+      `${origin} answers, but there is no Atlas API at ${apiUrl}.`,
+      'Check the path of the server URL; the API is usually at /api/v1.',
+    )
+  return health === 200
+    ? ok(`${apiRoot} answers, its health check in ${elapsedMs} ms.`)
+    : warn(`${apiRoot} answers, but ${origin}/health says ${health}.`, 'Ask who runs the server.')
 }
 
 const plainHttp = (server: URL): Finding =>
@@ -138,24 +193,26 @@ const plainHttp = (server: URL): Finding =>
         'Use https if the server has it.',
       )
 
-/** Where the API answers without a token as it does: that one is needed. */
+/** Where the API answers without a token as it does: that one is needed. A web page there is no API. */
 async function findApi(
+  known: string | undefined,
   apiUrl: string,
-  guardedFetch: System['guardedFetch'],
-  sessions: System['sessions'] | undefined,
-): Promise<string | undefined> {
-  const known = await sessions?.current().catch(() => undefined)
-  const roots = known ? [known.apiRoot] : hasNoPath(apiUrl) ? [apiUrl, `${apiUrl}/api/v1`] : [apiUrl]
+  ask: (url: string) => Promise<Response>,
+): Promise<Pick<Look, 'apiRoot' | 'status'>> {
+  const roots = known ? [known] : hasNoPath(apiUrl) ? [apiUrl, `${apiUrl}/api/v1`] : [apiUrl]
+  let status = 0
   for (const root of roots) {
-    const { status } = await guardedFetch(`${root}/auth/me`, { guard: { timeoutMs: SERVER_TIMEOUT_MS } })
-    if (status === 401 || status === 200) return root
+    const answer = await ask(`${root}/auth/me`)
+    status = answer.status
+    const isJson = /\bjson\b/i.test(answer.headers.get('content-type') ?? '')
+    if (isJson && [200, 401, 403].includes(status)) return { apiRoot: root, status }
   }
-  return undefined
+  return { apiRoot: undefined, status }
 }
 
 function checkClock(date: string | null, now: Date): Finding {
   const skewMs = Date.parse(date ?? '') - now.getTime()
-  if (Number.isNaN(skewMs)) return warn('Not checked: the server does not say what time it has.')
+  if (Number.isNaN(skewMs)) return notChecked('the server does not say what time it has.')
   if (Math.abs(skewMs) <= TOLERATED_SKEW_MS) return ok('It agrees with the server’s.')
   const said = `The clock of this machine is ${describeDuration(Math.abs(skewMs))} ${skewMs > 0 ? 'behind' : 'ahead of'} the server’s.`
   const fix = 'Set the clock, or switch on its synchronisation.'
@@ -171,8 +228,8 @@ export async function checkStore({
   const startedAt = performance.now()
   await sessions.prove()
   const elapsedMs = (performance.now() - startedAt).toFixed(0)
-  const plain = store.kind === 'file' ? ', in plain text' : ''
-  return ok(`${store.location}: written, read and deleted a probe in ${elapsedMs} ms${plain}`)
+  const plain = store.kind === 'file' ? ['What is there is plain text, readable by you alone.'] : []
+  return ok(`A probe was written to ${store.location}, read and deleted in ${elapsedMs} ms.`, ...plain)
 }
 
 export async function checkCredentials({
@@ -182,27 +239,32 @@ export async function checkCredentials({
 }: Pick<System, 'sessions' | 'fixedToken' | 'now'>): Promise<Finding> {
   if (fixedToken !== undefined) {
     const { expiresAt } = readClaims(fixedToken)
-    const until = expiresAt ? `; by its own word valid until ${describeMoment(expiresAt, now())}` : ''
-    return ok(`ATLAS_ACCESS_TOKEN is set and beats the store${until}`)
+    const until = expiresAt ? [`By its own word it is valid until ${describeMoment(expiresAt, now())}.`] : []
+    return ok('ATLAS_ACCESS_TOKEN is set and beats the store.', ...until)
   }
   const session = await sessions.current()
   if (session === undefined) return warn('Not logged in.', 'Log in with: atlas auth login')
   const ends = session.sessionExpiresAt
-  const said = `Logged in as ${session.email}`
+  const said = `Logged in as ${shortenedEmail(session.email)}`
   if (ends && ends < now())
     return fail(
       `${said}, but the session ended ${describeMoment(ends, now())}.`,
       'Log in again with: atlas auth login',
     )
   return ok(
-    `${said}${ends ? `; the session ends ${describeMoment(ends, now())}` : ''}; the server was not asked (atlas auth status does)`,
+    `${said}.`,
+    ...(ends ? [`The session ends ${describeMoment(ends, now())}.`] : []),
+    'The server was not asked whether it agrees; atlas auth status does that.',
   )
 }
+
+/** Enough of an e-mail to tell accounts apart, in a report that may be published. */
+const shortenedEmail = (email: string): string => email.replace(/^(.)[^@]*/, '$1…')
 
 export async function checkLock({ lock, store }: Pick<System, 'lock' | 'store'>): Promise<Finding> {
   const startedAt = performance.now()
   await lock.hold(async () => {})
-  return ok(`taken and released in ${(performance.now() - startedAt).toFixed(0)} ms, in ${store.lockFolder}`)
+  return ok(`Taken and released in ${(performance.now() - startedAt).toFixed(0)} ms, in ${store.lockFolder}.`)
 }
 
 /** Which proxy and which certificate authorities are in force for the configured server. */
@@ -217,13 +279,15 @@ export function checkProxy(config: Config, env: Environment): Finding {
       `NODE_EXTRA_CA_CERTS names ${authorities}, which cannot be read.`,
       'Correct the path, or unset it.',
     )
-  const trusted = authorities ? `; certificate authorities also from ${authorities}` : ''
-  if (variable === undefined) return ok(`no proxy${trusted}`)
-  if (isLoopback(server.hostname)) return ok(`${variable} is set, but is not used for this machine${trusted}`)
+  const more = authorities
+    ? [`Certificate authorities also come from ${authorities} (NODE_EXTRA_CA_CERTS).`]
+    : []
+  if (variable === undefined) return ok('No proxy is used.', ...more)
+  if (isLoopback(server.hostname)) return ok(`${variable} is set, but is not used for this machine.`, ...more)
   const proxy = URL.parse(env[variable] ?? '')
   if (proxy === null) return warn(`${variable} is not a URL.`, 'Correct it, or unset it.')
-  const exceptions = env['no_proxy'] || env['NO_PROXY'] ? ' (NO_PROXY names exceptions)' : ''
-  return ok(`${proxy.protocol}//${proxy.host} from ${variable}${exceptions}${trusted}`)
+  const exceptions = env['no_proxy'] || env['NO_PROXY'] ? '; NO_PROXY names exceptions' : ''
+  return ok(`${proxy.protocol}//${proxy.host} is used (${variable}${exceptions}).`, ...more)
 }
 
 function isReadable(file: string): boolean {

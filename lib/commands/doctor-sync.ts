@@ -3,32 +3,31 @@ import { AtlasError } from '../errors.ts'
 import { readLocal } from '../sync/local-file.ts'
 import { findPlace } from '../sync/place.ts'
 import type { System } from '../system.ts'
-import { type Check, failedBy, writeFault } from './doctor-checks.ts'
+import { type Finding, fail, failedBy, ok, writeFault } from './doctor-checks.ts'
 import { memoryOf, shortCommit } from './sync-source.ts'
 import { describeMoment } from './time.ts'
 
 /** Whether a sync could write, and what the last one took over. */
 export function checkSync(
   system: Pick<System, 'config' | 'env' | 'platform' | 'homeFolder' | 'interactive' | 'now'>,
-): Omit<Check, 'name'> {
+): Finding {
   try {
     const place = findPlace(undefined, system)
     readLocal(place.target)
     const folder = path.dirname(place.target)
     const fault = writeFault(folder)
     if (fault !== undefined)
-      return {
-        status: 'fail',
-        detail: `The folder ${folder} cannot be written (${fault}), so "atlas sync" cannot either.`,
-        fix: 'Mend its permissions, or choose another folder with CLAUDE_CONFIG_DIR.',
-      }
+      return fail(
+        `The folder ${folder} cannot be written (${fault}), so "atlas sync" cannot either.`,
+        'Mend its permissions, or choose another folder with CLAUDE_CONFIG_DIR.',
+      )
     const { syncedAt, commitSha } = memoryOf(place, system).recall()
     const at = commitSha === null ? '' : ` at commit ${shortCommit(commitSha)}`
     const last =
       syncedAt === null
         ? 'never synced'
         : `last changed by a sync${at} ${describeMoment(syncedAt, system.now())}`
-    return { status: 'ok', detail: `${place.file} can be written; ${last}`, fix: null }
+    return ok(`${place.file} can be written`, last)
   } catch (error) {
     if (error instanceof AtlasError) return failedBy(error)
     throw error

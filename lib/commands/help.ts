@@ -1,5 +1,6 @@
 import type { CAC, Command } from 'cac'
 import { type FlagDefinition, flagDefinitions } from './argv.ts'
+import { wrap } from './wrap.ts'
 
 const MIN_WIDTH = 60
 const MAX_WIDTH = 100
@@ -100,15 +101,4 @@ function table(rows: readonly (readonly [string, string])[], width: number): str
       `  ${(index === 0 ? name : '').padEnd(left)}${line}`.trimEnd(),
     ),
   )
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = []
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1)
-    if (last !== undefined && last.length + 1 + word.length <= width)
-      lines[lines.length - 1] = `${last} ${word}`
-    else lines.push(word)
-  }
-  return lines
 }

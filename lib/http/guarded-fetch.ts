@@ -63,7 +63,7 @@ export function createGuardedFetch(policy: TransportPolicy): GuardedFetch {
       const response = await deadline.race(
         fetch(input, { ...init, ...transport(url), signal: deadline.signal }),
       )
-      policy.debug(`http ${label}: ${response.status} in ${elapsed()}`)
+      policy.debug(`http ${label}: ${response.status} in ${elapsed()}${requestId(response)}`)
       return guard.streamed
         ? streamThrough(response, deadline, url)
         : await readWhole(response, deadline, guard.maxBytes ?? MAX_ANSWER_BYTES, url)
@@ -76,6 +76,12 @@ export function createGuardedFetch(policy: TransportPolicy): GuardedFetch {
       throw failure
     }
   }
+}
+
+/** How the server's log names this request, where the server says it. */
+function requestId({ headers }: Response): string {
+  const id = headers.get('x-request-id') ?? headers.get('x-correlation-id')
+  return id ? `, request id ${id.slice(0, 100)}` : ''
 }
 
 /** The parts of the policy that the runtime carries out. */
@@ -241,7 +247,8 @@ function explain(error: unknown, url: URL): AtlasError {
     return new AtlasError(
       'tls',
       `No trusted connection to ${url.origin}: ${TLS_FAULTS[code] ?? code}.`,
-      'If your company has a certificate authority of its own, name its file with NODE_EXTRA_CA_CERTS.',
+      TLS_STEPS[code] ??
+        'If your company has a certificate authority of its own, name its file with NODE_EXTRA_CA_CERTS.',
       { cause: error },
     )
   }
@@ -282,8 +289,8 @@ const NETWORK_FAULTS: Record<string, string> = {
 }
 
 const TLS_FAULTS: Record<string, string> = {
-  CERT_HAS_EXPIRED: 'its certificate has expired',
-  CERT_NOT_YET_VALID: 'its certificate is not valid yet; is the clock right?',
+  CERT_HAS_EXPIRED: 'its certificate, or that of the authority behind it, has expired',
+  CERT_NOT_YET_VALID: 'its certificate is not valid yet',
   DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed',
   SELF_SIGNED_CERT_IN_CHAIN: 'its certificate comes from an unknown authority',
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate comes from an unknown authority',
@@ -291,4 +298,15 @@ const TLS_FAULTS: Record<string, string> = {
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate comes from an unknown authority',
   ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host',
   EPROTO: 'it does not speak TLS there',
+}
+
+const CHECK_CLOCK =
+  'Check the clock of this machine; where it is right, the server needs another certificate.'
+
+const TLS_STEPS: Record<string, string> = {
+  CERT_HAS_EXPIRED: CHECK_CLOCK,
+  CERT_NOT_YET_VALID: CHECK_CLOCK,
+  ERR_TLS_CERT_ALTNAME_INVALID: 'Check the server URL (--api-url or ATLAS_API_URL).',
+  EPROTO:
+    'Check the port in the server URL (--api-url or ATLAS_API_URL), and whether it begins with http or https.',
 }

@@ -1,0 +1,31 @@
+import type { Config } from './config.ts'
+
+/** A setting in words: what it is, and the flag, variable or file that gave it. */
+export interface DescribedSetting {
+  readonly name: string
+  readonly value: string
+  readonly from: string
+}
+
+/** Every setting and where it came from, the token's value left out. */
+export function describeSettings(config: Config): DescribedSetting[] {
+  const { apiUrl, profile, store, timeoutMs, keychainTimeoutMs, allowHttp, mayAsk, accessToken, folder } =
+    config
+  const seconds = ({ value, from }: { value: number; from: string }) => ({ value: `${value / 1000} s`, from })
+  const said = ({ value, from }: { value: boolean; from: string }) => ({ value: value ? 'yes' : 'no', from })
+  return [
+    { name: 'server', ...apiUrl },
+    { name: 'profile', ...profile },
+    { name: 'store', ...store },
+    { name: 'timeout', ...seconds(timeoutMs) },
+    { name: 'keychain wait', ...seconds(keychainTimeoutMs) },
+    { name: 'plain http allowed', ...said(allowHttp) },
+    { name: 'questions allowed', ...said(mayAsk) },
+    {
+      name: 'ready-made token',
+      value: accessToken.value === undefined ? 'none' : 'set',
+      from: accessToken.from,
+    },
+    { name: 'folder', ...folder },
+  ].map(({ name, value, from }) => ({ name, value, from }))
+}
