@@ -112,7 +112,7 @@ async function publish(checks: readonly Check[], terminal: Terminal): Promise<nu
       checks: checks.map(({ name, status, detail, more, fix }) => ({
         name,
         status,
-        detail: [detail, ...more].join('; '),
+        detail: [detail, ...more].join('\n'),
         fix,
       })),
     })

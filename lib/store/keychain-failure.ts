@@ -22,6 +22,8 @@ const LOCKED =
 const DENIED =
   /access ?denied|permission denied|not authorized|not permitted|rejected send message|policy prevents|user cancell?ed|authentication failed|passphrase you entered is not correct|entitlement|windows error code (5|1223)$/i
 const NO_REPLY = /did not receive a reply|timed ?out/i
+/** Neither a variable nor a socket names a D-Bus session. */
+const NO_SESSION_BUS = /dbus-daemon autolaunch|DBUS_SESSION_BUS_ADDRESS/
 const NOT_TEXT = /not valid UTF-8/i
 const AMBIGUOUS = /^Entry is matched by (\d+) credentials/
 
@@ -118,11 +120,13 @@ function nextStep(
   }
 }
 
-/** The platform's own words, without the library's preface and what follows the first sentence. */
+/** The platform's own words where they help, without the library's preface and what follows the first sentence. */
 const brief = (message: string): string =>
-  message
-    .replace(/^(Platform failure|Couldn't access platform storage): /, '')
-    .replace(/(\. |;|\n).*$/s, '')
-    .replace(/\.$/, '')
+  NO_SESSION_BUS.test(message)
+    ? 'there is no D-Bus session, as over ssh and in containers'
+    : message
+        .replace(/^(Platform failure|Couldn't access platform storage): /, '')
+        .replace(/(\. |;|\n).*$/s, '')
+        .replace(/\.$/, '')
 
 const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)

@@ -12,7 +12,8 @@ export interface Authority extends Disposable {
 /** A test that needs `openssl` is skipped without it, but fails there in CI. */
 export const hasOpenssl = Bun.which('openssl') !== null || process.env['CI'] === 'true'
 
-export function createAuthority(): Authority {
+/** @param expired whether the authority's own certificate ran out yesterday. */
+export function createAuthority({ expired = false }: { expired?: boolean } = {}): Authority {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-ca-'))
   const at = (name: string): string => path.join(folder, name)
   const openssl = (...args: string[]): void => {
@@ -20,26 +21,18 @@ export function createAuthority(): Authority {
     if (exitCode !== 0) throw new Error(`openssl ${args[0]}: ${stderr}`)
   }
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
-  openssl(
-    'req',
-    '-x509',
-    ...key,
-    '-keyout',
-    at('ca.key'),
-    '-out',
-    at('ca.pem'),
-    '-days',
-    '2',
-    '-subj',
-    '/CN=Atlas test authority',
-  )
+  openssl('req', ...key, '-keyout', at('ca.key'), '-out', at('ca.csr'), '-subj', '/CN=Atlas test authority')
+  fs.writeFileSync(at('ca.ext'), 'basicConstraints=critical,CA:TRUE\n')
+  const lifetime = ['-days', expired ? '-1' : '2']
+  const self = ['-signkey', at('ca.key'), '-extfile', at('ca.ext')]
+  openssl('x509', '-req', '-in', at('ca.csr'), ...self, ...lifetime, '-out', at('ca.pem'))
   return {
     file: at('ca.pem'),
-    issue({ host = 'DNS:localhost,IP:127.0.0.1', expired = false } = {}) {
+    issue({ host = 'DNS:localhost,IP:127.0.0.1', expired: expiredLeaf = false } = {}) {
       openssl('req', ...key, '-keyout', at('server.key'), '-out', at('server.csr'), '-subj', '/CN=server')
       fs.writeFileSync(at('ext'), `subjectAltName=${host}\n`)
       const sign = ['-CA', at('ca.pem'), '-CAkey', at('ca.key'), '-CAcreateserial', '-extfile', at('ext')]
-      const days = ['-days', expired ? '-1' : '1']
+      const days = ['-days', expiredLeaf ? '-1' : '1']
       openssl('x509', '-req', '-in', at('server.csr'), ...sign, ...days, '-out', at('server.pem'))
       return {
         key: fs.readFileSync(at('server.key'), 'utf8'),
