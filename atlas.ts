@@ -88,7 +88,14 @@ async function main(argv: readonly string[]): Promise<number> {
         return 0
       case 'help': {
         const { renderHelp } = await import('./lib/commands/help.ts')
-        await terminal.raw(Buffer.from(renderHelp(cli, request.topic, terminal.columns ?? 80)))
+        await terminal.raw(
+          Buffer.from(
+            renderHelp(cli, request.topic, {
+              columns: terminal.columns ?? 80,
+              colour: terminal.colour.stdout,
+            }),
+          ),
+        )
         return 0
       }
       case 'run': {

@@ -1,5 +1,10 @@
 import path from 'node:path'
 import { parseArgs } from 'node:util'
+import { cac } from 'cac'
+import type { Context } from './lib/commands/context.ts'
+import { renderManual } from './lib/commands/manual.ts'
+import { defineProgram } from './lib/commands/program.ts'
+import { VERSION } from './lib/version.ts'
 
 /** A machine that atlas is built for, and the keyring addon that its binary carries. */
 interface Target {
@@ -62,8 +67,16 @@ async function build(name: string, outfile: string): Promise<void> {
   if (!result.success) throw new AggregateError(result.logs, `the build of ${name} failed`)
 }
 
+/** The manual page, from the definitions that help comes from. No command is run. */
+function manual(): string {
+  const cli = cac('atlas')
+  defineProgram(cli, {} as Context)
+  return renderManual(cli, VERSION)
+}
+
 const { values } = parseArgs({ options: { target: { type: 'string' }, outfile: { type: 'string' } } })
 const { target = hostTarget() } = values
 const outfile = values.outfile ?? path.join('dist', target.startsWith('windows') ? 'atlas.exe' : 'atlas')
 await build(target, outfile)
+await Bun.write(path.join(path.dirname(outfile), 'atlas.1'), manual())
 process.stdout.write(`built ${outfile} for ${target}\n`)

@@ -134,7 +134,10 @@ export const registerApi = (cli: CAC, context: Context): Command =>
     .option('--silent', 'Print no body')
     .example('  $ atlas api /auth/me')
     .example('  $ atlas api /notes -f title=Hello -F pinned=true')
-    .example('  $ atlas api /notes/7 -X DELETE')
+    .example('  $ atlas api /notes -X GET -f tag=work')
+    .example("  $ atlas api /notes -F 'author[name]=Ada' -F 'tags[]=a' -F 'tags[]=b' -F text=@note.md")
+    .example('  $ atlas api /notes/7 -X PUT --input note.json')
+    .example('  $ atlas api /notes/7 -X DELETE -i')
     .action(async (path: string, flags: Flags) => {
       const options = parseApi(path, flags)
       await api(options, await context.system(flags))

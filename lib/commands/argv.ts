@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import type { CAC, Command } from 'cac'
 import { AtlasError } from '../errors.ts'
 import { Flags } from './flags.ts'
+import { isTopic, TOPICS } from './reference.ts'
 
 /** One flag as a command defines it: `-X, --method <method>`. */
 export interface FlagDefinition {
@@ -160,25 +161,39 @@ async function readFlags(
 async function knownTopic(cli: CAC, topic: readonly string[]): Promise<readonly string[]> {
   const known =
     topic.length === 0 ||
+    isTopic(topic) ||
     cli.commands.some(({ name }) => name === topic.join(' ')) ||
     (topic.length === 1 && isGroup(cli, topic[0] ?? ''))
-  if (!known) throw await unknownCommand(cli, topic)
+  if (!known) throw await unknownCommand(cli, topic, TOPICS)
   return topic
 }
 
-async function unknownCommand(cli: CAC, words: readonly string[]): Promise<AtlasError> {
+async function unknownCommand(
+  cli: CAC,
+  words: readonly string[],
+  topics: readonly string[] = [],
+): Promise<AtlasError> {
   const typed = words.join(' ')
   const [group = ''] = words
   const names = cli.commands.map(({ name }) => name)
-  const candidates = isGroup(cli, group)
-    ? names.filter(name => name.startsWith(`${group} `))
-    : [...names, ...new Set(names.filter(name => name.includes(' ')).map(name => name.split(' ')[0] ?? ''))]
-  // People also type the second word alone: `atlas login`.
-  const meant = names.find(name => name.endsWith(` ${typed}`)) ?? (await nearest(typed, candidates))
+  const inGroup = names.filter(name => name.startsWith(`${group} `))
+  const groups = new Set(names.filter(name => name.includes(' ')).map(name => name.split(' ')[0] ?? ''))
+  // People also type the second word alone, `atlas login`, or a flag as a word, `atlas version`.
+  const bySecondWord = new Map(names.map(name => [name.split(' ').at(-1) ?? '', name]))
+  const flag = flagDefinitions(cli.globalCommand).find(({ name }) => name === typed)
+  const meant =
+    inGroup.length > 0
+      ? await nearest(typed, inGroup)
+      : (bySecondWord.get(typed) ??
+        (flag && `--${flag.name}`) ??
+        (await nearest(typed, [...names, ...groups, ...topics])) ??
+        bySecondWord.get((await nearest(typed, [...bySecondWord.keys()])) ?? ''))
   return new AtlasError(
     'usage',
     `There is no command "atlas ${typed}".`,
-    meant ? `Did you mean "atlas ${meant}"?` : seeHelp(isGroup(cli, group) ? group : ''),
+    meant
+      ? `Did you mean "atlas ${topics.includes(meant) ? `help ${meant}` : meant}"?`
+      : seeHelp(inGroup.length > 0 ? group : ''),
   )
 }
 
@@ -187,10 +202,13 @@ async function unknownFlag(
   definitions: readonly FlagDefinition[],
   command: string,
 ): Promise<AtlasError> {
-  const meant = await nearest(
-    rawName,
-    definitions.map(({ name }) => `--${name}`),
-  )
+  const otherCase = definitions.find(({ short }) => `-${short}`.toLowerCase() === rawName.toLowerCase())
+  const meant = otherCase
+    ? `-${otherCase.short}`
+    : await nearest(
+        rawName,
+        definitions.map(({ name }) => `--${name}`),
+      )
   return new AtlasError(
     'usage',
     `${command} has no flag ${rawName}.`,
@@ -203,7 +221,7 @@ export async function nearest(typed: string, names: readonly string[]): Promise<
   const { distance } = await import('fastest-levenshtein')
   const [best] = names
     .map(name => ({ name, away: distance(typed, name) }))
-    .filter(({ name, away }) => away <= Math.max(1, Math.floor(name.length / 3)))
+    .filter(({ name, away }) => away <= Math.max(name.length < 4 ? 1 : 2, Math.floor(name.length / 3)))
     .sort((a, b) => a.away - b.away)
   return best?.name
 }

@@ -116,5 +116,6 @@ export const registerCompletion = (cli: CAC, { terminal }: Context): Command =>
   cli
     .command('completion <shell>', 'Print a completion script for bash, zsh, fish or powershell')
     .example('  $ source <(atlas completion bash)')
+    .example('  $ source <(atlas completion zsh)')
     .example('  $ atlas completion fish > ~/.config/fish/completions/atlas.fish')
     .action(async (shell: string) => terminal.raw(Buffer.from(COMPLETION_SCRIPTS[parseShell(shell)])))

@@ -82,6 +82,7 @@ export const registerToken = (cli: CAC, context: Context): Command =>
       '--min-ttl <duration>',
       'The least time it must stay valid, such as 90s, 10m or 1h (default: 30s)',
     )
+    .example('  $ atlas auth token --min-ttl 10m')
     .example(
       '  $ curl -H "Authorization: Bearer $(atlas auth token)" https://atlas.example.com/api/v1/auth/me',
     )
