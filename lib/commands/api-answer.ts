@@ -1,4 +1,5 @@
 import type { FetchResponse } from 'ofetch'
+import { hasNoPath } from '../api-url.ts'
 import { AtlasError } from '../errors.ts'
 import { sanitizeBlock } from '../sanitize.ts'
 import { renderLine, styled } from '../styled-text.ts'
@@ -85,9 +86,7 @@ function terminalForm({ headers }: Response, colour: boolean): (bytes?: Uint8Arr
 /** What an answer of 300 or above means, as an error. */
 export function refusal(
   { status, statusText, headers }: Response,
-  method: string,
-  url: URL,
-  fixed: boolean,
+  { method, url, apiUrl, fixed }: { method: string; url: URL; apiUrl: string; fixed: boolean },
 ): AtlasError {
   const what = `${method} ${url.pathname}`
   const answered = `${what} answered ${`${status} ${statusText}`.trim()}`
@@ -105,5 +104,13 @@ export function refusal(
       `${answered}${target ? `: a redirect to ${target.slice(0, 200)}, which is not followed` : ''}.`,
     )
   }
-  return new AtlasError('api_error', `${answered}.`)
+  // Only a login looks for the API below an origin.
+  const pathIsMissing = status === 404 && fixed && hasNoPath(apiUrl)
+  return new AtlasError(
+    'api_error',
+    `${answered}.`,
+    pathIsMissing
+      ? `With ATLAS_ACCESS_TOKEN the server URL needs the API's path too: ${apiUrl}/api/v1`
+      : undefined,
+  )
 }

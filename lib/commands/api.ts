@@ -83,7 +83,8 @@ export async function api(options: ApiOptions, needs: Needs): Promise<void> {
   }
   if (options.include) await printHead(response, terminal)
   await printBody(response, { silent: options.silent, what }, terminal)
-  if (response.status >= 300) throw refusal(response, method, url, fixedToken !== undefined)
+  if (response.status >= 300)
+    throw refusal(response, { method, url, apiUrl: config.apiUrl.value, fixed: fixedToken !== undefined })
 }
 
 export function parseApi(path: string, flags: Flags): ApiOptions {

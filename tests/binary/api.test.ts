@@ -138,6 +138,18 @@ describe('an answer', () => {
     expect(server.log()).toEqual(['GET /api/v1/x'])
   })
 
+  test('of 404 says what may be missing where a ready-made token goes to an origin alone', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({ ATLAS_API_URL: server.url, ATLAS_ACCESS_TOKEN: 'token' })
+    expect(await sandbox.run(['api', '/auth/me'])).toEqual({
+      status: 1,
+      stdout: '{"detail":"Not Found"}',
+      stderr:
+        'atlas: GET /auth/me answered 404 Not Found.\n' +
+        `       With ATLAS_ACCESS_TOKEN the server URL needs the API's path too: ${server.apiRoot}\n`,
+    })
+  })
+
   test('is one JSON error with --json', async () => {
     await using server = await startAtlasServer()
     using sandbox = createSandbox()
