@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, outcomeOf, readUntil, type Sandbox } from '../support/binary.ts'
+import { raceRounds } from '../support/race-rounds.ts'
 import { secretServiceTest, startSecretService } from '../support/secret-service.ts'
 
 const REFRESH = 'POST /api/v1/auth/refresh'
@@ -115,6 +116,10 @@ describe('a login while a refresh is in flight', () => {
     expect(await child.exited).toBe(0)
     expect(await Bun.file(record).text()).toBe(login)
   })
+})
+
+test('logins, logouts and refreshes at once leave a session that the server knows, or none', async () => {
+  expect(await raceRounds({ rounds: 3, processes: 24 })).toEqual({ rounds: 3, processes: 72, violations: [] })
 })
 
 test('logins of twenty profiles at once are all remembered', async () => {
