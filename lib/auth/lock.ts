@@ -12,11 +12,12 @@ const TOUCH_AFTER_MS = 3_600_000
 /** Work that at most one process does at a time. */
 export interface Lock {
   /**
-   * Run the work while holding the lock; wait for another holder first.
+   * Run the work while holding the lock; wait for another holder first. The work can ask whether the lock
+   * still keeps others out: not after somebody has deleted its file.
    * @throws {AtlasError} `lock_timeout`: the lock was not to be had, in time or at all; the work did
    * not run. `cancelled`: a signal came while waiting.
    */
-  hold<T>(work: () => Promise<T>): Promise<T>
+  hold<T>(work: (stillExcludes: () => boolean) => Promise<T>): Promise<T>
 }
 
 export interface LockOptions {
@@ -41,15 +42,15 @@ export const lockPath = (folder: string, name: string): string =>
 export function createLock({ folder, name, uid, timeoutMs, cancelled, debug }: LockOptions): Lock {
   const file = lockPath(folder, name)
 
-  const acquire = async (): Promise<() => void> => {
+  const acquire = async (): Promise<Held> => {
     const startedAt = performance.now()
     for (let looks = 0; ; looks++) {
       cancelled.throwIfAborted()
-      const release = await tryLock(file, uid)
+      const held = await tryLock(file, uid)
       const waitedMs = performance.now() - startedAt
-      if (release) {
+      if (held) {
         debug(`lock ${file}: held after ${waitedMs.toFixed(1)} ms`)
-        return release
+        return held
       }
       if (looks === 0) debug(`lock ${file}: waiting for another process`)
       if (waitedMs >= timeoutMs) throw busy(file, timeoutMs)
@@ -59,18 +60,23 @@ export function createLock({ folder, name, uid, timeoutMs, cancelled, debug }: L
 
   return {
     async hold(work) {
-      const release = await acquire()
+      const held = await acquire()
       try {
-        return await work()
+        return await work(held.stillExcludes)
       } finally {
-        release()
+        held.release()
       }
     },
   }
 }
 
-/** @returns how to release the lock, or undefined while somebody else holds it. */
-async function tryLock(file: string, uid: number | undefined): Promise<(() => void) | undefined> {
+interface Held {
+  stillExcludes(): boolean
+  release(): void
+}
+
+/** @returns undefined while somebody else holds the lock. */
+async function tryLock(file: string, uid: number | undefined): Promise<Held | undefined> {
   const { Database } = await import('bun:sqlite')
   let database: InstanceType<typeof Database> | undefined
   try {
@@ -81,11 +87,15 @@ async function tryLock(file: string, uid: number | undefined): Promise<(() => vo
     // A journal on the disk would need room there, and would be left behind by a holder that dies.
     database.run('PRAGMA journal_mode = MEMORY')
     database.run('BEGIN EXCLUSIVE')
-    const after = fs.lstatSync(file)
-    if (before.ino === after.ino && before.dev === after.dev) {
-      if (Date.now() - after.mtimeMs > TOUCH_AFTER_MS) fs.utimesSync(file, new Date(), new Date())
+    const stillExcludes = (): boolean => {
+      const now = fs.lstatSync(file, { throwIfNoEntry: false })
+      return now?.ino === before.ino && now.dev === before.dev
+    }
+    if (stillExcludes()) {
+      if (Date.now() - before.mtimeMs > TOUCH_AFTER_MS) fs.utimesSync(file, new Date(), new Date())
+      // What nobody refers to is collected, and the lock with it.
       const held = database
-      return () => held.close()
+      return { stillExcludes, release: () => held.close() }
     }
     database.close()
     return undefined

@@ -30,6 +30,9 @@ const JUST_REFRESHED_MS = 10_000
 const LOGOUT_TIMEOUT_MS = 5_000
 /** What a record may grow by in a refresh and is still certain to find room on the disk, in bytes. */
 const MAX_GROWTH_BYTES = 16 * 1024
+/** How often the storing of a refreshed session is tried, and how long it rests between, in milliseconds. */
+const WRITE_ATTEMPTS = 3
+const WRITE_PAUSE_MS = 100
 /** Where the API is below a server's origin, when the origin alone is configured. */
 const API_PATH = '/api/v1'
 
@@ -104,7 +107,7 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
   }
 
   /** Where others can reach the credentials, that is said, and not that they can reach the lock beside them. */
-  const locked = async <T>(work: () => Promise<T>): Promise<T> => {
+  const locked = async <T>(work: (stillExcludes: () => boolean) => Promise<T>): Promise<T> => {
     await store.check()
     return lock.hold(work)
   }
@@ -124,10 +127,7 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
     return encodeRecord(account, session)
   }
 
-  /**
-   * What somebody has put in a session's place while it was being refreshed, undefined where nobody has.
-   * The lock keeps others out, but not from another machine, nor where its file has been deleted.
-   */
+  /** What somebody has put in a session's place while it was being refreshed, undefined where nobody has. */
   const successorOf = async (session: Session): Promise<Session | undefined> => {
     const stored = await current()
     if (stored === undefined) throw notLoggedIn(apiUrl)
@@ -135,7 +135,29 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
     return same ? undefined : stored
   }
 
-  const exchange = async (session: Session): Promise<Session> => {
+  /**
+   * Store what a server that rotates will not give again. One fault does not end the session.
+   * @throws {AtlasError} the store's own, saying what it means.
+   */
+  const insist = async (write: () => Promise<void>): Promise<void> => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await write()
+      } catch (error) {
+        if (!(error instanceof AtlasError)) throw error
+        if (attempt === WRITE_ATTEMPTS)
+          throw new AtlasError(
+            error.code,
+            `The session was refreshed, but could not be stored. ${error.message}`,
+            `Mend that, then log in again with "atlas auth login" if the old session has ended.`,
+            { cause: error },
+          )
+        await Bun.sleep(WRITE_PAUSE_MS)
+      }
+    }
+  }
+
+  const exchange = async (session: Session, stillExcludes: () => boolean): Promise<Session> => {
     const { refreshToken, apiRoot } = session
     if (refreshToken === null) throw expired(apiUrl, 'the server gave no refresh token')
     // A signal may tear off the request, after a grace period, but never the storing of its answer:
@@ -150,10 +172,13 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
         })
         if (answer.status !== 200 && !isRefusal(answer)) throw judge(answer, asked)
         const next = answer.status === 200 ? renewed(session, parseTokens(answer, asked)) : undefined
-        const successor = await successorOf(session)
+        // Another machine may share a file, and somebody may have deleted the lock. Otherwise nobody was let
+        // in, and looking again would give a crash more time to lose the answer.
+        const successor = store.kind === 'file' || !stillExcludes() ? await successorOf(session) : undefined
         if (successor !== undefined) return successor
         if (next !== undefined) {
-          await room.write(encode(next))
+          const record = encode(next)
+          await insist(() => room.write(record))
           return next
         }
         await store.delete(account)
@@ -165,11 +190,13 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
   }
 
   const refreshUnderLock = (seen: Session, minTtlMs: number): Promise<Session> =>
-    locked(async () => {
+    locked(async stillExcludes => {
       const stored = await current()
       if (stored === undefined) throw notLoggedIn(apiUrl)
       const replacedMeanwhile = stored.accessToken !== seen.accessToken
-      return replacedMeanwhile && !endsWithin(stored.expiresAt, minTtlMs, now()) ? stored : exchange(stored)
+      return replacedMeanwhile && !endsWithin(stored.expiresAt, minTtlMs, now())
+        ? stored
+        : exchange(stored, stillExcludes)
     })
 
   const sessions: Sessions = {

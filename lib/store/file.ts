@@ -1,6 +1,6 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { makePrivateFolder, prepareFile, removeFile, replaceFile } from '../atomic-file.ts'
+import { makePrivateFolder, type PendingFile, prepareFile, removeFile, replaceFile } from '../atomic-file.ts'
 import { type AtlasCode, AtlasError, errorCode } from '../errors.ts'
 import { shellQuoted } from '../shell-quote.ts'
 import type { CredentialStore } from './store.ts'
@@ -52,10 +52,15 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
       }),
     reserve: (account, bytes) =>
       guarded('reserve', account, file => {
-        const pending = attempt(() => prepareFile(file, bytes), file)
+        let pending: PendingFile | undefined = attempt(() => prepareFile(file, bytes), file)
         return {
-          write: record => guarded('write', account, () => pending.commit(record)),
-          release: pending.discard,
+          write: record =>
+            guarded('write', account, () => {
+              const prepared = pending ?? prepareFile(file)
+              pending = undefined
+              prepared.commit(record)
+            }),
+          release: () => pending?.discard(),
         }
       }),
     delete: account => guarded('delete', account, removeFile),

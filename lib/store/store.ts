@@ -35,7 +35,7 @@ export interface CredentialStore {
 
 /** Room for one record. */
 export interface Reservation {
-  /** What the store's `write` does. */
+  /** What the store's `write` does; it may be tried again. */
   write(record: string): Promise<void>
   /** Give back what is not used. */
   release(): void
