@@ -100,7 +100,9 @@ twoUsersTest('a record beyond what a user may store leaves the old one', async (
   )
   const [error, , ...rest] = linesOf(stdout)
   expect({ error, rest }).toEqual({
-    error: 'atlas: The kernel key store (gone at reboot) cannot be used (QuotaExceeded).',
+    error:
+      'atlas: The session was refreshed, but could not be stored. ' +
+      'The kernel key store (gone at reboot) cannot be used (QuotaExceeded).',
     rest: ['refresh 6', 'the old one'],
   })
 })
