@@ -1,38 +1,21 @@
-import type { $Fetch } from 'ofetch'
 import { hasNoPath } from '../api-url.ts'
 import { AtlasError } from '../errors.ts'
-import { type BearerSource, createUnauthenticatedClient } from '../http/client.ts'
-import { unwrapFetchError } from '../http/fetch-error.ts'
+import type { BearerSource } from '../http/client.ts'
 import type { GuardedFetch } from '../http/guarded-fetch.ts'
 import { type Interrupts, unlessAborted } from '../interrupts.ts'
 import type { Secrets } from '../secrets.ts'
 import { type CredentialStore, proveStore } from '../store/store.ts'
 import { DamagedRecord } from '../store/store-error.ts'
+import { exchange } from './exchange.ts'
 import type { Lock } from './lock.ts'
-import {
-  type Answer,
-  type Asked,
-  badResponse,
-  isRefusal,
-  judge,
-  judgeLogin,
-  loginForm,
-  parseTokens,
-  readClaims,
-  refreshCookieHeader,
-  type Tokens,
-} from './protocol.ts'
+import { createPost } from './post.ts'
+import { badResponse, judgeLogin, loginForm, parseTokens, readClaims } from './protocol.ts'
 import { decodeRecord, encodeRecord, endsWithin, FRESH_MS, type Session } from './record.ts'
 
 /** A token that was refreshed less than this ago and is rejected would be rejected after another refresh too. */
 const JUST_REFRESHED_MS = 10_000
 /** The longest that logout waits for the server, in milliseconds. */
 const LOGOUT_TIMEOUT_MS = 5_000
-/** What a record may grow by in a refresh and is still certain to find room on the disk, in bytes. */
-const MAX_GROWTH_BYTES = 16 * 1024
-/** How often the storing of a refreshed session is tried, and how long it rests between, in milliseconds. */
-const WRITE_ATTEMPTS = 3
-const WRITE_PAUSE_MS = 100
 /** Where the API is below a server's origin, when the origin alone is configured. */
 const API_PATH = '/api/v1'
 
@@ -95,8 +78,7 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
   /** One refresh at a time in this process; the lock does the same between processes. */
   let refreshing: Promise<Session> | undefined
 
-  const client = (apiRoot: string): $Fetch =>
-    createUnauthenticatedClient({ apiRoot, guardedFetch, userAgent })
+  const post = createPost({ guardedFetch, userAgent, now })
 
   const current = async (): Promise<Session | undefined> => {
     const record = await store.read(account)
@@ -127,76 +109,21 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
     return encodeRecord(account, session)
   }
 
-  /** What somebody has put in a session's place while it was being refreshed, undefined where nobody has. */
-  const successorOf = async (session: Session): Promise<Session | undefined> => {
-    const stored = await current()
-    if (stored === undefined) throw notLoggedIn(apiUrl)
-    const same = stored.accessToken === session.accessToken && stored.refreshToken === session.refreshToken
-    return same ? undefined : stored
-  }
-
-  /**
-   * Store what a server that rotates will not give again. One fault does not end the session.
-   * @throws {AtlasError} the store's own, saying what it means.
-   */
-  const insist = async (write: () => Promise<void>): Promise<void> => {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await write()
-      } catch (error) {
-        if (!(error instanceof AtlasError)) throw error
-        if (attempt === WRITE_ATTEMPTS)
-          throw new AtlasError(
-            error.code,
-            `The session was refreshed, but could not be stored. ${error.message}`,
-            `Mend that, then log in again with "atlas auth login" if the old session has ended.`,
-            { cause: error },
-          )
-        await Bun.sleep(WRITE_PAUSE_MS)
-      }
-    }
-  }
-
-  const exchange = async (session: Session, stillExcludes: () => boolean): Promise<Session> => {
-    const { refreshToken, apiRoot } = session
-    if (refreshToken === null) throw expired(apiUrl, 'the server gave no refresh token')
-    // A signal may tear off the request, after a grace period, but never the storing of its answer:
-    // a server that rotates accepts the old token no more.
-    return interrupts.shield(async hurry => {
-      const room = await store.reserve(account, Buffer.byteLength(encode(session)) + MAX_GROWTH_BYTES)
-      try {
-        const { answer, asked } = await post(client(apiRoot), apiRoot, '/auth/refresh', {
-          headers: { cookie: refreshCookieHeader(refreshToken) },
-          signal: hurry,
-          now,
-        })
-        if (answer.status !== 200 && !isRefusal(answer)) throw judge(answer, asked)
-        const next = answer.status === 200 ? renewed(session, parseTokens(answer, asked)) : undefined
-        // Another machine may share a file, and somebody may have deleted the lock. Otherwise nobody was let
-        // in, and looking again would give a crash more time to lose the answer.
-        const successor = store.kind === 'file' || !stillExcludes() ? await successorOf(session) : undefined
-        if (successor !== undefined) return successor
-        if (next !== undefined) {
-          const record = encode(next)
-          await insist(() => room.write(record))
-          return next
-        }
-        await store.delete(account)
-        throw expired(apiUrl, 'the server refused to renew it')
-      } finally {
-        room.release()
-      }
-    })
-  }
-
   const refreshUnderLock = (seen: Session, minTtlMs: number): Promise<Session> =>
     locked(async stillExcludes => {
-      const stored = await current()
-      if (stored === undefined) throw notLoggedIn(apiUrl)
+      const stored = await sessions.require()
       const replacedMeanwhile = stored.accessToken !== seen.accessToken
       return replacedMeanwhile && !endsWithin(stored.expiresAt, minTtlMs, now())
         ? stored
-        : exchange(stored, stillExcludes)
+        : exchange(stored, stillExcludes, {
+            apiUrl,
+            account,
+            store,
+            interrupts,
+            post,
+            encode,
+            stored: sessions.require,
+          })
     })
 
   const sessions: Sessions = {
@@ -219,11 +146,10 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
         const roots = hasNoPath(apiUrl) ? [apiUrl, apiUrl + API_PATH] : [apiUrl]
         let notFound: AtlasError | undefined
         for (const apiRoot of roots) {
-          const { answer, asked } = await post(client(apiRoot), apiRoot, '/auth/login', {
+          const { answer, asked } = await post(apiRoot, '/auth/login', {
             headers: { 'content-type': 'application/x-www-form-urlencoded' },
             body: loginForm(email, password),
             signal: interrupts.cancelled,
-            now,
           })
           if (answer.status === 200) {
             const { accessToken, expiresAt, refresh } = parseTokens(answer, asked)
@@ -289,11 +215,10 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
 
   const tellServer = async ({ apiRoot, accessToken }: Session): Promise<boolean> => {
     try {
-      const { answer } = await post(client(apiRoot), apiRoot, '/auth/logout', {
+      const { answer } = await post(apiRoot, '/auth/logout', {
         headers: { authorization: `Bearer ${accessToken}` },
         timeoutMs: LOGOUT_TIMEOUT_MS,
         signal: interrupts.cancelled,
-        now,
       })
       return answer.status >= 200 && answer.status < 300
     } catch (error) {
@@ -306,56 +231,5 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
   return sessions
 }
 
-interface Post {
-  readonly headers: Record<string, string>
-  readonly body?: URLSearchParams
-  readonly timeoutMs?: number
-  readonly signal: AbortSignal
-  readonly now: () => Date
-}
-
-async function post(
-  client: $Fetch,
-  apiRoot: string,
-  path: string,
-  { headers, body, timeoutMs, signal, now }: Post,
-): Promise<{ answer: Answer; asked: Asked }> {
-  try {
-    const response = await client.raw<string, 'text'>(path, {
-      method: 'POST',
-      headers,
-      signal,
-      ...(body && { body }),
-      ...(timeoutMs && { guard: { timeoutMs } }),
-    })
-    const asked: Asked = { what: `POST ${path}`, url: new URL(apiRoot + path), now: now() }
-    return {
-      answer: { status: response.status, headers: response.headers, body: response._data ?? '' },
-      asked,
-    }
-  } catch (error) {
-    throw unwrapFetchError(error)
-  }
-}
-
-/** The session after a refresh; what the answer does not mention stays as it was. */
-function renewed(session: Session, { accessToken, expiresAt, refresh }: Tokens): Session {
-  const next = { ...session, accessToken, expiresAt }
-  if (refresh === undefined) return next
-  if (refresh === null) return { ...next, refreshToken: null, sessionExpiresAt: null }
-  return {
-    ...next,
-    refreshToken: refresh.token,
-    sessionExpiresAt: refresh.expiresAt ?? readClaims(refresh.token).expiresAt,
-  }
-}
-
 export const notLoggedIn = (apiUrl: string): AtlasError =>
   new AtlasError('not_logged_in', `Not logged in to ${apiUrl}.`, 'Log in with: atlas auth login')
-
-const expired = (apiUrl: string, reason: string): AtlasError =>
-  new AtlasError(
-    'session_expired',
-    `The session on ${apiUrl} has ended: ${reason}.`,
-    'Log in again with: atlas auth login',
-  )

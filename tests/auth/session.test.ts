@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'bun:test'
+import { AtlasError } from '../../lib/errors.ts'
+import type { CredentialStore } from '../../lib/store/store.ts'
 import { ADA, answer, type Fault, startAtlasServer } from '../support/atlas-server.ts'
 import { codeOf, createSessionKit } from '../support/session-kit.ts'
 
@@ -315,6 +317,43 @@ describe('a refresh', () => {
     const { accessToken, expiresAt } = await kit.sessions.refresh(seen)
     const left = expiresAt && (expiresAt.getTime() - kit.clock.getTime()) / 1000
     expect({ accessToken, left }).toEqual({ accessToken: 'good', left: secondsLeft })
+  })
+
+  /** A store whose first so many writes of a refreshed session fail. */
+  const failing =
+    (times: number) =>
+    (store: CredentialStore): CredentialStore => ({
+      ...store,
+      async reserve(account, bytes) {
+        const room = await store.reserve(account, bytes)
+        return {
+          ...room,
+          async write(record) {
+            if (times-- > 0) throw new AtlasError('store_locked', 'It is locked.')
+            await room.write(record)
+          },
+        }
+      },
+    })
+
+  test('is stored although the store fails at first', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using kit = createSessionKit({ apiUrl: server.apiRoot, wrapStore: failing(2) })
+    const renewed = await kit.sessions.refresh(await kit.sessions.logIn(ADA.email, ADA.password))
+    expect(await kit.sessions.require()).toEqual(renewed)
+    expect(renewed.refreshToken).toBe(server.lastTokens.refresh)
+  })
+
+  test('that cannot be stored says so, and leaves what was there', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using kit = createSessionKit({ apiUrl: server.apiRoot, wrapStore: failing(3) })
+    const seen = await kit.sessions.logIn(ADA.email, ADA.password)
+    const before = await kit.record()
+    expect(await kit.sessions.refresh(seen).catch(error => [error.code, error.message])).toEqual([
+      'store_locked',
+      'The session was refreshed, but could not be stored. It is locked.',
+    ])
+    expect(await kit.record()).toBe(before ?? '')
   })
 
   test('answered before a signal is stored before the signal counts', async () => {

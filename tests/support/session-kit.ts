@@ -31,9 +31,16 @@ export interface SessionKitOptions {
   readonly apiUrl: string
   readonly folder?: string
   readonly timeoutMs?: number
+  /** Put something between the sessions and their store. */
+  readonly wrapStore?: (store: CredentialStore) => CredentialStore
 }
 
-export function createSessionKit({ apiUrl, folder, timeoutMs = 2_000 }: SessionKitOptions): SessionKit {
+export function createSessionKit({
+  apiUrl,
+  folder,
+  timeoutMs = 2_000,
+  wrapStore = store => store,
+}: SessionKitOptions): SessionKit {
   const root = folder ?? fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-kit-'))
   const uid = process.getuid?.()
   const debug = (): void => {}
@@ -46,7 +53,7 @@ export function createSessionKit({ apiUrl, folder, timeoutMs = 2_000 }: SessionK
   const sessions = createSessions({
     profile: 'default',
     apiUrl,
-    store,
+    store: wrapStore(store),
     lock: createLock({
       folder: store.lockFolder,
       name: account,

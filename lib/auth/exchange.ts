@@ -1,0 +1,110 @@
+import { AtlasError } from '../errors.ts'
+import type { Interrupts } from '../interrupts.ts'
+import type { CredentialStore } from '../store/store.ts'
+import type { Post } from './post.ts'
+import { isRefusal, judge, parseTokens, readClaims, refreshCookieHeader, type Tokens } from './protocol.ts'
+import type { Session } from './record.ts'
+
+/** What a record may grow by in a refresh and is still certain to find room on the disk, in bytes. */
+const MAX_GROWTH_BYTES = 16 * 1024
+/** How often the storing of a refreshed session is tried, and how long it rests between, in milliseconds. */
+const WRITE_ATTEMPTS = 3
+const WRITE_PAUSE_MS = 100
+
+export interface ExchangeDependencies {
+  readonly apiUrl: string
+  readonly account: string
+  readonly store: CredentialStore
+  readonly interrupts: Interrupts
+  readonly post: Post
+  readonly encode: (session: Session) => string
+  /** The session as stored. @throws {AtlasError} `not_logged_in`, `store_*` */
+  readonly stored: () => Promise<Session>
+}
+
+/**
+ * Get new tokens for a session and store them. The caller holds the lock. A signal may tear off the
+ * request, after a grace period, but never the storing of its answer: a server that rotates accepts the
+ * old token no more.
+ * @param stillExcludes whether the lock still keeps others out.
+ * @returns the new session, or the one that somebody has put in its place meanwhile.
+ * @throws {AtlasError} as `Sessions.refresh` does.
+ */
+export async function exchange(
+  session: Session,
+  stillExcludes: () => boolean,
+  { apiUrl, account, store, interrupts, post, encode, stored }: ExchangeDependencies,
+): Promise<Session> {
+  const { refreshToken, apiRoot } = session
+  if (refreshToken === null) throw expired(apiUrl, 'the server gave no refresh token')
+  return interrupts.shield(async hurry => {
+    const room = await store.reserve(account, Buffer.byteLength(encode(session)) + MAX_GROWTH_BYTES)
+    try {
+      const { answer, asked } = await post(apiRoot, '/auth/refresh', {
+        headers: { cookie: refreshCookieHeader(refreshToken) },
+        signal: hurry,
+      })
+      if (answer.status !== 200 && !isRefusal(answer)) throw judge(answer, asked)
+      const next = answer.status === 200 ? renewed(session, parseTokens(answer, asked)) : undefined
+      // Another machine may share a file, and somebody may have deleted the lock. Otherwise nobody was let
+      // in, and looking again would give a crash more time to lose the answer.
+      if (store.kind === 'file' || !stillExcludes()) {
+        const latest = await stored()
+        if (!hasSameTokens(latest, session)) return latest
+      }
+      if (next === undefined) {
+        await store.delete(account)
+        throw expired(apiUrl, 'the server refused to renew it')
+      }
+      const record = encode(next)
+      await insist(() => room.write(record))
+      return next
+    } finally {
+      room.release()
+    }
+  })
+}
+
+/**
+ * Store what a server that rotates will not give again: one fault does not end the session.
+ * @throws {AtlasError} the store's own error, with what it means.
+ */
+async function insist(write: () => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await write()
+    } catch (error) {
+      if (!(error instanceof AtlasError)) throw error
+      if (attempt === WRITE_ATTEMPTS)
+        throw new AtlasError(
+          error.code,
+          `The session was refreshed, but could not be stored. ${error.message}`,
+          'Mend that; if the server then accepts the old session no more, log in again with: atlas auth login',
+          { cause: error },
+        )
+      await Bun.sleep(WRITE_PAUSE_MS)
+    }
+  }
+}
+
+const hasSameTokens = (one: Session, other: Session): boolean =>
+  one.accessToken === other.accessToken && one.refreshToken === other.refreshToken
+
+/** The session after a refresh; what the answer does not mention stays as it was. */
+function renewed(session: Session, { accessToken, expiresAt, refresh }: Tokens): Session {
+  const next = { ...session, accessToken, expiresAt }
+  if (refresh === undefined) return next
+  if (refresh === null) return { ...next, refreshToken: null, sessionExpiresAt: null }
+  return {
+    ...next,
+    refreshToken: refresh.token,
+    sessionExpiresAt: refresh.expiresAt ?? readClaims(refresh.token).expiresAt,
+  }
+}
+
+const expired = (apiUrl: string, reason: string): AtlasError =>
+  new AtlasError(
+    'session_expired',
+    `The session on ${apiUrl} has ended: ${reason}.`,
+    'Log in again with: atlas auth login',
+  )
