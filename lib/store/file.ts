@@ -89,8 +89,7 @@ function checkFolder(folder: string, uid: number | undefined): void {
   if (found.isSymbolicLink()) throw refused(folder, 'is a symbolic link', `rm ${shellQuoted(folder)}`)
   if (!found.isDirectory()) throw refused(folder, 'is not a folder', `rm ${shellQuoted(folder)}`)
   if (uid === undefined) return
-  if (found.uid !== uid)
-    throw refused(folder, 'belongs to another user', `chown -R ${uid} ${shellQuoted(folder)}`)
+  if (found.uid !== uid) throw foreign(folder, uid)
   if ((found.mode & 0o022) !== 0)
     throw refused(folder, 'can be changed by others', `chmod 700 ${shellQuoted(folder)}`)
 }
@@ -100,8 +99,10 @@ function checkFolder(folder: string, uid: number | undefined): void {
  * @throws {AtlasError} `store_denied`
  */
 function readPrivateFile(file: string, uid: number | undefined): string | undefined {
-  if (fs.lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink())
-    throw refused(file, 'is a symbolic link', `rm ${shellQuoted(file)}`)
+  const there = fs.lstatSync(file, { throwIfNoEntry: false })
+  if (there?.isSymbolicLink()) throw refused(file, 'is a symbolic link', `rm ${shellQuoted(file)}`)
+  // Somebody else's private file cannot be opened to be asked whose it is.
+  if (there !== undefined && uid !== undefined && there.uid !== uid) throw foreign(file, uid)
   let descriptor: number
   try {
     // Without O_NONBLOCK a named pipe in its place would be waited for.
@@ -116,8 +117,7 @@ function readPrivateFile(file: string, uid: number | undefined): string | undefi
   try {
     const found = fs.fstatSync(descriptor)
     if (!found.isFile()) throw refused(file, 'is not a regular file', `rm -r ${shellQuoted(file)}`)
-    if (uid !== undefined && found.uid !== uid)
-      throw refused(file, 'belongs to another user', `chown ${uid} ${shellQuoted(file)}`)
+    if (uid !== undefined && found.uid !== uid) throw foreign(file, uid)
     if (uid !== undefined && (found.mode & 0o077) !== 0)
       throw refused(file, 'can be read by others', `chmod 600 ${shellQuoted(file)}`)
     if (found.size > MAX_RECORD_BYTES) throw refused(file, 'is too large', `rm ${shellQuoted(file)}`)
@@ -126,6 +126,16 @@ function readPrivateFile(file: string, uid: number | undefined): string | undefi
     fs.closeSync(descriptor)
   }
 }
+
+/** A run with `sudo` that kept HOME is the usual reason, in one direction or the other. */
+const foreign = (place: string, uid: number): AtlasError =>
+  uid === 0
+    ? new AtlasError(
+        'store_denied',
+        `The credential store ${place} belongs to another user, so atlas does not use it.`,
+        'Run atlas as that user, or choose another folder with ATLAS_CONFIG_DIR.',
+      )
+    : refused(place, 'belongs to another user', `sudo chown -R ${uid} ${shellQuoted(place)}`)
 
 const refused = (file: string, reason: string, command: string): AtlasError =>
   new AtlasError(

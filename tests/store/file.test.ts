@@ -1,0 +1,260 @@
+import { describe, expect, test } from 'bun:test'
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import fc from 'fast-check'
+import { AtlasError } from '../../lib/errors.ts'
+import { createFileStore } from '../../lib/store/file.ts'
+import type { CredentialStore } from '../../lib/store/store.ts'
+import { startAtlasServer } from '../support/atlas-server.ts'
+import { createSandbox } from '../support/binary.ts'
+import { handOver, twoUsersTest } from '../support/other-user.ts'
+
+const ACCOUNT = 'default@https://atlas.example.com'
+const RECORD = '{"version":1}'
+const posixTest: typeof test = process.platform === 'win32' ? (test.skip as typeof test) : test
+
+/** A file store in a folder of its own, whose name a shell would take apart. */
+function createStore() {
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), "atlas it's a test-"))
+  const store = createFileStore({ configFolder: root, uid: process.getuid?.(), debug() {} })
+  return {
+    root,
+    store,
+    folder: path.join(root, 'credentials'),
+    /** The one file in the store. */
+    get file() {
+      const [name = ''] = fs.readdirSync(this.folder)
+      return path.join(this.folder, name)
+    },
+    [Symbol.dispose]: () => fs.rmSync(root, { recursive: true, force: true }),
+  }
+}
+
+const modeOf = (file: string): string => (fs.lstatSync(file).mode & 0o777).toString(8)
+
+describe('a record', () => {
+  test('is found, replaced and deleted', async () => {
+    using kit = createStore()
+    const { store } = kit
+    expect(await store.read(ACCOUNT)).toBeUndefined()
+    await store.write(ACCOUNT, RECORD)
+    expect(await store.read(ACCOUNT)).toBe(RECORD)
+    await store.write(ACCOUNT, 'x'.repeat(200_000))
+    expect(await store.read(ACCOUNT)).toBe('x'.repeat(200_000))
+    expect(fs.readdirSync(kit.folder)).toHaveLength(1)
+    expect(await store.delete(ACCOUNT)).toBe(true)
+    expect(await store.delete(ACCOUNT)).toBe(false)
+    expect(await store.read(ACCOUNT)).toBeUndefined()
+    expect(fs.readdirSync(kit.folder)).toEqual([])
+  })
+
+  test('of any account has a file of its own, inside the folder', () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.uniqueArray(fc.string({ unit: 'grapheme' }), { minLength: 2, maxLength: 4 }),
+        async accounts => {
+          using kit = createStore()
+          for (const account of accounts) await kit.store.write(account, `record of ${account}`)
+          expect(await Promise.all(accounts.map(account => kit.store.read(account)))).toEqual(
+            accounts.map(account => `record of ${account}`),
+          )
+          expect(fs.readdirSync(kit.root)).toEqual(['credentials'])
+          expect(fs.readdirSync(kit.folder)).toHaveLength(accounts.length)
+        },
+      ),
+      { numRuns: 20 },
+    ))
+
+  posixTest('is its owner’s alone, whatever the umask', async () => {
+    using kit = createStore()
+    const before = process.umask(0)
+    try {
+      await kit.store.write(ACCOUNT, RECORD)
+    } finally {
+      process.umask(before)
+    }
+    expect({ folder: modeOf(kit.folder), file: modeOf(kit.file) }).toEqual({ folder: '700', file: '600' })
+  })
+})
+
+type Kit = ReturnType<typeof createStore>
+
+/** What is in the way, how it comes there, and what is read once it is mended. */
+const REFUSED: [what: string, reason: string, harm: (kit: Kit) => void, mended: string | undefined][] = [
+  ['a file that all can read', 'can be read by others', kit => fs.chmodSync(kit.file, 0o644), RECORD],
+  ['a file that the group can read', 'can be read by others', kit => fs.chmodSync(kit.file, 0o640), RECORD],
+  ['a file that others can write', 'can be read by others', kit => fs.chmodSync(kit.file, 0o602), RECORD],
+  [
+    'a folder that all can change',
+    'can be changed by others',
+    kit => fs.chmodSync(kit.folder, 0o777),
+    RECORD,
+  ],
+  ['a folder of the group', 'can be changed by others', kit => fs.chmodSync(kit.folder, 0o770), RECORD],
+  [
+    'a symbolic link',
+    'is a symbolic link',
+    kit => plantLink(kit.file, path.join(kit.root, 'aim')),
+    undefined,
+  ],
+  [
+    'a symbolic link to nothing',
+    'is a symbolic link',
+    kit => {
+      const { file } = kit
+      fs.rmSync(file)
+      fs.symlinkSync('/nonexistent', file)
+    },
+    undefined,
+  ],
+  [
+    'a folder that is a symbolic link',
+    'is a symbolic link',
+    kit => plantLink(kit.folder, path.join(kit.root, 'aim')),
+    undefined,
+  ],
+  [
+    'a named pipe',
+    'is not a regular file',
+    kit => {
+      const { file } = kit
+      fs.rmSync(file)
+      Bun.spawnSync(['mkfifo', '-m', '600', file])
+    },
+    undefined,
+  ],
+  [
+    'a folder in place of the file',
+    'is not a regular file',
+    kit => {
+      const { file } = kit
+      fs.rmSync(file)
+      fs.mkdirSync(file, { mode: 0o700 })
+      fs.writeFileSync(path.join(file, 'x'), '')
+    },
+    undefined,
+  ],
+  [
+    'a file in place of the folder',
+    'is not a folder',
+    kit => {
+      fs.rmSync(kit.folder, { recursive: true })
+      fs.writeFileSync(kit.folder, '')
+    },
+    undefined,
+  ],
+  ['a file of 8 GiB', 'is too large', kit => fs.truncateSync(kit.file, 8 * 1024 ** 3), undefined],
+]
+
+/** Move what is there to another place and leave a link to it. */
+function plantLink(place: string, aim: string): void {
+  fs.renameSync(place, aim)
+  fs.symlinkSync(aim, place)
+}
+
+const refusal = async (work: Promise<unknown>): Promise<AtlasError> => {
+  const error: unknown = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  if (error instanceof AtlasError) return error
+  throw new Error('nothing was refused')
+}
+
+describe('is refused with the command that mends it:', () => {
+  for (const [what, reason, harm, mended] of REFUSED) {
+    posixTest(what, async () => {
+      using kit = createStore()
+      const { store } = kit as { store: CredentialStore }
+      await store.write(ACCOUNT, RECORD)
+      harm(kit)
+      const before = snapshot(kit.root)
+      for (const work of [store.read(ACCOUNT), store.write(ACCOUNT, 'new')]) {
+        const { code, message } = await refusal(work)
+        expect({ code, named: message.includes(reason) }).toEqual({ code: 'store_denied', named: true })
+      }
+      expect(snapshot(kit.root)).toEqual(before)
+
+      const { hint } = await refusal(store.read(ACCOUNT))
+      const command = /mend it with: (.*)$/.exec(hint ?? '')?.[1] ?? ''
+      expect(Bun.spawnSync(['sh', '-c', command]).exitCode).toBe(0)
+      expect(await store.read(ACCOUNT)).toBe(mended as string)
+      await store.write(ACCOUNT, 'new')
+      expect(await store.read(ACCOUNT)).toBe('new')
+      // What a link led to is as it was.
+      const aim = path.join(kit.root, 'aim')
+      if (fs.existsSync(aim) && fs.statSync(aim).isFile()) expect(fs.readFileSync(aim, 'utf8')).toBe(RECORD)
+    })
+  }
+})
+
+/** Every path below a folder with its kind, mode and size. */
+function snapshot(root: string): string[] {
+  return fs
+    .readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .map(name => {
+      const { mode, size, ino } = fs.lstatSync(path.join(root, name))
+      return `${name} ${mode.toString(8)} ${size} ${ino}`
+    })
+    .sort()
+}
+
+describe('through the program', () => {
+  posixTest('a file that others can read ends with 6, and nothing is deleted or sent', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
+    await sandbox.logIn(server)
+    const [file = ''] = sandbox.filesHolding(server.lastTokens.access)
+    fs.chmodSync(file, 0o644)
+    server.forget()
+    for (const args of [
+      ['auth', 'status'],
+      ['auth', 'token'],
+      ['auth', 'refresh'],
+      ['auth', 'logout'],
+      ['api', '/auth/me'],
+    ])
+      expect({ args, ...(await sandbox.run(args)) }).toEqual({
+        args,
+        status: 6,
+        stdout: '',
+        stderr:
+          `atlas: The credential store ${file} can be read by others, so atlas does not use it.\n` +
+          `       If that was not meant, mend it with: chmod 600 ${file}\n`,
+      })
+    expect(server.log()).toEqual([])
+    expect(sandbox.filesHolding(server.lastTokens.access)).toEqual([file])
+  })
+
+  twoUsersTest('what belongs to another user is refused, by root too', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
+    using user = handOver(sandbox)
+    const login = ['atlas', 'auth', 'login', '--email', 'ada@example.com', '--password-stdin']
+    expect((await user.run(login, { input: 'correct horse' })).status).toBe(0)
+
+    const [file = ''] = sandbox.filesHolding(server.lastTokens.access)
+    for (const place of [file, path.dirname(file)]) {
+      fs.chownSync(place, 0, 0)
+      // A folder that others may enter shows them that the file in it is theirs all the same.
+      fs.chmodSync(path.dirname(file), 0o755)
+      const { status, stderr } = await user.run(['atlas', 'auth', 'status'])
+      expect({ status, stderr }).toEqual({
+        status: 6,
+        stderr:
+          `atlas: The credential store ${place} belongs to another user, so atlas does not use it.\n` +
+          `       If that was not meant, mend it with: sudo chown -R ${user.uid} ${place}\n`,
+      })
+      Bun.spawnSync(['sh', '-c', / sudo (.*)$/m.exec(stderr)?.[1] ?? ''])
+      expect((await user.run(['atlas', 'auth', 'status'])).status).toBe(0)
+    }
+
+    const { status, stderr } = await sandbox.run(['auth', 'status'])
+    expect({ status, hint: stderr.split('\n')[1]?.trim() }).toEqual({
+      status: 6,
+      hint: 'Run atlas as that user, or choose another folder with ATLAS_CONFIG_DIR.',
+    })
+    expect((await user.run(['atlas', 'auth', 'status'])).status).toBe(0)
+  })
+})
