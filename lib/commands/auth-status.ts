@@ -2,6 +2,7 @@ import type { CAC, Command } from 'cac'
 import { readClaims } from '../auth/protocol.ts'
 import type { Session } from '../auth/record.ts'
 import { AtlasError, EXIT_CODE } from '../errors.ts'
+import { type Style, styled } from '../styled-text.ts'
 import type { System } from '../system.ts'
 import type { Context } from './context.ts'
 import type { Flags } from './flags.ts'
@@ -115,7 +116,12 @@ async function print(status: Status, { config, terminal, store, now }: Needs): P
     ],
   ]
   const width = Math.max(...rows.map(([name]) => name.length)) + 2
-  for (const [name, value] of rows) if (value !== undefined) await terminal.say(name.padEnd(width) + value)
+  for (const [name, value] of rows) {
+    if (value === undefined) continue
+    const gap = ' '.repeat(width - name.length)
+    const shown = name === 'Status' ? styled(LOOKS[state], value) : value
+    await terminal.say([styled('dim', name), gap, shown])
+  }
   if (state === 'not_logged_in') terminal.notice('Log in with: atlas auth login')
   if (state === 'rejected')
     terminal.notice(
@@ -123,6 +129,13 @@ async function print(status: Status, { config, terminal, store, now }: Needs): P
         ? 'Set ATLAS_ACCESS_TOKEN to a valid token, or unset it.'
         : 'Log in again with: atlas auth login',
     )
+}
+
+const LOOKS: Record<Status['state'], Style> = {
+  authenticated: 'green',
+  unverified: 'yellow',
+  rejected: 'red',
+  not_logged_in: 'yellow',
 }
 
 const SAYS: Record<Status['state'], string> = {

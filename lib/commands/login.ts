@@ -1,5 +1,6 @@
 import type { CAC, Command } from 'cac'
 import { AtlasError } from '../errors.ts'
+import { styled } from '../styled-text.ts'
 import type { System } from '../system.ts'
 import type { Context } from './context.ts'
 import type { Flags } from './flags.ts'
@@ -76,10 +77,12 @@ export async function login({ email: givenEmail, passwordStdin }: LoginOptions, 
       }),
     )
   } else {
-    await terminal.say(`Logged in to ${server} as ${email}`)
+    await terminal.say([styled('green', `Logged in to ${server} as ${email}`)])
   }
   if (store.kind === 'file')
-    terminal.notice(`The credentials are in plain text in ${store.location}, readable by you alone.`)
+    terminal.notice([
+      styled('yellow', `The credentials are in plain text in ${store.location}, readable by you alone.`),
+    ])
   if (store.kind === 'kernel')
     terminal.notice('The credentials are in the kernel key store: they are gone after a reboot.')
   if (session.refreshToken === null)

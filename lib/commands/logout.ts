@@ -2,6 +2,7 @@ import type { CAC, Command } from 'cac'
 import type { EndedSession } from '../auth/session.ts'
 import type { StoredSession } from '../config-file.ts'
 import { AtlasError, Cancelled } from '../errors.ts'
+import { styled } from '../styled-text.ts'
 import type { System } from '../system.ts'
 import type { Context } from './context.ts'
 import type { Flags } from './flags.ts'
@@ -54,7 +55,9 @@ export async function logout({ all }: LogoutOptions, needs: Needs): Promise<void
       all ? 'Nobody was logged in.' : `Not logged in to ${configured.apiUrl}; nothing to do.`,
     )
   for (const { target, session, serverTold } of ended) {
-    await terminal.say(`Logged out of ${target.apiUrl}${session ? ` as ${session.email}` : ''}`)
+    await terminal.say([
+      styled('green', `Logged out of ${target.apiUrl}${session ? ` as ${session.email}` : ''}`),
+    ])
     if (!serverTold)
       terminal.notice(
         'The server could not be told; the credentials on this machine are deleted all the same.',

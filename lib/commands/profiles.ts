@@ -1,5 +1,6 @@
 import type { CAC, Command } from 'cac'
 import { AtlasError } from '../errors.ts'
+import { styled } from '../styled-text.ts'
 import type { System } from '../system.ts'
 import { nearest } from './argv.ts'
 import type { Context } from './context.ts'
@@ -19,19 +20,20 @@ export async function list({ config, terminal }: Pick<Needs, 'config' | 'termina
   if (terminal.json) return terminal.sayJson({ current, profiles })
   if (profiles.length === 0) return terminal.say('No profiles yet. Log in with: atlas auth login')
   const rows = profiles.map(({ name, api_url, email, store }) => [
-    `${name === current ? '*' : ' '} ${name}`,
+    name,
     api_url,
     email ?? '(logged out)',
     store,
   ])
   const widths = [0, 1, 2].map(column => Math.max(...rows.map(row => row[column]?.length ?? 0)))
-  for (const row of rows)
-    await terminal.say(
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
+  for (const row of rows) {
+    const isCurrent = row[0] === current
+    const line = row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd()
+    await terminal.say(isCurrent ? [styled('green', `* ${line}`)] : `  ${line}`)
+  }
 }
 
 /**
@@ -56,7 +58,9 @@ export async function switchProfile(
   }
   await updateConfigFile(file => ({ ...file, currentProfile: name }))
   if (terminal.json) return terminal.sayJson({ current: name, api_url: profile.apiUrl, email: profile.email })
-  return terminal.say(`Switched to profile ${name} (${profile.email ?? 'logged out'} on ${profile.apiUrl})`)
+  return terminal.say([
+    styled('green', `Switched to profile ${name} (${profile.email ?? 'logged out'} on ${profile.apiUrl})`),
+  ])
 }
 
 export const registerList = (cli: CAC, context: Context): Command =>

@@ -1,5 +1,6 @@
 import type { CAC, Command } from 'cac'
 import { AtlasError } from '../errors.ts'
+import { styled } from '../styled-text.ts'
 import type { System } from '../system.ts'
 import type { Context } from './context.ts'
 import type { Flags } from './flags.ts'
@@ -35,7 +36,7 @@ export async function refresh({ config, sessions, store, terminal, now, fixedTok
     )
   const until =
     session.expiresAt && `; the access token is valid until ${describeMoment(session.expiresAt, now())}`
-  return terminal.say(`Refreshed the session on ${config.apiUrl.value}${until ?? ''}`)
+  return terminal.say([styled('green', `Refreshed the session on ${config.apiUrl.value}${until ?? ''}`)])
 }
 
 export const registerRefresh = (cli: CAC, context: Context): Command =>
