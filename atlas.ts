@@ -1,28 +1,22 @@
-import os from 'node:os'
-import tty from 'node:tty'
 import { cac } from 'cac'
-import { readArgv } from './lib/commands/argv.ts'
-import { complete, profileNames } from './lib/commands/completion.ts'
 import { COMPLETE_COMMAND } from './lib/commands/completion-scripts.ts'
+import type { Context } from './lib/commands/context.ts'
 import { configFlags } from './lib/commands/flags.ts'
-import { defineProgram } from './lib/commands/program.ts'
 import { report } from './lib/errors.ts'
 import { createInterrupts } from './lib/interrupts.ts'
 import { createSecrets } from './lib/secrets.ts'
 import { wantsColour } from './lib/styled-text.ts'
-import { createTerminal, OutputClosed, type Terminal } from './lib/terminal.ts'
+import { createTerminal, isTerminal, OutputClosed, type Terminal } from './lib/terminal.ts'
 import { VERSION } from './lib/version.ts'
+
+/** Ways to ask for the version that need no program defined: scripts ask for nothing more often. */
+const VERSION_FLAGS = new Set(['--version', '-V'])
 
 /** Read the command line, run what it asks for, and say how it ended. @returns the exit status. */
 async function main(argv: readonly string[]): Promise<number> {
   const secrets = createSecrets()
   const interrupts = createInterrupts(process)
-  // Asked of the descriptors: `process.stdout` would make a pipe non-blocking, for other programs on it too.
-  const [stdinIsTerminal, stdoutIsTerminal, stderrIsTerminal] = [0, 1, 2].map(tty.isatty) as [
-    boolean,
-    boolean,
-    boolean,
-  ]
+  const [stdinIsTerminal, stdoutIsTerminal, stderrIsTerminal] = [isTerminal(0), isTerminal(1), isTerminal(2)]
   const terminal = createTerminal({
     stdoutIsTerminal,
     stderrIsTerminal,
@@ -46,6 +40,9 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 
   async function run(): Promise<number> {
+    if (argv.length === 1 && VERSION_FLAGS.has(argv[0] ?? '')) return sayVersion()
+    const { defineProgram, readArgv } = await import('./lib/commands/program.ts')
+    const { default: os } = await import('node:os')
     const surroundings = {
       env: process.env,
       platform: process.platform,
@@ -53,7 +50,7 @@ async function main(argv: readonly string[]): Promise<number> {
       interactive: stdinIsTerminal && stderrIsTerminal,
     }
     const cli = cac('atlas')
-    defineProgram(cli, {
+    const context: Context = {
       terminal,
       homes: [surroundings.homeFolder],
       async system(flags, options) {
@@ -74,18 +71,20 @@ async function main(argv: readonly string[]): Promise<number> {
           options,
         )
       },
-    })
+    }
     if (argv[0] === COMPLETE_COMMAND) {
+      await defineProgram(cli, context)
+      const { complete, profileNames } = await import('./lib/commands/completion.ts')
       const candidates = complete(cli, argv.slice(1), () => profileNames(surroundings))
       const lines = candidates.map(({ value, description }) => `${value}\t${description}\n`)
       await terminal.raw(Buffer.from(lines.join('')))
       return 0
     }
+    await defineProgram(cli, context, argv)
     const request = await readArgv(cli, argv)
     switch (request.kind) {
       case 'version':
-        await terminal.say(`atlas/${VERSION} ${process.platform}-${process.arch}`)
-        return 0
+        return sayVersion()
       case 'help': {
         const { renderHelp } = await import('./lib/commands/help.ts')
         await terminal.raw(
@@ -104,6 +103,11 @@ async function main(argv: readonly string[]): Promise<number> {
         return typeof status === 'number' ? status : 0
       }
     }
+  }
+
+  async function sayVersion(): Promise<number> {
+    await terminal.say(`atlas/${VERSION} ${process.platform}-${process.arch}`)
+    return 0
   }
 }
 

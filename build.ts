@@ -55,6 +55,8 @@ async function build(name: string, outfile: string): Promise<void> {
     compile: {
       target: `bun-${name}` as Bun.Build.CompileTarget,
       outfile,
+      // Most runs are over before compiled code would have paid for its compilation.
+      jitPolicy: 8,
       // Companies put certificate authorities of their own into the operating system's store.
       execArgv: ['--use-system-ca'],
       // A file in the current directory must not configure atlas.

@@ -22,6 +22,11 @@ test('starting atlas loads cac and no other package', () => {
   expect(packages).toEqual(['cac'])
 })
 
+test('starting atlas loads none of the built-in modules, each of which would delay every run', () => {
+  const builtIn = [...loadedWith('atlas.ts')].filter(name => /^(node|bun):/.test(name))
+  expect(builtIn).toEqual([])
+})
+
 test('nothing below the entry point imports cac, and no module imports the entry point', () => {
   const modules = fs.readdirSync(path.join(ROOT, 'lib'), { recursive: true, encoding: 'utf8' })
   const imports = modules

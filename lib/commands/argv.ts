@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util'
 import type { CAC, Command } from 'cac'
 import { AtlasError } from '../errors.ts'
 import { Flags } from './flags.ts'
@@ -122,6 +121,8 @@ async function readFlags(
   argv: readonly string[],
   command: string,
 ): Promise<{ flags: Flags; args: string[] }> {
+  if (argv.length === 0) return { flags: new Flags(new Map()), args: [] }
+  const { parseArgs } = await import('node:util')
   const { tokens } = parseArgs({
     args: [...argv],
     strict: false,

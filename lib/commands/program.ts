@@ -1,31 +1,36 @@
-import type { CAC } from 'cac'
-import { registerApi } from './api.ts'
-import { registerStatus } from './auth-status.ts'
-import { registerCompletion } from './completion.ts'
+import type { CAC, Command } from 'cac'
 import type { Context } from './context.ts'
-import { registerDoctor } from './doctor.ts'
-import { registerLogin } from './login.ts'
-import { registerLogout } from './logout.ts'
-import { registerList, registerSwitch } from './profiles.ts'
-import { registerRefresh } from './refresh.ts'
-import { registerSync } from './sync.ts'
-import { registerSyncStatus } from './sync-status.ts'
-import { registerToken } from './token.ts'
 
-/** Define every command and flag of atlas. */
-export function defineProgram(cli: CAC, context: Context): void {
-  registerLogin(cli, context)
-  registerStatus(cli, context)
-  registerToken(cli, context)
-  registerRefresh(cli, context)
-  registerList(cli, context)
-  registerSwitch(cli, context)
-  registerLogout(cli, context)
-  registerApi(cli, context)
-  registerSync(cli, context)
-  registerSyncStatus(cli, context)
-  registerDoctor(cli, context)
-  registerCompletion(cli, context)
+export { readArgv } from './argv.ts'
+
+type Register = (cli: CAC, context: Context) => Command
+
+/** Every command in the order of help, by name, with the module that defines it. */
+const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
+  'auth login': async () => (await import('./login.ts')).registerLogin,
+  'auth status': async () => (await import('./auth-status.ts')).registerStatus,
+  'auth token': async () => (await import('./token.ts')).registerToken,
+  'auth refresh': async () => (await import('./refresh.ts')).registerRefresh,
+  'auth list': async () => (await import('./profiles.ts')).registerList,
+  'auth switch': async () => (await import('./profiles.ts')).registerSwitch,
+  'auth logout': async () => (await import('./logout.ts')).registerLogout,
+  api: async () => (await import('./api.ts')).registerApi,
+  sync: async () => (await import('./sync.ts')).registerSync,
+  status: async () => (await import('./sync-status.ts')).registerSyncStatus,
+  doctor: async () => (await import('./doctor.ts')).registerDoctor,
+  completion: async () => (await import('./completion.ts')).registerCompletion,
+}
+
+/**
+ * Define the commands and flags of atlas.
+ * @param argv a command line: where it begins with a command's name, that command is defined alone, since
+ * loading and defining the others takes longer than most commands do.
+ */
+export async function defineProgram(cli: CAC, context: Context, argv: readonly string[] = []): Promise<void> {
+  const named = [argv.slice(0, 2).join(' '), argv[0] ?? ''].find(name => Object.hasOwn(COMMANDS, name))
+  const loads = named === undefined ? Object.values(COMMANDS) : [COMMANDS[named]]
+  const registers = await Promise.all(loads.map(load => load?.()))
+  for (const register of registers) register?.(cli, context)
   cli
     .option('--api-url <url>', 'The server (default: where this profile logged in last)')
     .option('--profile <name>', 'The profile, for several accounts or servers')
