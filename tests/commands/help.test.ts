@@ -11,11 +11,9 @@ import { defineProgram } from '../../lib/commands/program.ts'
 import { ENVIRONMENT } from '../../lib/commands/reference.ts'
 import { EXIT_CODE } from '../../lib/errors.ts'
 
-const program = () => {
-  const cli = cac('atlas')
-  defineProgram(cli, {} as Context)
-  return cli
-}
+const cli = cac('atlas')
+await defineProgram(cli, {} as Context)
+const program = () => cli
 const PLAIN = { columns: 80, colour: false }
 const README = fs.readFileSync(path.resolve(import.meta.dir, '../../README.md'), 'utf8')
 

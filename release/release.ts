@@ -1,0 +1,102 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import manifest from '../package.json' with { type: 'json' }
+import { type ArchiveFile, tarGz, zip } from './archive.ts'
+import { signAdHoc } from './code-signature.ts'
+import { compile } from './compile.ts'
+import { inspect, MAX_ARCHIVE_BYTES } from './inspect.ts'
+import { manualPage } from './manual-page.ts'
+import { thirdPartyNotices } from './notices.ts'
+import { type LockFile, readLockFile, unpackPackage } from './packages.ts'
+import { cycloneDx } from './sbom.ts'
+import { hostTarget, type Target } from './targets.ts'
+
+const OUTPUT = 'dist/release'
+/** Programs as they are packed, to be tried out. */
+const PROGRAMS = 'dist/programs'
+const PACKAGES = 'dist/packages'
+
+/**
+ * Build, check and pack atlas for each target, with checksums and a bill of materials, in dist/release.
+ * The same sources give the same bytes.
+ * @throws names the target that could not be built, and why.
+ */
+export async function release(targets: readonly Target[], say: (line: string) => void): Promise<void> {
+  const lock = readLockFile('package-lock.json')
+  fs.rmSync(OUTPUT, { recursive: true, force: true })
+  fs.mkdirSync(OUTPUT, { recursive: true })
+  const bundled = new Set<string>()
+  for (const target of targets) {
+    try {
+      const { archive, packages, found } = await releaseOne(target, lock)
+      for (const name of packages) bundled.add(name)
+      say(`${archive}: ${found}`)
+    } catch (error) {
+      throw new Error(`${target.name}: ${error instanceof Error ? error.message : error}`, { cause: error })
+    }
+  }
+  const { name, version, license } = manifest
+  const packages = [...bundled].sort()
+  fs.writeFileSync(
+    path.join(OUTPUT, `atlas-${version}.cdx.json`),
+    cycloneDx({ name, version, license, packages, targets, lock }),
+  )
+  for (const script of ['install.sh', 'install.ps1']) fs.copyFileSync(script, path.join(OUTPUT, script))
+  fs.writeFileSync(path.join(OUTPUT, 'SHA256SUMS'), checksums(OUTPUT))
+}
+
+async function releaseOne(
+  target: Target,
+  lock: LockFile,
+): Promise<{ archive: string; packages: string[]; found: string }> {
+  const runtimeFolder = unpackPackage(target.runtime, lock, PACKAGES)
+  const addonFolder = unpackPackage(target.addon, lock, PACKAGES)
+  const addon = path.join(addonFolder, target.addon.file)
+  const outfile = path.join(PROGRAMS, target.name, target.executable)
+  fs.rmSync(outfile, { force: true })
+  const packages = await compile(target, {
+    outfile,
+    bytecode: target.bytecode,
+    parts: { runtime: path.join(runtimeFolder, target.runtime.file), addon },
+  })
+  if (target.platform === 'darwin')
+    fs.writeFileSync(outfile, signAdHoc(fs.readFileSync(outfile), manifest.name))
+  const program = fs.readFileSync(outfile)
+  const found = inspect(program, target, fs.readFileSync(addon), manifest.version)
+  if (target.name === hostTarget().name) tryOut(outfile)
+
+  const folder = `atlas-${manifest.version}-${target.name}`
+  const notices = thirdPartyNotices({ packages, nodeModules: 'node_modules', target, addonFolder, lock })
+  const files: ArchiveFile[] = [
+    { name: target.executable, content: program, executable: true },
+    { name: 'LICENSE', content: fs.readFileSync('LICENSE') },
+    { name: 'THIRD-PARTY-NOTICES.md', content: Buffer.from(notices) },
+    ...(target.platform === 'win32' ? [] : [{ name: 'atlas.1', content: Buffer.from(await manualPage()) }]),
+  ].map(file => ({ ...file, name: `${folder}/${file.name}` }))
+  const packed = target.platform === 'win32' ? zip(files) : tarGz(files)
+  if (packed.length > MAX_ARCHIVE_BYTES)
+    throw new Error(`its archive weighs ${packed.length} bytes, more than ${MAX_ARCHIVE_BYTES}`)
+  const archive = `${folder}${target.platform === 'win32' ? '.zip' : '.tar.gz'}`
+  fs.writeFileSync(path.join(OUTPUT, archive), packed)
+  return { archive, packages, found }
+}
+
+/** @throws where the program does not say the version that it was built as. */
+function tryOut(program: string): void {
+  const { stdout } = Bun.spawnSync([path.resolve(program), '--version'])
+  const expected = `atlas/${manifest.version} ${process.platform}-${process.arch}\n`
+  if (stdout.toString() !== expected)
+    throw new Error(`--version printed ${JSON.stringify(stdout.toString())}`)
+}
+
+/** The SHA-256 of each file in a folder, as `sha256sum --check` reads it. */
+export function checksums(folder: string): string {
+  return fs
+    .readdirSync(folder)
+    .sort()
+    .map(name => {
+      const hash = new Bun.CryptoHasher('sha256').update(fs.readFileSync(path.join(folder, name)))
+      return `${hash.digest('hex')}  ${name}\n`
+    })
+    .join('')
+}

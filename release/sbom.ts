@@ -1,0 +1,73 @@
+import { type LockedPackage, type LockFile, pinned } from './packages.ts'
+import type { Target } from './targets.ts'
+
+interface Component {
+  readonly type: 'library' | 'platform'
+  readonly 'bom-ref': string
+  readonly name: string
+  readonly version: string
+  readonly purl: string
+  readonly licenses: readonly object[]
+  readonly hashes: readonly object[]
+  readonly properties?: readonly object[]
+}
+
+export interface SbomOptions {
+  readonly name: string
+  readonly version: string
+  readonly license: string
+  /** The npm packages whose code is in the program, on any machine. */
+  readonly packages: readonly string[]
+  readonly targets: readonly Target[]
+  readonly lock: LockFile
+}
+
+/**
+ * A software bill of materials for a release. Made from the lock file rather than by `npm sbom`, whose answer
+ * changes with its version, its clock and a random number.
+ * @see https://cyclonedx.org/docs/1.6/json/
+ */
+export function cycloneDx({ name, version, license, packages, targets, lock }: SbomOptions): string {
+  const addons = new Map(targets.map(target => [target.addon.package, target.name]))
+  const runtimes = new Map(targets.map(target => [target.runtime.package, target.name]))
+  const everywhere = packages.filter(found => !addons.has(found)).map(found => component(pinned(lock, found)))
+  const inOne = [...addons, ...runtimes].map(([found, target]) =>
+    component(pinned(lock, found), target, runtimes.has(found) ? 'platform' : 'library'),
+  )
+  const components = [...everywhere, ...inOne]
+  const ref = `pkg:npm/${name}@${version}`
+  const document = {
+    $schema: 'http://cyclonedx.org/schema/bom-1.6.schema.json',
+    bomFormat: 'CycloneDX',
+    specVersion: '1.6',
+    version: 1,
+    metadata: {
+      component: { type: 'application', 'bom-ref': ref, name, version, licenses: licenseOf(license) },
+    },
+    components,
+    dependencies: [{ ref, dependsOn: components.map(part => part['bom-ref']) }],
+  }
+  return `${JSON.stringify(document, null, 2)}\n`
+}
+
+function component(
+  { name, version, license, integrity }: LockedPackage,
+  target?: string,
+  type: Component['type'] = 'library',
+): Component {
+  const purl = `pkg:npm/${name.replace('@', '%40')}@${version}`
+  const content = Buffer.from(integrity.replace(/^sha512-/, ''), 'base64').toString('hex')
+  return {
+    type,
+    'bom-ref': purl,
+    name,
+    version,
+    purl,
+    licenses: licenseOf(license),
+    hashes: [{ alg: 'SHA-512', content }],
+    ...(target && { properties: [{ name: 'atlas:target', value: target }] }),
+  }
+}
+
+const licenseOf = (expression: string): object[] =>
+  / (OR|AND|WITH) /.test(expression) ? [{ expression }] : [{ license: { id: expression } }]

@@ -1,0 +1,164 @@
+import { expect, test } from 'bun:test'
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import manifest from '../../package.json' with { type: 'json' }
+import { tarGz } from '../../release/archive.ts'
+import { compile } from '../../release/compile.ts'
+import { thirdPartyNotices } from '../../release/notices.ts'
+import { integrityOf, readLockFile, unpackPackage } from '../../release/packages.ts'
+import { checksums } from '../../release/release.ts'
+import { cycloneDx } from '../../release/sbom.ts'
+import { hostTarget, TARGETS } from '../../release/targets.ts'
+
+const host = hostTarget()
+const lock = readLockFile('package-lock.json')
+const addonFolder = `node_modules/${host.addon.package}`
+
+function inFolder<T>(work: (folder: string) => T): T {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-release-'))
+  const remove = (): void => fs.rmSync(folder, { recursive: true, force: true })
+  const result = work(folder)
+  if (result instanceof Promise) return result.finally(remove) as T
+  remove()
+  return result
+}
+
+/** The packages that are for development alone must not be in the program. */
+const { packages: locked } = JSON.parse(fs.readFileSync('package-lock.json', 'utf8')) as {
+  packages: Record<string, { dev?: boolean }>
+}
+const DEVELOPMENT = Object.keys(locked)
+  .filter(key => locked[key]?.dev)
+  .map(key => key.replace('node_modules/', ''))
+
+test('the lock file pins a runtime and an addon for every target', () => {
+  const missing = TARGETS.flatMap(({ runtime, addon }) => [runtime.package, addon.package]).filter(
+    name => !lock.get(name)?.integrity.startsWith('sha512-'),
+  )
+  expect(missing).toEqual([])
+})
+
+test('compiling says which packages are inside, and gives the same bytes twice', () =>
+  inFolder(async folder => {
+    const hashes: string[] = []
+    for (const attempt of ['one', 'two']) {
+      const outfile = path.join(folder, attempt, host.executable)
+      const packages = await compile(host, { outfile, bytecode: true })
+      expect(packages.filter(name => DEVELOPMENT.includes(name))).toEqual([])
+      expect(packages).toContain(host.addon.package)
+      expect(packages).toContain('ofetch')
+      hashes.push(integrityOf(fs.readFileSync(outfile)))
+    }
+    expect(hashes[0]).toBe(hashes[1] ?? '')
+  }))
+
+test('an addon of another machine is not embedded', () =>
+  inFolder(async folder => {
+    const addon = { package: '@napi-rs/keyring-plan9-x64', file: 'keyring.plan9-x64.node' }
+    const parts = { runtime: process.execPath, addon: path.join(addonFolder, host.addon.file) }
+    const outfile = path.join(folder, host.executable)
+    const error = await compile({ ...host, addon }, { outfile, bytecode: false, parts }).catch(
+      thrown => thrown,
+    )
+    expect(String(error.errors?.[0] ?? error)).toContain(`${host.name} would embed ${host.addon.package}`)
+  }))
+
+test('notices hold the license of every package, of the addon’s parts and of the runtime', () => {
+  const packages = ['cac', 'ofetch', host.addon.package]
+  const notices = thirdPartyNotices({
+    packages,
+    nodeModules: 'node_modules',
+    target: host,
+    addonFolder,
+    lock,
+  })
+  for (const name of ['cac', 'ofetch']) {
+    const license = fs.readFileSync(`node_modules/${name}/LICENSE`, 'utf8').trim()
+    expect(notices).toContain(`${name} ${lock.get(name)?.version} (MIT)\n\n${license}`)
+  }
+  expect(notices).toContain(fs.readFileSync(`${addonFolder}/LICENSE.third-party.md`, 'utf8').trim())
+  expect(notices).toContain(
+    `${host.runtime.package} ${lock.get('bun')?.version} (MIT)\n\nBun itself is MIT-licensed.`,
+  )
+})
+
+test('a package without a license text stops a release by name', () => {
+  const options = { nodeModules: 'node_modules', target: host, addonFolder, lock }
+  expect(() => thirdPartyNotices({ ...options, packages: ['@oven/bun-nowhere'] })).toThrow(
+    '@oven/bun-nowhere',
+  )
+  expect(() => thirdPartyNotices({ ...options, packages: [], addonFolder: 'docs' })).toThrow(
+    host.addon.package,
+  )
+})
+
+test('the bill of materials names each part once, with the hash that the lock file pins', () => {
+  const { name, version, license } = manifest
+  const options = { name, version, license, packages: ['cac', host.addon.package], targets: [host], lock }
+  const bill = JSON.parse(cycloneDx(options))
+  const hashOf = (part: string) =>
+    Buffer.from((lock.get(part)?.integrity ?? '').slice(7), 'base64').toString('hex')
+  const part = (found: string, type: string, target?: string) => ({
+    type,
+    'bom-ref': `pkg:npm/${found.replace('@', '%40')}@${lock.get(found)?.version}`,
+    name: found,
+    version: lock.get(found)?.version,
+    purl: `pkg:npm/${found.replace('@', '%40')}@${lock.get(found)?.version}`,
+    licenses: [{ license: { id: 'MIT' } }],
+    hashes: [{ alg: 'SHA-512', content: hashOf(found) }],
+    ...(target && { properties: [{ name: 'atlas:target', value: target }] }),
+  })
+  expect({ format: bill.bomFormat, version: bill.specVersion, components: bill.components }).toEqual({
+    format: 'CycloneDX',
+    version: '1.6',
+    components: [
+      part('cac', 'library'),
+      part(host.addon.package, 'library', host.name),
+      part(host.runtime.package, 'platform', host.name),
+    ],
+  })
+  expect(cycloneDx(options)).toBe(cycloneDx(options))
+})
+
+test('a package that is not what the lock file pins is not used, and fetched anew next time', () =>
+  inFolder(folder => {
+    const file = { package: 'cac', file: 'package.json' }
+    const archive = path.join(folder, `cac-${lock.get('cac')?.version}.tgz`)
+    fs.writeFileSync(archive, tarGz([{ name: 'package/package.json', content: Buffer.from('{}') }]))
+    expect(() => unpackPackage(file, lock, folder)).toThrow('is not what package-lock.json pins')
+    expect(fs.readdirSync(folder)).toEqual([])
+  }))
+
+test('a package is unpacked inside its own folder, whatever names its archive holds', () =>
+  inFolder(folder => {
+    const bytes = tarGz([
+      { name: 'package/bin/tool', content: Buffer.from('tool') },
+      { name: 'package/../../../outside', content: Buffer.from('outside') },
+    ])
+    const integrity = integrityOf(bytes)
+    const own = new Map([['thing', { name: 'thing', version: '1.0.0', integrity, license: 'MIT' }]])
+    fs.writeFileSync(path.join(folder, 'thing-1.0.0.tgz'), bytes)
+    expect(unpackPackage({ package: 'thing', file: 'bin/tool' }, own, folder)).toBe(
+      path.join(folder, 'thing@1.0.0'),
+    )
+    expect(fs.readdirSync(folder, { recursive: true }).sort()).toEqual([
+      'thing-1.0.0.tgz',
+      'thing@1.0.0',
+      'thing@1.0.0/bin',
+      'thing@1.0.0/bin/tool',
+    ])
+    expect(() => unpackPackage({ package: 'thing', file: 'bin/bun' }, own, folder)).toThrow(
+      'thing 1.0.0 has no bin/bun',
+    )
+  }))
+
+test.if(Bun.which('sha256sum') !== null)('sha256sum reads the checksums', () =>
+  inFolder(folder => {
+    fs.writeFileSync(path.join(folder, 'b'), 'b')
+    fs.writeFileSync(path.join(folder, 'a'), 'a')
+    fs.writeFileSync(path.join(folder, 'SHA256SUMS'), checksums(folder))
+    const { stdout } = Bun.spawnSync(['sha256sum', '--check', '--strict', 'SHA256SUMS'], { cwd: folder })
+    expect(stdout.toString()).toBe('a: OK\nb: OK\n')
+  }),
+)
