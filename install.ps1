@@ -1,0 +1,102 @@
+<#
+.SYNOPSIS
+Installs atlas for the user who runs it, or replaces it by a newer one. Never needs an administrator.
+
+.DESCRIPTION
+Nothing that was downloaded runs before its SHA-256 is that in SHA256SUMS.
+ATLAS_VERSION, ATLAS_INSTALL_BASE_URL and ATLAS_INSTALL_DIR stand for the parameters.
+
+.EXAMPLE
+powershell -ExecutionPolicy Bypass -File install.ps1 -Version 0.1.0
+#>
+param(
+  [string] $Version = $env:ATLAS_VERSION,
+  [string] $BaseUrl = $env:ATLAS_INSTALL_BASE_URL,
+  [string] $Dir = $env:ATLAS_INSTALL_DIR
+)
+
+$ErrorActionPreference = 'Stop'
+# The progress bar of Windows PowerShell makes downloads many times slower.
+$ProgressPreference = 'SilentlyContinue'
+
+$DefaultVersion = '0.1.0'
+$DefaultBaseUrl = 'https://atlas.example.com/releases'
+
+function Stop-Installation([string] $Message, [string] $Hint) {
+  [Console]::Error.WriteLine("install.ps1: $Message.`n             $Hint")
+  exit 1
+}
+
+function Get-Target {
+  # A 32-bit shell on a 64-bit machine has the machine's architecture in the second variable.
+  $machine = if ($env:PROCESSOR_ARCHITEW6432) { $env:PROCESSOR_ARCHITEW6432 } else { $env:PROCESSOR_ARCHITECTURE }
+  switch ($machine) {
+    'AMD64' { return 'windows-x64' }
+    'ARM64' { return 'windows-arm64' }
+    default { Stop-Installation "there is no atlas for $machine" 'It is built for x86-64 and arm64.' }
+  }
+}
+
+function Get-ReleaseFile([string] $Url, [string] $File) {
+  try {
+    Invoke-WebRequest -Uri $Url -OutFile $File -UseBasicParsing
+  } catch {
+    Stop-Installation "$Url could not be downloaded" 'Check the connection, the version and the base URL. Nothing was installed.'
+  }
+}
+
+function Test-Checksum([string] $Sums, [string] $Folder, [string] $Name) {
+  $lines = @(Get-Content -Path $Sums | Where-Object { $_ -cmatch "^[0-9a-f]{64} [ *]$([regex]::Escape($Name))$" })
+  if ($lines.Count -ne 1) { Stop-Installation "SHA256SUMS has no checksum of $Name" 'Nothing was installed.' }
+  $actual = (Get-FileHash -Algorithm SHA256 -Path (Join-Path $Folder $Name)).Hash.ToLowerInvariant()
+  if ($actual -cne $lines[0].Substring(0, 64)) {
+    Stop-Installation "$Name is not what SHA256SUMS says it is" 'It is damaged or was tampered with. Nothing was installed.'
+  }
+}
+
+if (-not $Version) { $Version = $DefaultVersion }
+if ($Version -cnotmatch '^[A-Za-z0-9.+-]+$') {
+  Stop-Installation "`"$Version`" is not a version" "Give one such as $DefaultVersion."
+}
+if (-not $BaseUrl) { $BaseUrl = "$DefaultBaseUrl/$Version" }
+$BaseUrl = $BaseUrl.TrimEnd('/')
+if ($BaseUrl -notmatch '^(https://|http://(127\.0\.0\.1|localhost)[:/])') {
+  Stop-Installation "$BaseUrl is not an https URL" 'Give one with -BaseUrl or ATLAS_INSTALL_BASE_URL.'
+}
+if (-not $Dir) { $Dir = Join-Path $env:LOCALAPPDATA 'Programs\atlas' }
+
+$name = "atlas-$Version-$(Get-Target)"
+$work = Join-Path ([IO.Path]::GetTempPath()) "atlas-install-$([Guid]::NewGuid().ToString('N'))"
+New-Item -ItemType Directory -Path $work | Out-Null
+try {
+  Write-Output "Downloading $BaseUrl/$name.zip"
+  Get-ReleaseFile "$BaseUrl/SHA256SUMS" (Join-Path $work 'SHA256SUMS')
+  Get-ReleaseFile "$BaseUrl/$name.zip" (Join-Path $work "$name.zip")
+  Test-Checksum (Join-Path $work 'SHA256SUMS') $work "$name.zip"
+
+  Expand-Archive -Path (Join-Path $work "$name.zip") -DestinationPath $work
+  New-Item -ItemType Directory -Force -Path $Dir | Out-Null
+  $program = Join-Path $Dir 'atlas.exe'
+  $staged = Join-Path $Dir 'atlas.new.exe'
+  Copy-Item -Force -Path (Join-Path $work "$name\atlas.exe") -Destination $staged
+  $running = & $staged --version
+  if ($LASTEXITCODE -ne 0) {
+    Remove-Item -Force $staged
+    Stop-Installation "this machine cannot run $name" 'Report it with your version of Windows.'
+  }
+  # Windows lets a program that runs be renamed, not replaced.
+  if (Test-Path $program) {
+    $old = Join-Path $Dir 'atlas.old.exe'
+    Remove-Item -Force -ErrorAction SilentlyContinue $old
+    Move-Item -Force -Path $program -Destination $old
+  }
+  Move-Item -Path $staged -Destination $program
+  Remove-Item -Force -ErrorAction SilentlyContinue (Join-Path $Dir 'atlas.old.exe')
+  Write-Output "Installed $running as $program"
+  if (($env:PATH -split ';') -notcontains $Dir) {
+    Write-Output 'Put it on your PATH with:'
+    Write-Output "  [Environment]::SetEnvironmentVariable('Path', [Environment]::GetEnvironmentVariable('Path', 'User') + ';$Dir', 'User')"
+  }
+} finally {
+  Remove-Item -Recurse -Force -ErrorAction SilentlyContinue $work
+}
