@@ -25,9 +25,9 @@ export function checkSync(
     const at = commitSha === null ? '' : ` at commit ${shortCommit(commitSha)}`
     const last =
       syncedAt === null
-        ? 'never synced'
-        : `last changed by a sync${at} ${describeMoment(syncedAt, system.now())}`
-    return ok(`${place.file} can be written`, last)
+        ? 'Never synced.'
+        : `Last changed by a sync${at} ${describeMoment(syncedAt, system.now())}.`
+    return ok(`${place.file} can be written.`, last)
   } catch (error) {
     if (error instanceof AtlasError) return failedBy(error)
     throw error

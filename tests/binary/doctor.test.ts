@@ -58,6 +58,7 @@ const STORE = check(
 const NOT_LOGGED_IN = check('credentials', 'warn', 'Not logged in.', 'Log in with: atlas auth login')
 const LOCK = check('lock', 'ok', 'Taken and released in N ms, in ~/.config/atlas/credentials.')
 const PROXY = check('proxy', 'ok', 'No proxy is used.')
+const SYNC = check('sync', 'ok', '~/.claude/CLAUDE.md can be written.\nNever synced.')
 
 const doctor = (sandbox: Sandbox, env: Record<string, string> = {}): Promise<Outcome> =>
   sandbox.run(['doctor', '--json'], { env })
@@ -98,6 +99,7 @@ describe('where all is well', () => {
           ),
           LOCK,
           PROXY,
+          SYNC,
         ],
       },
     })
@@ -118,7 +120,7 @@ describe('where all is well', () => {
         'ok    config       It can be used.',
         `                   server ${server.url} (ATLAS_API_URL)`,
       ],
-      last: ['ok    proxy        No proxy is used.', 'Nothing is broken.', ''],
+      last: ['                   Never synced.', 'Nothing is broken.', ''],
     })
     expect(lines).toContain('warn  credentials  Not logged in.')
     expect(lines).toContain('                   To do: Log in with: atlas auth login')
@@ -161,6 +163,7 @@ describe('the cause is named first', () => {
           NOT_LOGGED_IN,
           LOCK,
           PROXY,
+          SYNC,
         ],
       },
     })
@@ -336,6 +339,7 @@ describe('the cause is named first', () => {
       NOT_LOGGED_IN,
       LOCK,
       PROXY,
+      SYNC,
     ])
   })
 
@@ -357,7 +361,7 @@ describe('the cause is named first', () => {
             'ATLAS_TIMEOUT is "soon", which is not a time in seconds.',
             'Give a number above 0 and up to 86400, such as 30 or 2.5.',
           ),
-          ...['server', 'tls', 'clock', 'store', 'credentials', 'lock', 'proxy'].map(unchecked),
+          ...['server', 'tls', 'clock', 'store', 'credentials', 'lock', 'proxy', 'sync'].map(unchecked),
         ],
       },
     })

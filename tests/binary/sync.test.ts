@@ -499,13 +499,13 @@ describe('atlas doctor', () => {
     expect(await check()).toEqual({
       name: 'sync',
       status: 'ok',
-      detail: '~/.claude/CLAUDE.md can be written; never synced',
+      detail: '~/.claude/CLAUDE.md can be written.\nNever synced.',
       fix: null,
     })
     await stage.run(['sync'])
     const { detail } = await check()
     expect(detail).toMatch(
-      /^~\/\.claude\/CLAUDE\.md can be written; last changed by a sync at commit 0123456 \d{4}-\d\d-\d\d \d\d:\d\d \(.*\)$/,
+      /^~\/\.claude\/CLAUDE\.md can be written\.\nLast changed by a sync at commit 0123456 \d{4}-\d\d-\d\d \d\d:\d\d \(.*\)\.$/,
     )
     fs.rmSync(stage.folder, { recursive: true })
     fs.writeFileSync(stage.folder, 'in the way')
