@@ -23,10 +23,14 @@ export interface StoredSession {
   readonly store: StoreKind
 }
 
+export const isSameSession = (one: StoredSession, other: StoredSession): boolean =>
+  one.profile === other.profile && one.apiUrl === other.apiUrl && one.store === other.store
+
 /** The config file's content. It holds no secret. */
 export interface ConfigFile {
   readonly currentProfile: string | undefined
   readonly profiles: ReadonlyMap<string, Profile>
+  /** The one of the last login comes last. */
   readonly sessions: readonly StoredSession[]
 }
 

@@ -49,10 +49,11 @@ export interface Sessions {
   prove(): Promise<void>
   /**
    * Log in and store the session.
+   * @param remember run once the session is stored; a signal does not come between.
    * @throws {AtlasError} `bad_credentials`, `api_error` (422), and what a request or a store may throw;
    * an older session is untouched then.
    */
-  logIn(email: string, password: string): Promise<Session>
+  logIn(email: string, password: string, remember?: () => Promise<void>): Promise<Session>
   /**
    * Replace a session's tokens, or take over the tokens that another process has put in their place.
    * @param minTtlMs the least life that tokens of another process must have left to be taken over.
@@ -139,7 +140,7 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
     // deleted by the next one.
     prove: () => locked(() => proveStore(store, account)),
 
-    logIn: (email, password) =>
+    logIn: (email, password, remember = async () => {}) =>
       locked(async () => {
         secrets.add(password)
         const quotable = (text: string): boolean => !secrets.repeats(text)
@@ -162,7 +163,8 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
               expiresAt,
               sessionExpiresAt: refresh ? (refresh.expiresAt ?? readClaims(refresh.token).expiresAt) : null,
             }
-            await interrupts.shield(hurry => unlessAborted(hurry, store.write(account, encode(session))))
+            const keep = (): Promise<void> => store.write(account, encode(session)).then(remember)
+            await interrupts.shield(hurry => unlessAborted(hurry, keep()))
             return session
           }
           if (answer.status !== 404) throw judgeLogin(answer, asked, quotable)

@@ -1,4 +1,5 @@
 import type { CAC, Command } from 'cac'
+import { isSameSession } from '../config-file.ts'
 import { AtlasError } from '../errors.ts'
 import { styled } from '../styled-text.ts'
 import type { System } from '../system.ts'
@@ -50,20 +51,14 @@ export async function login({ email: givenEmail, passwordStdin }: LoginOptions, 
   await needs.proveConfigFile()
   const email = givenEmail ?? (await terminal.ask(`E-mail for ${server}`, faultInEmail)).trim()
   const password = passwordStdin ? await readPassword(needs) : await terminal.askSecret('Password')
-  const session = await terminal.during(`Logging in to ${server}`, sessions.logIn(email, password))
-
   const target = { profile: config.profile.value, apiUrl: server, store: store.kind }
-  await needs.updateConfigFile(file => ({
-    currentProfile: target.profile,
-    profiles: new Map(file.profiles).set(target.profile, { apiUrl: server, store: store.kind, email }),
-    sessions: [
-      ...file.sessions.filter(
-        other =>
-          other.profile !== target.profile || other.apiUrl !== target.apiUrl || other.store !== target.store,
-      ),
-      target,
-    ],
-  }))
+  const remember = (): Promise<void> =>
+    needs.updateConfigFile(file => ({
+      currentProfile: target.profile,
+      profiles: new Map(file.profiles).set(target.profile, { apiUrl: server, store: store.kind, email }),
+      sessions: [...file.sessions.filter(other => !isSameSession(other, target)), target],
+    }))
+  const session = await terminal.during(`Logging in to ${server}`, sessions.logIn(email, password, remember))
 
   if (terminal.json) {
     const user = await fetchUser(needs.authenticatedClient(session).client)

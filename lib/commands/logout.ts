@@ -1,6 +1,6 @@
 import type { CAC, Command } from 'cac'
 import type { EndedSession } from '../auth/session.ts'
-import type { StoredSession } from '../config-file.ts'
+import { isSameSession, type StoredSession } from '../config-file.ts'
 import { AtlasError, Cancelled } from '../errors.ts'
 import { styled } from '../styled-text.ts'
 import type { System } from '../system.ts'
@@ -12,33 +12,66 @@ export interface LogoutOptions {
   readonly all: boolean
 }
 
+/** A session that was ended, and where it was stored. */
+interface Ended extends EndedSession {
+  readonly target: StoredSession
+}
+
 type Needs = Pick<System, 'config' | 'sessionsOf' | 'terminal' | 'now' | 'fixedToken' | 'updateConfigFile'>
 
 /**
  * End the stored session, or all of them: tell the server, then delete locally whatever it said.
- * @throws {AtlasError} `store_*`, `lock_timeout`: the credentials could not be deleted and are still there.
+ * @throws {AtlasError} `store_*`, `lock_timeout`: credentials could not be deleted and are still there;
+ * those that could be are gone, and reported.
  */
 export async function logout({ all }: LogoutOptions, needs: Needs): Promise<void> {
-  const { config, sessionsOf, terminal, now, fixedToken } = needs
+  const { config, sessionsOf, terminal, fixedToken } = needs
   const configured = { profile: config.profile.value, apiUrl: config.apiUrl.value, store: config.store.value }
-  const targets = all ? unique([...config.file.sessions, configured]) : [configured]
+  // A login to one store leaves what an earlier one put into another; logging out means both, unless
+  // one store is named.
+  const storeIsNamed = config.store.source === 'flag' || config.store.source === 'environment'
+  const isMeant = ({ profile, apiUrl, store }: StoredSession): boolean =>
+    all ||
+    (profile === configured.profile &&
+      apiUrl === configured.apiUrl &&
+      (!storeIsNamed || store === configured.store))
+  const listed = config.file.sessions.filter(isMeant)
+  const targets = all && listed.length > 0 ? listed : unique([...listed, configured])
 
-  const ended: (EndedSession & { target: StoredSession })[] = []
+  const ended: Ended[] = []
+  let failure: AtlasError | undefined
   for (const target of targets) {
     const { sessions, store } = sessionsOf(target)
-    const result = await terminal
-      .during(`Logging out of ${target.apiUrl}`, sessions.logOut())
-      .finally(() => store.close())
-    if (result) ended.push({ ...result, target })
-    // The credentials are gone, which is what was asked for.
-    await forget(target, needs).catch((error: unknown) => {
+    try {
+      const result = await terminal.during(`Logging out of ${target.apiUrl}`, sessions.logOut())
+      if (result) ended.push({ ...result, target })
+      // The credentials are gone, which is what was asked for.
+      await forget(target, needs).catch((error: unknown) => {
+        if (!(error instanceof AtlasError) || error instanceof Cancelled) throw error
+        terminal.notice(`${error.message} It goes on naming this login, which is ended all the same.`)
+      })
+    } catch (error) {
       if (!(error instanceof AtlasError) || error instanceof Cancelled) throw error
-      terminal.notice(`${error.message} It goes on naming this login, which is ended all the same.`)
-    })
+      // One that cannot be ended does not keep the others.
+      failure ??= error
+    } finally {
+      store.close()
+    }
   }
+  if (failure !== undefined && ended.length === 0) throw failure
 
   if (fixedToken !== undefined)
     terminal.notice('ATLAS_ACCESS_TOKEN is set: commands go on using that token until you unset it.')
+  await publish(ended, all, configured.apiUrl, needs)
+  if (failure !== undefined) throw failure
+}
+
+async function publish(
+  ended: readonly Ended[],
+  all: boolean,
+  apiUrl: string,
+  { terminal, now }: Pick<Needs, 'terminal' | 'now'>,
+): Promise<void> {
   if (terminal.json) {
     return terminal.sayJson({
       logged_out: ended.map(({ target, session, serverTold }) => ({
@@ -51,9 +84,7 @@ export async function logout({ all }: LogoutOptions, needs: Needs): Promise<void
     })
   }
   if (ended.length === 0)
-    return terminal.say(
-      all ? 'Nobody was logged in.' : `Not logged in to ${configured.apiUrl}; nothing to do.`,
-    )
+    return terminal.say(all ? 'Nobody was logged in.' : `Not logged in to ${apiUrl}; nothing to do.`)
   for (const { target, session, serverTold } of ended) {
     await terminal.say([
       styled('green', `Logged out of ${target.apiUrl}${session ? ` as ${session.email}` : ''}`),
@@ -85,8 +116,7 @@ function describeRemains(
 
 /** Take the session out of the config file's index; the profile goes on knowing its server. */
 async function forget(target: StoredSession, { config, updateConfigFile }: Needs): Promise<void> {
-  const isTarget = (other: StoredSession): boolean =>
-    other.profile === target.profile && other.apiUrl === target.apiUrl && other.store === target.store
+  const isTarget = (other: StoredSession): boolean => isSameSession(other, target)
   if (!config.file.sessions.some(isTarget)) return
   await updateConfigFile(file => {
     const profile = file.profiles.get(target.profile)

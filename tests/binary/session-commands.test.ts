@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
+import fs from 'node:fs'
 import { type AtlasServer, answer, signToken, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, type Sandbox } from '../support/binary.ts'
+import { createSandbox, outcomeOf, type Sandbox } from '../support/binary.ts'
 
 const ME = 'GET /api/v1/auth/me'
 const REFRESH = 'POST /api/v1/auth/refresh'
@@ -362,6 +363,54 @@ describe('auth logout', () => {
       ['default', second.url],
       ['work', second.url],
     ])
+    expect(sandbox.filesHolding('access_token')).toEqual([])
+  })
+})
+
+describe('a login to another store', () => {
+  const testWithKeys = Bun.which('keyctl') !== null || process.env['CI'] === 'true' ? test : test.skip
+
+  testWithKeys('is the one that counts, and a logout ends both', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({ ATLAS_API_URL: server.url })
+    const script = `
+      for store in kernel file; do
+        "$0" auth login --email ada@example.com --password-stdin --store $store < password >/dev/null 2>&1
+      done
+      "$0" auth status --json --offline; "$0" auth logout --json; "$0" auth status --json --offline; exit 0`
+    fs.writeFileSync(`${sandbox.cwd}/password`, 'correct horse')
+    const child = Bun.spawn(['keyctl', 'session', '-', 'sh', '-c', script, sandbox.binary], {
+      cwd: sandbox.cwd,
+      env: sandbox.env,
+      stdin: 'pipe',
+      stdout: 'pipe',
+      stderr: 'pipe',
+    })
+    const [before, ended, after] = (await outcomeOf(child)).stdout
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line))
+    expect({ before: before.source, ended: ended.logged_out.length, after: after.state }).toEqual({
+      before: 'file',
+      ended: 2,
+      after: 'not_logged_in',
+    })
+  })
+
+  test('that cannot be ended does not keep the others', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({ ATLAS_API_URL: server.url })
+    await sandbox.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
+    const file = `${sandbox.configFolder}/config.json`
+    const config = JSON.parse(fs.readFileSync(file, 'utf8'))
+    config.sessions.unshift({ profile: 'work', api_url: server.url, store: 'keychain' })
+    fs.writeFileSync(file, JSON.stringify(config))
+    const { status, stdout, stderr } = await sandbox.run(['auth', 'logout', '--all', '--json'])
+    expect({
+      status,
+      ended: JSON.parse(stdout).logged_out.map((entry: Record<string, unknown>) => entry['profile']),
+      code: JSON.parse(stderr).error.code,
+    }).toEqual({ status: 6, ended: ['default'], code: 'store_unavailable' })
     expect(sandbox.filesHolding('access_token')).toEqual([])
   })
 })
