@@ -1,5 +1,7 @@
 import { AtlasError } from './errors.ts'
 
+const MAX_SHOWN_LENGTH = 200
+
 const RULE = 'an http or https URL with a host and without user, query or fragment'
 
 /**
@@ -55,13 +57,17 @@ export const hasNoPath = (apiUrl: string): boolean => new URL(apiUrl).pathname =
 export function resolveRequestUrl(apiRoot: string, path: string): URL {
   const absolute = /^[a-z][a-z0-9+.-]*:/i.test(path) || path.startsWith('//')
   const url = absolute ? URL.parse(path, apiRoot) : URL.parse(`${apiRoot}/${path.replace(/^\/+/, '')}`)
-  if (url === null) throw new AtlasError('usage', `"${path}" is not a valid request path.`)
+  const hint = `Give a path relative to ${apiRoot}, such as /auth/me.`
+  if (url === null) throw new AtlasError('usage', 'PATH is not a valid request path.', hint)
+  // Not quoted: a password may be in it.
+  if (url.username !== '' || url.password !== '')
+    throw new AtlasError('usage', 'PATH holds a user name or a password, which atlas does not send.', hint)
   const { origin } = new URL(apiRoot)
-  if (url.origin !== origin || url.username !== '' || url.password !== '') {
+  if (url.origin !== origin) {
     throw new AtlasError(
       'usage',
-      `"${path}" is not on ${origin}; credentials are sent to that server alone.`,
-      `Give a path relative to ${apiRoot}, such as /auth/me.`,
+      `"${path.slice(0, MAX_SHOWN_LENGTH)}" is not on ${origin}; credentials are sent to that server alone.`,
+      hint,
     )
   }
   url.hash = ''

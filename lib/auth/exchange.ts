@@ -17,6 +17,8 @@ export interface ExchangeDependencies {
   readonly store: CredentialStore
   readonly interrupts: Interrupts
   readonly post: Post
+  /** Whether a text of the server may be shown: not where it repeats a secret. */
+  readonly quotable: (text: string) => boolean
   readonly encode: (session: Session) => string
   /** The session as stored. @throws {AtlasError} `not_logged_in`, `store_*` */
   readonly stored: () => Promise<Session>
@@ -33,7 +35,7 @@ export interface ExchangeDependencies {
 export async function exchange(
   session: Session,
   stillExcludes: () => boolean,
-  { apiUrl, account, store, interrupts, post, encode, stored }: ExchangeDependencies,
+  { apiUrl, account, store, interrupts, post, quotable, encode, stored }: ExchangeDependencies,
 ): Promise<Session> {
   const { refreshToken, apiRoot } = session
   if (refreshToken === null) throw expired(apiUrl, 'the server gave no refresh token')
@@ -44,7 +46,7 @@ export async function exchange(
         headers: { cookie: refreshCookieHeader(refreshToken) },
         signal: hurry,
       })
-      if (answer.status !== 200 && !isRefusal(answer)) throw judge(answer, asked)
+      if (answer.status !== 200 && !isRefusal(answer)) throw judge(answer, asked, quotable)
       const next = answer.status === 200 ? renewed(session, parseTokens(answer, asked)) : undefined
       // Another machine may share a file, and somebody may have deleted the lock. Otherwise nobody was let
       // in, and looking again would give a crash more time to lose the answer.

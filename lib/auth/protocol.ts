@@ -179,11 +179,18 @@ export function judgeLogin(answer: Answer, asked: Asked, quotable: (text: string
       'Check that the e-mail is complete, such as ada@example.com.',
     )
   }
-  return judge(answer, asked)
+  return judge(answer, asked, quotable)
 }
 
-/** What an unsuccessful answer means that says nothing about the credentials. */
-export function judge({ status, headers }: Answer, asked: Asked): AtlasError {
+/**
+ * What an unsuccessful answer means that says nothing about the credentials.
+ * @param quotable whether a text of the server may be shown: not where it repeats a secret.
+ */
+export function judge(
+  { status, headers }: Answer,
+  asked: Asked,
+  quotable: (text: string) => boolean,
+): AtlasError {
   if (status === 429) {
     const waitS = parseRetryAfter(headers.get('retry-after'), asked.now)
     return new AtlasError(
@@ -203,7 +210,7 @@ export function judge({ status, headers }: Answer, asked: Asked): AtlasError {
     const target = headers.get('location')
     return badResponse(
       asked,
-      `it redirects${target ? ` to ${target.slice(0, MAX_QUOTE_LENGTH)}` : ''}, which is not followed with credentials`,
+      `it redirects${target && quotable(target) ? ` to ${target.slice(0, MAX_QUOTE_LENGTH)}` : ''}, which is not followed with credentials`,
     )
   }
   return badResponse(asked, `the status is ${status}`)

@@ -79,6 +79,7 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
   /** One refresh at a time in this process; the lock does the same between processes. */
   let refreshing: Promise<Session> | undefined
 
+  const quotable = (text: string): boolean => !secrets.repeats(text)
   const post = createPost({ guardedFetch, userAgent, now })
 
   const current = async (): Promise<Session | undefined> => {
@@ -122,6 +123,7 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
             store,
             interrupts,
             post,
+            quotable,
             encode,
             stored: sessions.require,
           })
@@ -143,7 +145,6 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
     logIn: (email, password, remember = async () => {}) =>
       locked(async () => {
         secrets.add(password)
-        const quotable = (text: string): boolean => !secrets.repeats(text)
         const roots = hasNoPath(apiUrl) ? [apiUrl, apiUrl + API_PATH] : [apiUrl]
         let notFound: AtlasError | undefined
         for (const apiRoot of roots) {

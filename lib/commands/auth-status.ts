@@ -18,7 +18,7 @@ export interface StatusOptions {
 
 type Needs = Pick<
   System,
-  'config' | 'sessions' | 'store' | 'terminal' | 'now' | 'fixedToken' | 'authenticatedClient'
+  'config' | 'sessions' | 'store' | 'terminal' | 'secrets' | 'now' | 'fixedToken' | 'authenticatedClient'
 >
 
 /**
@@ -28,7 +28,7 @@ type Needs = Pick<
  * @throws {AtlasError} `store_*`: whether anybody is logged in is not known.
  */
 export async function status({ offline }: StatusOptions, needs: Needs): Promise<number> {
-  const { config, sessions, store, terminal, fixedToken } = needs
+  const { config, sessions, store, terminal, secrets, fixedToken } = needs
   const session = fixedToken === undefined ? await sessions.current() : undefined
   if (fixedToken === undefined && session === undefined) {
     const reason = 'No credentials are stored for this profile and server.'
@@ -54,15 +54,18 @@ export async function status({ offline }: StatusOptions, needs: Needs): Promise<
     return 0
   }
   const { client } = needs.authenticatedClient(session)
-  const confirmation = await terminal.during(`Asking ${config.apiUrl.value}`, fetchUser(client))
-  const judged = judge(confirmation)
+  const confirmation = await terminal.during(`Asking ${config.apiUrl.value}`, fetchUser(client, secrets.mask))
+  const judged = judge(confirmation, secrets.mask)
   // The request may have refreshed the session, or ended it.
   const latest = await latestSession(session, needs)
   await print({ ...credentials, ...judged, session: latest, user: confirmation.known }, needs)
   return judged.exitStatus
 }
 
-function judge(confirmation: Confirmation): Pick<Status, 'state' | 'reason'> & { exitStatus: number } {
+function judge(
+  confirmation: Confirmation,
+  mask: Needs['secrets']['mask'],
+): Pick<Status, 'state' | 'reason'> & { exitStatus: number } {
   if (confirmation.kind === 'confirmed') return { state: 'authenticated', reason: null, exitStatus: 0 }
   if (confirmation.kind === 'cannot_confirm')
     return {
@@ -71,10 +74,11 @@ function judge(confirmation: Confirmation): Pick<Status, 'state' | 'reason'> & {
       exitStatus: 0,
     }
   const { code, message, exitStatus } = confirmation.error
+  const reason = mask(message)
   if (exitStatus === EXIT_CODE.not_logged_in) {
-    return { state: code === 'not_logged_in' ? 'not_logged_in' : 'rejected', reason: message, exitStatus }
+    return { state: code === 'not_logged_in' ? 'not_logged_in' : 'rejected', reason, exitStatus }
   }
-  if (exitStatus === EXIT_CODE.network) return { state: 'unverified', reason: message, exitStatus }
+  if (exitStatus === EXIT_CODE.network) return { state: 'unverified', reason, exitStatus }
   throw confirmation.error
 }
 

@@ -4,12 +4,13 @@ import type { Config } from '../config.ts'
 import type { StoreKind } from '../config-file.ts'
 import { AtlasError } from '../errors.ts'
 import { answerIn, unwrapFetchError } from '../http/fetch-error.ts'
+import type { Secrets } from '../secrets.ts'
 
 export type LoginState = 'authenticated' | 'unverified' | 'rejected' | 'not_logged_in'
 
 /** What the server says of the user. */
 export interface User {
-  readonly email: string | null
+  readonly email: string
   readonly username: string | null
   readonly role: string | null
 }
@@ -20,8 +21,11 @@ export type Confirmation =
   | { readonly kind: 'cannot_confirm'; readonly known: undefined }
   | { readonly kind: 'failed'; readonly known: undefined; readonly error: AtlasError }
 
-/** Ask the server who is logged in. */
-export async function fetchUser(client: $Fetch): Promise<Confirmation> {
+/**
+ * Ask the server who is logged in.
+ * @param mask takes the secrets out of what the server says.
+ */
+export async function fetchUser(client: $Fetch, mask: Secrets['mask']): Promise<Confirmation> {
   try {
     const answer: unknown = await client<unknown, 'text'>('/auth/me')
     if (typeof answer !== 'object' || answer === null || Array.isArray(answer))
@@ -29,12 +33,12 @@ export async function fetchUser(client: $Fetch): Promise<Confirmation> {
     const fields = answer as Record<string, unknown>
     const text = (name: string): string | null => {
       const value = fields[name]
-      return typeof value === 'string' ? value : null
+      return typeof value === 'string' ? mask(value) : null
     }
-    return {
-      kind: 'confirmed',
-      known: { email: text('email'), username: text('username'), role: text('role') },
-    }
+    const email = text('email')
+    // A page that answers everything with 200 and some JSON knows nobody.
+    if (!email) return failed('bad_response', 'the answer does not say who is logged in')
+    return { kind: 'confirmed', known: { email, username: text('username'), role: text('role') } }
   } catch (thrown) {
     const error = unwrapFetchError(thrown)
     if (error instanceof AtlasError) return { kind: 'failed', known: undefined, error }

@@ -21,6 +21,7 @@ type Needs = Pick<
   | 'sessions'
   | 'store'
   | 'terminal'
+  | 'secrets'
   | 'readStdin'
   | 'stdinIsTerminal'
   | 'proveConfigFile'
@@ -61,7 +62,7 @@ export async function login({ email: givenEmail, passwordStdin }: LoginOptions, 
   const session = await terminal.during(`Logging in to ${server}`, sessions.logIn(email, password, remember))
 
   if (terminal.json) {
-    const user = await fetchUser(needs.authenticatedClient(session).client)
+    const user = await fetchUser(needs.authenticatedClient(session).client, needs.secrets.mask)
     await terminal.sayJson(
       statusJson(config, {
         state: 'authenticated',

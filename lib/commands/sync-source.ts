@@ -11,6 +11,7 @@ export type SyncNeeds = Pick<
   | 'sessions'
   | 'terminal'
   | 'interrupts'
+  | 'secrets'
   | 'now'
   | 'fixedToken'
   | 'authenticatedClient'
@@ -28,7 +29,7 @@ export const DIR_FLAG = [
 /** The configured server's configuration for whoever is logged in. */
 export const configurationFrom = (
   session: Session | undefined,
-  { config, terminal, interrupts, now, fixedToken, authenticatedClient }: SyncNeeds,
+  { config, terminal, interrupts, secrets, now, fixedToken, authenticatedClient }: SyncNeeds,
 ): Promise<Configuration> => {
   const { client, apiRoot } = authenticatedClient(session)
   return terminal.during(
@@ -38,6 +39,7 @@ export const configurationFrom = (
       apiRoot,
       now,
       fixedToken: fixedToken !== undefined,
+      quotable: text => !secrets.repeats(text),
       signal: interrupts.cancelled,
     }),
   )

@@ -253,7 +253,7 @@ function explain(error: unknown, url: URL): AtlasError {
     )
   }
   if (
-    /Malformed|Zlib|Brotli|Zstd|Decompress|HPE_|InvalidHTTP|HTTP_RESPONSE|TooManyHeaders|ResponseHeader/i.test(
+    /Malformed|Zlib|Brotli|Zstd|Decompress|HPE_|InvalidHTTP|HTTP_RESPONSE|TooManyHeaders|ResponseHeader|ContentLength|UnrequestedUpgrade/i.test(
       code,
     )
   ) {

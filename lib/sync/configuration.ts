@@ -24,6 +24,8 @@ export interface FetchConfigurationOptions {
   readonly now: () => Date
   /** Whether the token came ready-made, for advice where it is refused. */
   readonly fixedToken: boolean
+  /** Whether a text of the server may be shown: not where it repeats a secret. */
+  readonly quotable: (text: string) => boolean
   readonly signal: AbortSignal
 }
 
@@ -33,7 +35,7 @@ export interface FetchConfigurationOptions {
  * a request or a refresh may throw.
  */
 export async function fetchConfiguration(options: FetchConfigurationOptions): Promise<Configuration> {
-  const { client, apiRoot, now, fixedToken, signal } = options
+  const { client, apiRoot, now, fixedToken, quotable, signal } = options
   const asked = (): Asked => ({ what: `GET ${PATH}`, url: new URL(apiRoot), now: now() })
   try {
     // As bytes: a text decoder would put U+FFFD in the place of what is not UTF-8.
@@ -43,14 +45,14 @@ export async function fetchConfiguration(options: FetchConfigurationOptions): Pr
       guard: { maxBytes: MAX_ANSWER_BYTES },
       signal,
     })
-    if (status !== 200) throw judge({ status, headers, body: '' }, asked())
+    if (status !== 200) throw judge({ status, headers, body: '' }, asked(), quotable)
     return parseConfiguration(new Uint8Array(_data ?? new ArrayBuffer(0)), asked())
   } catch (thrown) {
     const error = unwrapFetchError(thrown)
     const answered = answerIn(error)
     if (answered === undefined) throw error
     if (answered.status !== 401)
-      throw judge({ status: answered.status, headers: answered.headers, body: '' }, asked())
+      throw judge({ status: answered.status, headers: answered.headers, body: '' }, asked(), quotable)
     throw new AtlasError(
       'token_rejected',
       `${new URL(apiRoot).origin} rejects the access token (401).`,

@@ -6,6 +6,8 @@ export interface RawServer extends AsyncDisposable {
   readonly port: number
   /** All that has been received, of all connections together. */
   readonly received: string
+  /** How many connections there have been, silent ones too. */
+  readonly connections: number
 }
 
 export interface RawServerOptions {
@@ -19,9 +21,11 @@ export async function startRawServer(
   options: RawServerOptions = {},
 ): Promise<RawServer> {
   let received = ''
+  let connections = 0
   const sockets = new Set<Socket>()
   const accept = (socket: Socket): void => {
     sockets.add(socket)
+    connections++
     socket.on('error', () => {})
     socket.on('close', () => sockets.delete(socket))
     socket.on('data', data => {
@@ -36,6 +40,9 @@ export async function startRawServer(
     port: (server.address() as AddressInfo).port,
     get received() {
       return received
+    },
+    get connections() {
+      return connections
     },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()

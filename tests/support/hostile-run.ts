@@ -1,0 +1,77 @@
+import { createSandbox, type Outcome, outcomeOf } from './binary.ts'
+import type { Answer } from './hostile-answers.ts'
+import { startRawServer } from './raw-server.ts'
+import { CANARY, storeSession } from './stored-session.ts'
+
+/** The commands that talk to a server, each as a script would call it. */
+export const COMMANDS = {
+  login: ['auth', 'login', '--email', 'ada@example.com', '--password-stdin'],
+  refresh: ['auth', 'refresh'],
+  status: ['auth', 'status'],
+  api: ['api', '/notes'],
+} as const
+
+export type Command = keyof typeof COMMANDS
+
+const TIMEOUT_S = 1
+/** The time limit of one request, and room for a slow machine that runs four at once. */
+const MAX_ELAPSED_MS = 15_000
+const MAX_MEMORY_MB = 150
+
+/** The most that any run has taken. */
+export const peak = { runs: 0, memoryMb: 0, elapsedMs: 0 }
+
+/** How a command came through. */
+export interface Met extends Outcome {
+  /** The exit status, and the error code or the state that was reported. */
+  readonly result: string
+  /** Whether what was stored is byte for byte what it was. */
+  readonly untouched: boolean
+  /** What is stored afterwards. */
+  readonly stored: string | undefined
+  /** Whether a secret was printed. */
+  readonly leaked: boolean
+  /** Whether it took more time or memory than is allowed. */
+  readonly excessive: boolean
+}
+
+/** Run a command against a server that does the same with every connection. */
+export async function meet(command: Command, answer: Answer): Promise<Met> {
+  await using server = await startRawServer(answer)
+  return await ask(command, `http://127.0.0.1:${server.port}/api/v1`)
+}
+
+/** Run a command against a server for which a session is stored. */
+export async function ask(command: Command, apiUrl: string): Promise<Met> {
+  using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: apiUrl })
+  const stored = await storeSession(sandbox, apiUrl)
+  const before = stored.bytes()
+  const startedAt = performance.now()
+  const child = sandbox.start([...COMMANDS[command], '--json', '--debug', '--timeout', String(TIMEOUT_S)], {
+    input: `${CANARY.password}\n`,
+  })
+  const { status, stdout, stderr } = await outcomeOf(child)
+  const elapsedMs = performance.now() - startedAt
+  const memoryMb = (child.resourceUsage()?.maxRSS ?? 0) / 1024 / 1024
+  peak.runs++
+  peak.memoryMb = Math.max(peak.memoryMb, memoryMb)
+  peak.elapsedMs = Math.max(peak.elapsedMs, elapsedMs)
+  return {
+    status,
+    stdout,
+    stderr,
+    result: `${status} ${command === 'status' ? stateIn(stdout) : codeIn(stderr)}`.trim(),
+    untouched: stored.bytes() === before,
+    stored: stored.bytes(),
+    leaked: Object.values(CANARY).some(secret => (stdout + stderr).includes(secret)),
+    excessive: elapsedMs > MAX_ELAPSED_MS || memoryMb > MAX_MEMORY_MB,
+  }
+}
+
+const stateIn = (stdout: string): string => (stdout === '' ? '' : JSON.parse(stdout).state)
+
+/** Of the error object, which follows the lines of diagnostics. */
+const codeIn = (stderr: string): string => {
+  const last = stderr.trim().split('\n').at(-1) ?? ''
+  return last.startsWith('{') ? JSON.parse(last).error.code : ''
+}
