@@ -59,7 +59,14 @@ export function decodeRecord(account: string, apiUrl: string, text: string): Ses
 
   const { origin } = new URL(apiUrl)
   const apiRoot = fields['api_root']
-  if (fields['origin'] !== origin || typeof apiRoot !== 'string' || URL.parse(apiRoot)?.origin !== origin)
+  const rootUrl = typeof apiRoot === 'string' ? URL.parse(apiRoot) : null
+  if (
+    fields['origin'] !== origin ||
+    typeof apiRoot !== 'string' ||
+    rootUrl?.origin !== origin ||
+    rootUrl.username ||
+    rootUrl.password
+  )
     throw broken(`they belong to another server than ${origin}`)
 
   const { email, access_token: accessToken, refresh_token: refreshToken } = fields

@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { startAtlasServer } from '../support/atlas-server.ts'
 import { BINARY, createSandbox } from '../support/binary.ts'
 import {
@@ -11,16 +11,12 @@ import {
   sending,
   stalling,
 } from '../support/hostile-answers.ts'
-import { ask, COMMANDS, type Command, type Met, meet, peak } from '../support/hostile-run.ts'
+import { ask, COMMANDS, type Command, type Met, meet } from '../support/hostile-run.ts'
 import { startRawServer } from '../support/raw-server.ts'
 import { storeSession } from '../support/stored-session.ts'
 
 /** What each command ends with: exit status, and error code or state. */
 type Expected = Readonly<Partial<Record<Command, string>>>
-
-afterAll(() => {
-  if (process.env['ATLAS_TEST_FIGURES']) process.stdout.write(`hostile servers: ${JSON.stringify(peak)}\n`)
-})
 
 /** All of the commands end as expected, in time, in little memory, and change and tell nothing. */
 async function expectUnharmed(answer: Answer, expected: Expected): Promise<void> {
@@ -482,7 +478,6 @@ describe('a streamed answer', () => {
     let size = 0
     for await (const piece of child.stdout) size += piece.byteLength
     const memoryMb = (child.resourceUsage()?.maxRSS ?? 0) / 1024 / 1024
-    peak.memoryMb = Math.max(peak.memoryMb, memoryMb)
     expect({ status: await child.exited, size }).toEqual({ status: 0, size: 200 * 1024 * 1024 })
     expect(memoryMb).toBeLessThan(150)
   })

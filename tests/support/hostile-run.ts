@@ -18,9 +18,6 @@ const TIMEOUT_S = 1
 const MAX_ELAPSED_MS = 15_000
 const MAX_MEMORY_MB = 150
 
-/** The most that any run has taken. */
-export const peak = { runs: 0, memoryMb: 0, elapsedMs: 0 }
-
 /** How a command came through. */
 export interface Met extends Outcome {
   /** The exit status, and the error code or the state that was reported. */
@@ -53,9 +50,6 @@ export async function ask(command: Command, apiUrl: string): Promise<Met> {
   const { status, stdout, stderr } = await outcomeOf(child)
   const elapsedMs = performance.now() - startedAt
   const memoryMb = (child.resourceUsage()?.maxRSS ?? 0) / 1024 / 1024
-  peak.runs++
-  peak.memoryMb = Math.max(peak.memoryMb, memoryMb)
-  peak.elapsedMs = Math.max(peak.elapsedMs, elapsedMs)
   return {
     status,
     stdout,
