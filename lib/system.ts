@@ -15,7 +15,9 @@ import { describeSettings } from './config-settings.ts'
 import { type BearerSource, createClient } from './http/client.ts'
 import { createGuardedFetch, type GuardedFetch } from './http/guarded-fetch.ts'
 import type { Interrupts } from './interrupts.ts'
+import { refuseDebugger } from './runtime-variables.ts'
 import type { Secrets } from './secrets.ts'
+import { addonFolder } from './store/addon-folder.ts'
 import { createFileStore } from './store/file.ts'
 import { createKeychainStore } from './store/keychain.ts'
 import { userLockFolder } from './store/lock-folder.ts'
@@ -78,6 +80,7 @@ export function createSystem(
   flags: ConfigFlags,
   { budgetMs = Number.POSITIVE_INFINITY, worksOffline = false, keychainWaitMs }: SystemOptions = {},
 ): System {
+  refuseDebugger(host.env)
   const loaded = loadConfig(flags, host)
   const { keychainTimeoutMs } = loaded
   const config =
@@ -119,6 +122,7 @@ export function createSystem(
           platform,
           timeoutMs: config.keychainTimeoutMs.value,
           lockFolder: userLockFolder(uid, host.accountHomeFolder),
+          addonFolder: addonFolder(host.env, platform, uid),
           debug,
         })
 

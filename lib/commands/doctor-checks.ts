@@ -47,7 +47,7 @@ export const ok = (detail: string, ...more: readonly string[]): Finding => ({
   more,
   fix: null,
 })
-const warn = (detail: string, fix: string | null = null): Finding => ({
+export const warn = (detail: string, fix: string | null = null): Finding => ({
   status: 'warn',
   detail,
   more: [],

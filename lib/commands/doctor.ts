@@ -1,5 +1,7 @@
 import type { CAC, Command } from 'cac'
+import type { Environment } from '../config.ts'
 import { AtlasError, EXIT_CODE } from '../errors.ts'
+import { loadersIn } from '../runtime-variables.ts'
 import { type Style, styled } from '../styled-text.ts'
 import type { System } from '../system.ts'
 import { VERSION } from '../version.ts'
@@ -17,6 +19,8 @@ import {
   type Finding,
   failedBy,
   notChecked,
+  ok,
+  warn,
 } from './doctor-checks.ts'
 import { checkSync } from './doctor-sync.ts'
 import type { Flags } from './flags.ts'
@@ -37,7 +41,7 @@ export async function doctor(system: System): Promise<number> {
     Promise.all([checkServer(system), checkLocally(system)]),
   )
   const findings: Record<CheckName, Finding> = {
-    version: checkVersion(),
+    version: checkVersion(env),
     config: checkConfig(config),
     proxy: checkProxy(config, env),
     sync: checkSync(system),
@@ -65,12 +69,16 @@ async function checkLocally(system: System): Promise<Record<'lock' | 'store' | '
   return { lock, store, credentials }
 }
 
-const checkVersion = (): Finding => ({
-  status: 'ok',
-  detail: `atlas ${VERSION} on ${process.platform}-${process.arch}`,
-  more: [],
-  fix: null,
-})
+function checkVersion(env: Environment): Finding {
+  const said = `atlas ${VERSION} on ${process.platform}-${process.arch}`
+  const loaders = loadersIn(env).join(' and ')
+  return loaders === ''
+    ? ok(said)
+    : warn(
+        `${said}; ${loaders} can load other code into it, which could read credentials.`,
+        'Unset what you did not set yourself.',
+      )
+}
 
 /** The report where configuration itself cannot be used: nothing that depends on it was checked. */
 export function doctorWithoutConfig(
@@ -79,7 +87,10 @@ export function doctorWithoutConfig(
   terminal: Terminal,
 ): Promise<number> {
   const unchecked = notChecked('the configuration cannot be used; see config.')
-  const findings: Partial<Record<CheckName, Finding>> = { version: checkVersion(), config: failedBy(error) }
+  const findings: Partial<Record<CheckName, Finding>> = {
+    version: checkVersion({}),
+    config: failedBy(error),
+  }
   return publish(
     CHECK_NAMES.map(name => ({ name, ...shortened(findings[name] ?? unchecked, homes) })),
     terminal,

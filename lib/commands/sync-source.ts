@@ -14,6 +14,7 @@ export type SyncNeeds = Pick<
   | 'secrets'
   | 'now'
   | 'fixedToken'
+  | 'secrets'
   | 'authenticatedClient'
   | 'env'
   | 'platform'

@@ -1,5 +1,6 @@
 import { type AtlasCode, AtlasError } from '../errors.ts'
 import { shellQuoted } from '../shell-quote.ts'
+import type { AddonFolder } from './addon-folder.ts'
 import { ALTERNATIVES, DamagedRecord } from './store-error.ts'
 
 export type KeychainCode = Extract<
@@ -66,13 +67,19 @@ export const silent = (waitedMs: number, place: KeychainPlace): AtlasError =>
     `See whether it waits to be unlocked, allow it longer with ATLAS_KEYCHAIN_TIMEOUT=60, ${ALTERNATIVES}.`,
   )
 
-/** The addon itself could not be loaded. */
-export const unloadable = (detail: string): AtlasError =>
+/** The addon itself could not be unpacked or loaded. @param reason the end of a sentence. */
+export const unloadable = (reason: string, { path, from = 'TMPDIR' }: AddonFolder): AtlasError =>
   new AtlasError(
     'store_unavailable',
-    `The keychain support could not be loaded (${detail}).`,
-    `atlas unpacks it into the temporary folder: set TMPDIR to a folder that exists, has room and allows programs, ${ALTERNATIVES}.`,
+    `The keychain support, which is unpacked into ${path}, could not be loaded: ${reason}.`,
+    `Set ${from} to a folder that exists, has room and allows programs, ${ALTERNATIVES}.`,
   )
+
+/** What the system's loader says, which is prose alone, in words where they are known. */
+export const loadFault = (message: string): string =>
+  /failed to map segment|operation not permitted/i.test(message)
+    ? 'programs may not run from there (is it mounted noexec?)'
+    : message
 
 export const noKernelStore = (): AtlasError =>
   new AtlasError(

@@ -1,16 +1,18 @@
 import type { StoreKind } from '../config-file.ts'
 import type { AtlasError } from '../errors.ts'
+import type { AddonFolder } from './addon-folder.ts'
 import type { Items } from './items.ts'
 import type { KeychainRequest } from './keychain-call.ts'
 import {
   describeKeychain,
   type KeychainPlace,
   keychainFailure,
+  loadFault,
   noKernelStore,
   silent,
   unloadable,
 } from './keychain-failure.ts'
-import type { KeychainReply } from './keychain-worker.ts'
+import type { KeychainReply, WorkerRequest } from './keychain-worker.ts'
 import { splitItems } from './split.ts'
 import type { CredentialStore } from './store.ts'
 
@@ -27,6 +29,7 @@ export interface KeychainOptions {
   /** The longest that one call to the keychain is waited for, in milliseconds. */
   readonly timeoutMs: number
   readonly lockFolder: string
+  readonly addonFolder: AddonFolder
   readonly debug: (line: string) => void
   /** What one item can hold, in bytes; the platform's limit unless given. */
   readonly maxItemBytes?: number
@@ -34,8 +37,8 @@ export interface KeychainOptions {
 
 /** The operating system's own keychain, or the kernel's key store, with a bounded wait for every call. */
 export function createKeychainStore(options: KeychainOptions): CredentialStore {
-  const { kind, platform, timeoutMs, lockFolder, debug } = options
-  const thread = new KeychainThread({ kind, platform, service: SERVICE }, timeoutMs)
+  const { kind, platform, timeoutMs, lockFolder, addonFolder, debug } = options
+  const thread = new KeychainThread({ kind, platform, service: SERVICE }, timeoutMs, addonFolder)
 
   const timed = async (request: Pick<KeychainRequest, 'operation' | 'account' | 'value'>) => {
     if (kind === 'kernel' && platform !== 'linux') throw noKernelStore()
@@ -99,10 +102,12 @@ class KeychainThread {
   >()
   readonly #place: KeychainPlace
   readonly #timeoutMs: number
+  readonly #addonFolder: AddonFolder
 
-  constructor(place: KeychainPlace, timeoutMs: number) {
+  constructor(place: KeychainPlace, timeoutMs: number, addonFolder: AddonFolder) {
     this.#place = place
     this.#timeoutMs = timeoutMs
+    this.#addonFolder = addonFolder
   }
 
   async call(
@@ -122,12 +127,20 @@ class KeychainThread {
       this.#waiting.set(id, { resolve: settle(resolve), reject: settle(reject) })
       const { kind, platform, service } = this.#place
       const linuxStore = kind === 'kernel' ? 'keyutils' : 'secret-service'
-      this.#start().postMessage({ ...request, id, service, linuxStore, platform } satisfies KeychainRequest)
+      const addonFolder = this.#addonFolder
+      this.#start().postMessage({
+        ...request,
+        id,
+        service,
+        linuxStore,
+        platform,
+        addonFolder,
+      } satisfies WorkerRequest)
     })
     if (reply.ok) return reply.value
-    throw reply.stage === 'addon'
-      ? unloadable(reply.message)
-      : keychainFailure(reply.message, reply.tookMs, request.account, this.#place)
+    throw reply.stage === 'keychain'
+      ? keychainFailure(reply.message, reply.tookMs, request.account, this.#place)
+      : unloadable(reply.stage === 'folder' ? reply.message : loadFault(reply.message), this.#addonFolder)
   }
 
   close(): void {
@@ -139,7 +152,7 @@ class KeychainThread {
     if (this.#worker) return this.#worker
     const worker = new Worker(new URL('./keychain-worker.ts', import.meta.url))
     worker.onmessage = ({ data }: MessageEvent<KeychainReply>) => this.#waiting.get(data.id)?.resolve(data)
-    worker.onerror = ({ message }) => this.#giveUp(unloadable(message))
+    worker.onerror = ({ message }) => this.#giveUp(unloadable(message, this.#addonFolder))
     this.#worker = worker
     return worker
   }

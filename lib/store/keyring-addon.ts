@@ -1,3 +1,5 @@
+import { type AddonFolder, unpackAddon } from './addon-folder.ts'
+
 /*
  * The addon is imported by its own name: the package's loader would look into the current directory
  * and obey NAPI_RS_NATIVE_LIBRARY_PATH. The build sets platform, architecture and libc, which leaves
@@ -5,8 +7,24 @@
  */
 export type Addon = Pick<typeof import('@napi-rs/keyring'), 'Entry'>
 
-/** @throws where this machine cannot load it: no temporary folder to unpack it to, or no build of it. */
-export function loadAddon(): Addon {
+/**
+ * The addon inside the compiled program, unpacked to a folder; from source, the installed one.
+ * @throws {UnusableFolder} it cannot be unpacked there.
+ * @throws where the system cannot load it, or there is no build of it.
+ */
+export async function loadAddon(folder: AddonFolder): Promise<Addon> {
+  const embedded = Bun.embeddedFiles.find(isAddon)
+  if (embedded === undefined) return requireAddon()
+  const content = new Uint8Array(await embedded.arrayBuffer())
+  const loaded: { exports: Partial<Addon> } = { exports: {} }
+  process.dlopen(loaded, unpackAddon(embedded.name, content, folder))
+  return loaded.exports as Addon
+}
+
+const isAddon = (file: Blob): file is Blob & { name: string } =>
+  'name' in file && typeof file.name === 'string' && file.name.endsWith('.node')
+
+function requireAddon(): Addon {
   const musl = process.env['ATLAS_BUILD_LIBC'] === 'musl'
   if (process.platform === 'linux' && process.arch === 'x64' && !musl)
     return require('@napi-rs/keyring-linux-x64-gnu/keyring.linux-x64-gnu.node')

@@ -165,7 +165,14 @@ test.each([
 })
 
 test.each(['darwin', 'win32'] as const)('there is no kernel store on %s', async platform => {
-  const store = createKeychainStore({ kind: 'kernel', platform, timeoutMs: 1, lockFolder: '', debug() {} })
+  const store = createKeychainStore({
+    kind: 'kernel',
+    platform,
+    timeoutMs: 1,
+    lockFolder: '',
+    addonFolder: { path: '', from: undefined, uid: undefined },
+    debug() {},
+  })
   expect(await codeOf(store.read(ACCOUNT))).toBe('store_unavailable')
 })
 

@@ -29,7 +29,13 @@ export async function callStore(
 
 if (import.meta.main) {
   const { options, calls } = (await Bun.stdin.json()) as { options: StoreOptions; calls: StoreCall[] }
-  const store = createKeychainStore({ ...options, timeoutMs: 20_000, lockFolder: '', debug() {} })
+  const store = createKeychainStore({
+    ...options,
+    timeoutMs: 20_000,
+    lockFolder: '',
+    addonFolder: { path: '', from: undefined, uid: undefined },
+    debug() {},
+  })
   const results: unknown[] = []
   for (const [method, account, record = ''] of calls) {
     try {

@@ -1,0 +1,27 @@
+import type { Environment } from './config.ts'
+import { AtlasError } from './errors.ts'
+
+const DEBUGGER = ['BUN_INSPECT', 'BUN_INSPECT_CONNECT_TO', 'BUN_INSPECT_NOTIFY']
+
+/** What loads other code into a program before its own runs, so that it can only be told of. */
+const LOADERS = ['BUN_OPTIONS', 'BUN_INSPECT_PRELOAD', 'LD_PRELOAD', 'DYLD_INSERT_LIBRARIES']
+
+/**
+ * Refuse to work where the runtime inside atlas listens for a debugger: whoever connects reads the
+ * credentials, other users of the machine included.
+ * @throws {AtlasError} `usage`
+ */
+export function refuseDebugger(env: Environment): void {
+  const variable =
+    DEBUGGER.find(name => env[name]) ??
+    (/--inspect/.test(env['BUN_OPTIONS'] ?? '') ? 'BUN_OPTIONS' : undefined)
+  if (variable === undefined) return
+  throw new AtlasError(
+    'usage',
+    `${variable} opens atlas to a debugger, which could read its credentials.`,
+    `Unset it, as in: env -u ${variable} atlas …`,
+  )
+}
+
+/** The variables in force that may have loaded other code into atlas. */
+export const loadersIn = (env: Environment): string[] => LOADERS.filter(name => env[name])

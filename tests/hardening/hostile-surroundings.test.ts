@@ -1,0 +1,381 @@
+import { describe, expect, test } from 'bun:test'
+import fs from 'node:fs'
+import path from 'node:path'
+import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
+import { BINARY, createSandbox, type Outcome, outcomeOf, type Sandbox } from '../support/binary.ts'
+import { createAuthority, hasOpenssl } from '../support/certificates.ts'
+import { createHostileFolder } from '../support/hostile-folder.ts'
+import { startRawServer } from '../support/raw-server.ts'
+import { CANARY, storeSession } from '../support/stored-session.ts'
+
+const inCi = process.env['CI'] === 'true'
+/** Tests that need a tool are skipped without it, but fail there in CI. */
+const withTool = (tool: string) => (inCi || Bun.which(tool) !== null ? test : (test.skip as typeof test))
+
+/** Commands of every kind, with nothing in their output that differs from run to run. */
+const COMMANDS: string[][] = [
+  ['--version'],
+  ['--help'],
+  ['auth', 'statsu'],
+  ['completion', 'bash'],
+  ['auth', 'list'],
+  ['auth', 'token'],
+  ['auth', 'status'],
+  ['api', '/auth/me'],
+]
+/** With a keychain that is not there, so that its addon is loaded and the answer is always the same. */
+const KEYCHAIN = { ATLAS_CREDENTIAL_STORE: 'keychain' }
+
+async function runAll(sandbox: Sandbox, options: { cwd?: string; env?: Record<string, string> } = {}) {
+  const outcomes: Outcome[] = []
+  for (const args of COMMANDS) outcomes.push(await sandbox.run(args, options))
+  outcomes.push(await sandbox.run(['auth', 'token'], { ...options, env: { ...options.env, ...KEYCHAIN } }))
+  return outcomes
+}
+
+async function sandboxWithSession(server: AtlasServer): Promise<Sandbox> {
+  const sandbox = createSandbox()
+  expect((await sandbox.logIn(server)).status).toBe(0)
+  return sandbox
+}
+
+describe('a hostile current directory', () => {
+  test('changes nothing, runs nothing and is sent nothing', async () => {
+    await using server = await startAtlasServer()
+    await using attacker = await startRawServer(socket => socket.end())
+    using sandbox = await sandboxWithSession(server)
+    const hostile = createHostileFolder(path.join(sandbox.home, 'src'), `http://127.0.0.1:${attacker.port}`)
+    const login = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin', '--json']
+
+    const elsewhere = await runAll(sandbox)
+    const there = await runAll(sandbox, { cwd: hostile.path })
+    expect(there).toEqual(elsewhere)
+    const { status } = await sandbox.run(login, { cwd: hostile.path, input: 'correct horse\n' })
+    expect({ status, ran: hostile.hasRun(), connections: attacker.connections }).toEqual({
+      status: 0,
+      ran: false,
+      connections: 0,
+    })
+  })
+
+  withTool('strace')('is not even looked at, and no other program is started', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = await sandboxWithSession(server)
+    const root = path.join(sandbox.home, 'src')
+    const hostile = createHostileFolder(root, server.url)
+    const touched: string[] = []
+    let started = 0
+    for (const [args, env] of [
+      ...COMMANDS.map(args => [args, {}] as const),
+      [['auth', 'token'], KEYCHAIN] as const,
+    ]) {
+      const trace = path.join(sandbox.home, 'trace')
+      const child = Bun.spawn(['strace', '-f', '-e', 'trace=%file', '-o', trace, BINARY, ...args], {
+        cwd: hostile.path,
+        env: { ...sandbox.env, ...env },
+        stdin: 'ignore',
+        stdout: 'ignore',
+        stderr: 'ignore',
+      })
+      await child.exited
+      for (const line of fs.readFileSync(trace, 'utf8').split('\n')) {
+        if (line.includes('execve(')) started++
+        const named = /"([^"]*)"/.exec(line)?.[1]
+        if (named === undefined || line.includes('getcwd(')) continue
+        if (named.startsWith(root) || (!named.startsWith('/') && named !== ''))
+          touched.push(`${args}: ${line}`)
+      }
+    }
+    expect({ touched, started }).toEqual({ touched: [], started: COMMANDS.length + 1 })
+  })
+})
+
+describe('variables', () => {
+  const VARIABLES: [
+    name: string,
+    values: (place: { script: string; addon: string; attacker: string }) => Record<string, string>,
+  ][] = [
+    ['that name an addon', ({ addon }) => ({ NAPI_RS_NATIVE_LIBRARY_PATH: addon, NAPI_RS_FORCE_WASI: '1' })],
+    [
+      'that preload',
+      ({ script }) => ({
+        BUN_CONFIG_PRELOAD: script,
+        BUN_PRELOAD: script,
+        NODE_OPTIONS: `--require ${script}`,
+      }),
+    ],
+    [
+      'that say where packages are',
+      ({ script }) => ({ NODE_PATH: path.join(path.dirname(script), 'node_modules') }),
+    ],
+    [
+      'that print requests',
+      () => ({
+        BUN_CONFIG_VERBOSE_FETCH: 'curl',
+        NODE_DEBUG: 'http,https,net,tls,fetch',
+        DEBUG: '*',
+        BUN_DEBUG_ALL: '1',
+      }),
+    ],
+    [
+      'that name a proxy',
+      ({ attacker }) => ({
+        HTTP_PROXY: attacker,
+        http_proxy: attacker,
+        HTTPS_PROXY: attacker,
+        https_proxy: attacker,
+        ALL_PROXY: attacker,
+        all_proxy: attacker,
+        BUN_CONFIG_HTTP_PROXY: attacker,
+        NODE_USE_ENV_PROXY: '1',
+        NO_PROXY: '',
+      }),
+    ],
+    [
+      'that say where files go',
+      ({ script }) => ({
+        BUN_INSTALL: path.dirname(script),
+        BUN_RUNTIME_TRANSPILER_CACHE_PATH: path.dirname(script),
+        NODE_V8_COVERAGE: path.dirname(script),
+      }),
+    ],
+  ]
+  test.each(VARIABLES)('%s change nothing, run nothing and lead nowhere', async (_, values) => {
+    await using server = await startAtlasServer()
+    await using attacker = await startRawServer(socket => socket.end())
+    using sandbox = await sandboxWithSession(server)
+    const url = `http://127.0.0.1:${attacker.port}`
+    const hostile = createHostileFolder(path.join(sandbox.home, 'src'), url)
+    const without = await runAll(sandbox)
+    expect(await runAll(sandbox, { env: values({ ...hostile, attacker: url }) })).toEqual(without)
+    expect({ ran: hostile.hasRun(), connections: attacker.connections }).toEqual({
+      ran: false,
+      connections: 0,
+    })
+  })
+
+  const insecure = hasOpenssl ? test : test.skip
+  insecure('that switch certificate checks off leave them on', async () => {
+    using authority = createAuthority()
+    await using server = await startRawServer(socket => socket.end(), { tls: authority.issue() })
+    const url = `https://localhost:${server.port}`
+    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: url })
+    await storeSession(sandbox, url)
+    const env = { NODE_TLS_REJECT_UNAUTHORIZED: '0', NODE_NO_WARNINGS: '1' }
+    for (const args of [
+      ['api', '/auth/me'],
+      ['auth', 'refresh'],
+      ['auth', 'login', '--email', 'a@b', '--password-stdin'],
+    ]) {
+      const { status, stderr } = await sandbox.run([...args, '--json'], { env, input: CANARY.password })
+      expect({ args, status, code: JSON.parse(stderr).error.code }).toEqual({ args, status: 5, code: 'tls' })
+    }
+    expect(server.received).toBe('')
+  })
+
+  const DEBUGGERS: [variable: string, value: string][] = [
+    ['BUN_INSPECT', 'ws://127.0.0.1:0/x'],
+    ['BUN_OPTIONS', '--inspect=127.0.0.1:0'],
+    ['BUN_OPTIONS', '--smol --inspect-wait'],
+  ]
+  test.each(
+    DEBUGGERS,
+  )('that open a debugger (%s=%s) are refused before a credential is read', async (variable, value) => {
+    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', [variable]: value })
+    const { status, stdout, stderr } = await sandbox.run(['auth', 'token'])
+    expect({ status, stdout, stderr: stderr.slice(stderr.indexOf('atlas:')) }).toEqual({
+      status: 2,
+      stdout: '',
+      stderr:
+        `atlas: ${variable} opens atlas to a debugger, which could read its credentials.\n` +
+        `       Unset it, as in: env -u ${variable} atlas …\n`,
+    })
+  })
+
+  test('that load other code are told by doctor', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = await sandboxWithSession(server)
+    const { stdout } = await sandbox.run(['doctor', '--json'], { env: { BUN_OPTIONS: '--smol' } })
+    const [version] = JSON.parse(stdout).checks
+    expect({ name: version.name, status: version.status, detail: version.detail.split('; ')[1] }).toEqual({
+      name: 'version',
+      status: 'warn',
+      detail: 'BUN_OPTIONS can load other code into it, which could read credentials.',
+    })
+  })
+})
+
+/** A tmpfs mounted for one test. @returns undefined where mounting is not permitted. */
+function mount(folder: string, options: string): Disposable | undefined {
+  fs.mkdirSync(folder)
+  if (Bun.spawnSync(['mount', '-t', 'tmpfs', '-o', options, 'none', folder]).exitCode !== 0) return undefined
+  return { [Symbol.dispose]: () => void Bun.spawnSync(['umount', '-l', folder]) }
+}
+
+const canMount = (): boolean => {
+  const folder = fs.mkdtempSync('/tmp/atlas-mount-')
+  try {
+    using mounted = mount(path.join(folder, 'm'), 'size=1m')
+    return mounted !== undefined
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+describe('a temporary folder that is', () => {
+  const uid = process.getuid?.()
+  const KINDS: [name: string, reason: string, make: (place: string) => Disposable | undefined | 'nothing'][] =
+    [
+      ['missing', 'the temporary folder does not exist', () => 'nothing'],
+      [
+        'a file',
+        'the temporary folder is not a folder',
+        place => {
+          fs.writeFileSync(place, '')
+          return 'nothing'
+        },
+      ],
+      [
+        'mounted noexec',
+        'programs may not run from there (is it mounted noexec?)',
+        place => mount(place, 'noexec'),
+      ],
+      ['read-only', 'the file system is read-only', place => mount(place, 'ro')],
+      ['full', 'the disk is full', place => mount(place, 'size=1m')],
+      [
+        'prepared by somebody else',
+        'it belongs to another user',
+        place => {
+          fs.mkdirSync(path.join(place, `atlas-${uid}`), { recursive: true })
+          fs.chownSync(path.join(place, `atlas-${uid}`), 12_345, 12_345)
+          return 'nothing'
+        },
+      ],
+      [
+        'open to everybody',
+        'others can change it',
+        place => {
+          fs.mkdirSync(path.join(place, `atlas-${uid}`), { recursive: true })
+          fs.chmodSync(path.join(place, `atlas-${uid}`), 0o777)
+          return 'nothing'
+        },
+      ],
+      [
+        'a link to elsewhere',
+        'it is not a folder',
+        place => {
+          fs.mkdirSync(place)
+          fs.symlinkSync('/', path.join(place, `atlas-${uid}`))
+          return 'nothing'
+        },
+      ],
+    ]
+  const needsRoot = inCi || (process.platform === 'linux' && uid === 0 && canMount())
+  const rootTest = needsRoot ? test : test.skip
+  rootTest.each(KINDS)(
+    '%s is named where the keychain needs it, and matters to nothing else',
+    async (_, reason, make) => {
+      await using server = await startAtlasServer()
+      using sandbox = await sandboxWithSession(server)
+      const place = path.join(sandbox.home, 'tmp')
+      const made = make(place)
+      if (made === undefined) throw new Error('mounting is not permitted here')
+      using _mounted = made === 'nothing' ? { [Symbol.dispose]() {} } : made
+      const env = { TMPDIR: place }
+      const keychain = { ...env, ATLAS_CREDENTIAL_STORE: 'keychain' }
+
+      expect(await sandbox.run(['auth', 'token'], { env: keychain })).toEqual({
+        status: 6,
+        stdout: '',
+        stderr:
+          `atlas: The keychain support, which is unpacked into ${place}/atlas-${uid}, could not be loaded: ${reason}.\n` +
+          '       Set TMPDIR to a folder that exists, has room and allows programs, use "atlas auth login --store file" (plain text, readable by you alone), or set ATLAS_ACCESS_TOKEN.\n',
+      })
+      expect((await sandbox.run(['auth', 'status'], { env })).status).toBe(0)
+      expect((await sandbox.run(['auth', 'refresh'], { env })).status).toBe(0)
+      expect((await sandbox.logIn(server, { env })).status).toBe(0)
+      const withToken = {
+        ...keychain,
+        ATLAS_API_URL: server.apiRoot,
+        ATLAS_ACCESS_TOKEN: server.lastTokens.access,
+      }
+      expect((await sandbox.run(['api', '/auth/me'], { env: withToken })).status).toBe(0)
+    },
+  )
+
+  test('relative is refused, and nothing is written or loaded there', async () => {
+    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain', TMPDIR: 'tmp' })
+    fs.mkdirSync(path.join(sandbox.cwd, 'tmp'))
+    const { status, stderr } = await sandbox.run(['auth', 'token'])
+    expect({
+      status,
+      stderr: stderr.split('\n')[0],
+      left: fs.readdirSync(path.join(sandbox.cwd, 'tmp')),
+    }).toEqual({
+      status: 6,
+      stderr: `atlas: The keychain support, which is unpacked into tmp/atlas-${uid}, could not be loaded: TMPDIR is not an absolute path.`,
+      left: [],
+    })
+  })
+
+  const unpacked = (folder: string): string => {
+    const place = path.join(folder, `atlas-${uid}`)
+    return path.join(place, fs.readdirSync(place).find(name => name.endsWith('.node')) ?? '')
+  }
+  const PLANTED: [name: string, plant: (file: string, size: number) => void][] = [
+    ['of another size', file => fs.writeFileSync(file, 'no addon')],
+    ['of the same size', (file, size) => fs.writeFileSync(file, Buffer.alloc(size))],
+    [
+      'behind a link',
+      (file, size) => {
+        fs.rmSync(file)
+        fs.writeFileSync(`${file}.target`, Buffer.alloc(size))
+        fs.symlinkSync(`${file}.target`, file)
+      },
+    ],
+  ]
+  test.each(PLANTED)('holding a planted addon %s has it replaced, not loaded', async (_, plant) => {
+    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain' })
+    const place = path.join(sandbox.home, 'tmp')
+    fs.mkdirSync(place)
+    const run = () => sandbox.run(['auth', 'token'], { env: { TMPDIR: place } })
+    const first = await run()
+    const file = unpacked(place)
+    const addon = fs.readFileSync(file)
+    plant(file, addon.byteLength)
+    expect(await run()).toEqual(first)
+    expect({ same: fs.readFileSync(file).equals(addon), link: fs.lstatSync(file).isSymbolicLink() }).toEqual({
+      same: true,
+      link: false,
+    })
+  })
+
+  test('empty has one file in it after twenty first runs at once', async () => {
+    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain' })
+    const place = path.join(sandbox.home, 'tmp')
+    fs.mkdirSync(place)
+    const runs = await Promise.all(
+      Array.from({ length: 20 }, () =>
+        outcomeOf(sandbox.start(['auth', 'token'], { env: { TMPDIR: place }, input: '' })),
+      ),
+    )
+    expect(new Set(runs.map(({ stderr }) => stderr)).size).toBe(1)
+    expect(fs.readdirSync(path.join(place, `atlas-${uid}`))).toEqual([path.basename(unpacked(place))])
+  })
+})
+
+test('a current directory that is gone, and a closed one, hinder nothing', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = await sandboxWithSession(server)
+  const gone = path.join(sandbox.home, 'gone')
+  fs.mkdirSync(gone)
+  const child = Bun.spawn(['sh', '-c', 'rmdir "$PWD" && exec "$0" auth status --json', BINARY], {
+    cwd: gone,
+    env: sandbox.env,
+    stdin: 'pipe',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  const { status, stdout } = await outcomeOf(child)
+  expect({ status, state: JSON.parse(stdout).state }).toEqual({ status: 0, state: 'authenticated' })
+})
