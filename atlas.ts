@@ -121,9 +121,10 @@ function fail(error: unknown, terminal: Terminal): number {
 
 // An error that escapes would be printed by the runtime with what it holds and a piece of the program.
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
-  process.on(event, error => {
-    const { message, exitStatus } = report(error)
-    process.stderr.write(`atlas: ${message}\n`)
+  process.on(event, thrown => {
+    const { exitStatus, ...error } = report(thrown)
+    const json = process.argv.includes('--json')
+    process.stderr.write(json ? `${JSON.stringify({ error })}\n` : `atlas: ${error.message}\n`)
     process.exit(exitStatus)
   })
 }

@@ -56,6 +56,7 @@ export function readConfigFile(folder: string): ConfigFile {
   } catch (error) {
     if (error instanceof AtlasError) throw error
     const code = errorCode(error)
+    if (code === undefined) throw error
     if (code === 'ENOENT' || code === 'ENOTDIR') return EMPTY
     throw new AtlasError(
       'usage',

@@ -20,9 +20,18 @@ const forms = (secret: string): string[] => [
   JSON.stringify(secret).slice(1, -1),
   sanitizeLine(JSON.stringify(secret).slice(1, -1)),
   encodeURIComponent(secret),
+  encodeURI(secret),
   new URLSearchParams({ '': secret }).toString().slice(1),
   secret.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;'),
 ]
+
+/** What a text says once percent escapes and the `+` of forms are undone. */
+const decodings = (text: string): string[] => {
+  const decoded = text.replace(/(?:%[0-9a-f]{2})+/gi, escapes =>
+    Buffer.from(escapes.replaceAll('%', ''), 'hex').toString(),
+  )
+  return [text, decoded, decoded.replaceAll('+', ' ')]
+}
 
 export function createSecrets(): Secrets {
   const known = new Set<string>()
@@ -35,6 +44,6 @@ export function createSecrets(): Secrets {
       longestFirst()
         .filter(secret => secret.length >= MIN_MASKED_LENGTH)
         .reduce((masked, secret) => masked.replaceAll(secret, '[hidden]'), text),
-    repeats: text => longestFirst().some(secret => text.includes(secret)),
+    repeats: text => decodings(text).some(form => longestFirst().some(secret => form.includes(secret))),
   }
 }

@@ -10,6 +10,9 @@ import { describeProgress } from './progress.ts'
 /** Shorter transfers show no progress, in milliseconds. */
 const PROGRESS_DELAY_MS = 1_000
 
+/** The most that is shown of a server's own words. */
+const MAX_QUOTE_LENGTH = 200
+
 export type StreamedResponse = FetchResponse<ReadableStream<Uint8Array>>
 
 /** Status line and headers, as they are written on the wire. */
@@ -83,13 +86,24 @@ function terminalForm({ headers }: Response, colour: boolean): (bytes?: Uint8Arr
   }
 }
 
+export interface Refused {
+  readonly method: string
+  readonly url: URL
+  readonly apiUrl: string
+  /** Whether the token is the one in ATLAS_ACCESS_TOKEN. */
+  readonly fixed: boolean
+  /** Whether a text of the server may be shown: not where it repeats a secret. */
+  readonly quotable: (text: string) => boolean
+}
+
 /** What an answer of 300 or above means, as an error. */
 export function refusal(
   { status, statusText, headers }: Response,
-  { method, url, apiUrl, fixed }: { method: string; url: URL; apiUrl: string; fixed: boolean },
+  { method, url, apiUrl, fixed, quotable }: Refused,
 ): AtlasError {
+  const quote = (text: string): string => (quotable(text) ? text.slice(0, MAX_QUOTE_LENGTH) : '[hidden]')
   const what = `${method} ${url.pathname}`
-  const answered = `${what} answered ${`${status} ${statusText}`.trim()}`
+  const answered = `${what} answered ${`${status} ${quote(statusText)}`.trim()}`
   if (status === 401) {
     return new AtlasError(
       'token_rejected',
@@ -101,7 +115,7 @@ export function refusal(
   if (status < 400) {
     return new AtlasError(
       'api_error',
-      `${answered}${target ? `: a redirect to ${target.slice(0, 200)}, which is not followed` : ''}.`,
+      `${answered}${target ? `: a redirect to ${quote(target)}, which is not followed` : ''}.`,
     )
   }
   // Only a login looks for the API below an origin.

@@ -35,7 +35,14 @@ export interface ApiOptions {
 
 type Needs = Pick<
   System,
-  'config' | 'sessions' | 'terminal' | 'interrupts' | 'fixedToken' | 'authenticatedClient' | 'readStdin'
+  | 'config'
+  | 'sessions'
+  | 'terminal'
+  | 'interrupts'
+  | 'secrets'
+  | 'fixedToken'
+  | 'authenticatedClient'
+  | 'readStdin'
 >
 
 /**
@@ -43,7 +50,7 @@ type Needs = Pick<
  * @throws {AtlasError} `api_error`: a status of 300 or above, its body printed; `token_rejected` (401).
  */
 export async function api(options: ApiOptions, needs: Needs): Promise<void> {
-  const { config, sessions, terminal, interrupts, fixedToken } = needs
+  const { config, sessions, terminal, interrupts, secrets, fixedToken } = needs
   // A path that leads elsewhere is refused before any keychain is opened.
   resolveRequestUrl(config.apiUrl.value, options.path)
   const method = options.method ?? (options.fields.length > 0 || options.input !== undefined ? 'POST' : 'GET')
@@ -84,7 +91,13 @@ export async function api(options: ApiOptions, needs: Needs): Promise<void> {
   if (options.include) await printHead(response, terminal)
   await printBody(response, { silent: options.silent, what }, terminal)
   if (response.status >= 300)
-    throw refusal(response, { method, url, apiUrl: config.apiUrl.value, fixed: fixedToken !== undefined })
+    throw refusal(response, {
+      method,
+      url,
+      apiUrl: config.apiUrl.value,
+      fixed: fixedToken !== undefined,
+      quotable: text => !secrets.repeats(text),
+    })
 }
 
 export function parseApi(path: string, flags: Flags): ApiOptions {

@@ -29,7 +29,8 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
       checkFolder(folder, uid)
       return work(file)
     } catch (error) {
-      throw error instanceof AtlasError ? error : unusable(file, errorCode(error))
+      const code = errorCode(error)
+      throw error instanceof AtlasError || code === undefined ? error : unusable(file, code)
     } finally {
       debug(`store file: ${operation} ${file} in ${(performance.now() - startedAt).toFixed(1)} ms`)
     }
@@ -144,12 +145,12 @@ const refused = (file: string, reason: string, command: string): AtlasError =>
     `If that was not meant, mend it with: ${command}`,
   )
 
-function unusable(file: string, code: string | undefined): AtlasError {
+function unusable(file: string, code: string): AtlasError {
   const denied = code === 'EACCES' || code === 'EPERM' || code === 'EROFS'
   const kind: AtlasCode = denied ? 'store_denied' : 'store_unavailable'
   return new AtlasError(
     kind,
-    `The credential store ${file} cannot be used: ${REASONS[code ?? ''] ?? code}.`,
+    `The credential store ${file} cannot be used: ${REASONS[code] ?? code}.`,
     denied
       ? 'Check its permissions, or choose another folder with ATLAS_CONFIG_DIR.'
       : 'Mend that and try again.',

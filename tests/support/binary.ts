@@ -64,8 +64,7 @@ export function createSandbox(env: Record<string, string> = { ATLAS_CREDENTIAL_S
       stdout: 'pipe',
       stderr: 'pipe',
     })
-    if (options.input !== undefined) child.stdin.write(options.input)
-    if (options.input !== undefined) child.stdin.end()
+    if (options.input !== undefined) feed(child.stdin, options.input)
     return child
   }
 
@@ -95,6 +94,19 @@ export function createSandbox(env: Record<string, string> = { ATLAS_CREDENTIAL_S
         .map(entry => path.join(entry.parentPath, entry.name))
         .filter(file => fs.readFileSync(file).includes(text)),
     [Symbol.dispose]: () => fs.rmSync(home, { recursive: true, force: true }),
+  }
+}
+
+/** Give a program its input; one that has ended without reading it is no failure. */
+function feed(stdin: Bun.FileSink, input: string | Uint8Array): void {
+  const ignoreGone = (error: unknown): void => {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EPIPE')) throw error
+  }
+  try {
+    stdin.write(input)
+    Promise.resolve(stdin.end()).catch(ignoreGone)
+  } catch (error) {
+    ignoreGone(error)
   }
 }
 
