@@ -39,6 +39,7 @@ const all = (code: string, api: string = `5 ${code}`): Expected => ({
   refresh: `5 ${code}`,
   status: '5 unverified',
   api,
+  sync: `5 ${code}`,
 })
 
 /** `api` hands a body on as it comes, for as long as it comes. */

@@ -9,6 +9,7 @@ export const COMMANDS = {
   refresh: ['auth', 'refresh'],
   status: ['auth', 'status'],
   api: ['api', '/notes'],
+  sync: ['sync'],
 } as const
 
 export type Command = keyof typeof COMMANDS
