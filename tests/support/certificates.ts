@@ -6,7 +6,14 @@ import path from 'node:path'
 export interface Authority extends Disposable {
   /** The path of its certificate. */
   readonly file: string
-  issue(options?: { host?: string; expired?: boolean }): { key: string; cert: string }
+  issue(options?: { host?: string; expired?: boolean }): Certificate
+  /** A certificate that nobody but itself vouches for. */
+  selfSigned(): Certificate
+}
+
+export interface Certificate {
+  readonly key: string
+  readonly cert: string
 }
 
 /** A test that needs `openssl` is skipped without it, but fails there in CI. */
@@ -26,6 +33,10 @@ export function createAuthority({ expired = false }: { expired?: boolean } = {})
   const lifetime = ['-days', expired ? '-1' : '2']
   const self = ['-signkey', at('ca.key'), '-extfile', at('ca.ext')]
   openssl('x509', '-req', '-in', at('ca.csr'), ...self, ...lifetime, '-out', at('ca.pem'))
+  const pair = (name: string): Certificate => ({
+    key: fs.readFileSync(at(`${name}.key`), 'utf8'),
+    cert: fs.readFileSync(at(`${name}.pem`), 'utf8'),
+  })
   return {
     file: at('ca.pem'),
     issue({ host = 'DNS:localhost,IP:127.0.0.1', expired: expiredLeaf = false } = {}) {
@@ -34,10 +45,12 @@ export function createAuthority({ expired = false }: { expired?: boolean } = {})
       const sign = ['-CA', at('ca.pem'), '-CAkey', at('ca.key'), '-CAcreateserial', '-extfile', at('ext')]
       const days = ['-days', expiredLeaf ? '-1' : '1']
       openssl('x509', '-req', '-in', at('server.csr'), ...sign, ...days, '-out', at('server.pem'))
-      return {
-        key: fs.readFileSync(at('server.key'), 'utf8'),
-        cert: fs.readFileSync(at('server.pem'), 'utf8'),
-      }
+      return pair('server')
+    },
+    selfSigned() {
+      const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']
+      openssl('req', '-x509', ...key, '-keyout', at('self.key'), '-out', at('self.pem'), ...subject)
+      return pair('self')
     },
     [Symbol.dispose]: () => fs.rmSync(folder, { recursive: true, force: true }),
   }

@@ -1,0 +1,207 @@
+import { describe, expect, test } from 'bun:test'
+import fs from 'node:fs'
+import path from 'node:path'
+import { startAtlasServer } from '../support/atlas-server.ts'
+import { createSandbox, outcomeOf } from '../support/binary.ts'
+import { type Authority, type Certificate, createAuthority, hasOpenssl } from '../support/certificates.ts'
+import { startConnectProxy } from '../support/connect-proxy.ts'
+import { startTlsFront } from '../support/tls-front.ts'
+
+const certificateTest: typeof test = hasOpenssl ? test : (test.skip as typeof test)
+
+const UNKNOWN = 'its certificate comes from an unknown authority'
+/** A name that no resolver knows (RFC 2606): only a proxy can lead there. */
+const DISTANT = 'atlas.invalid'
+
+const SYSTEM_BUNDLE = '/etc/ssl/certs/ca-certificates.crt'
+/** It needs the right to mount, which containers often lack, and a Debian's place for certificates. */
+const mayMount =
+  Bun.which('unshare') !== null &&
+  Bun.spawnSync(['unshare', '--mount', 'mount', '--bind', SYSTEM_BUNDLE, SYSTEM_BUNDLE]).exitCode === 0
+const mountTest = mayMount ? certificateTest : (certificateTest.skip as typeof certificateTest)
+
+/** Log in and ask who is logged in, over TLS. */
+async function visit(certificate: Certificate, env: Record<string, string>) {
+  await using server = await startAtlasServer()
+  await using front = await startTlsFront(server, certificate)
+  using sandbox = createSandbox({
+    ATLAS_CREDENTIAL_STORE: 'file',
+    ATLAS_API_URL: `https://localhost:${front.port}`,
+    ...env,
+  })
+  const login = await sandbox.logIn(server, { env: { ATLAS_API_URL: `https://localhost:${front.port}` } })
+  const status = await sandbox.run(['auth', 'status', '--json'])
+  return {
+    login: login.status,
+    state: JSON.parse(status.stdout).state,
+    said: /No trusted connection to \S+: (.*)\.$/m.exec(login.stderr)?.[1] ?? null,
+    requests: server.requests.length,
+  }
+}
+
+const WELCOME = { login: 0, state: 'authenticated', said: null, requests: 3 }
+const refused = (said: string) => ({ login: 5, state: 'not_logged_in', said, requests: 0 })
+
+/** A folder of certificates as OpenSSL looks them up: by the hash of their subject. */
+function hashedFolder({ file }: Authority): string {
+  const folder = fs.mkdtempSync(path.join(path.dirname(file), 'certs-'))
+  const hash = Bun.spawnSync(['openssl', 'x509', '-hash', '-noout', '-in', file]).stdout.toString().trim()
+  fs.copyFileSync(file, path.join(folder, `${hash}.0`))
+  return folder
+}
+
+describe('a certificate of a company’s own authority', () => {
+  certificateTest('is refused where nothing vouches for it, and nothing is sent', async () => {
+    using authority = createAuthority()
+    expect(await visit(authority.issue(), {})).toEqual(refused(UNKNOWN))
+  })
+
+  const TRUST: [how: string, env: (authority: Authority) => Record<string, string>][] = [
+    ['NODE_EXTRA_CA_CERTS', ({ file }) => ({ NODE_EXTRA_CA_CERTS: file })],
+    ['SSL_CERT_FILE', ({ file }) => ({ SSL_CERT_FILE: file })],
+    ['SSL_CERT_DIR', authority => ({ SSL_CERT_DIR: hashedFolder(authority) })],
+  ]
+  certificateTest.each(TRUST)('is trusted by %s', async (_, env) => {
+    using authority = createAuthority()
+    expect(await visit(authority.issue(), env(authority))).toEqual(WELCOME)
+  })
+
+  mountTest('is trusted once it is installed in the system', async () => {
+    using authority = createAuthority()
+    await using server = await startAtlasServer()
+    await using front = await startTlsFront(server, authority.issue())
+    using sandbox = createSandbox({ ATLAS_ACCESS_TOKEN: 'any' })
+    // In a view of the file system that this one process has to itself.
+    const run = (prepare: string) =>
+      outcomeOf(
+        Bun.spawn(
+          ['unshare', '--mount', 'sh', '-c', `${prepare} && exec "$0" doctor --json`, sandbox.binary],
+          {
+            env: { ...sandbox.env, ATLAS_API_URL: `https://localhost:${front.port}/api/v1` },
+            stdin: 'pipe',
+            stdout: 'pipe',
+            stderr: 'pipe',
+          },
+        ),
+      )
+    const tls = (stdout: string) =>
+      JSON.parse(stdout).checks.find(({ name }: { name: string }) => name === 'tls').status
+    const without = await run('true')
+    const within = await run(`mount --bind '${authority.file}' ${SYSTEM_BUNDLE}`)
+    expect({ without: tls(without.stdout), within: tls(within.stdout) }).toEqual({
+      without: 'fail',
+      within: 'ok',
+    })
+  })
+})
+
+describe('no trust in the authority makes up for', () => {
+  const FAULTS: [what: string, issue: (authority: Authority) => Certificate, said: string][] = [
+    ['a certificate that has expired', ca => ca.issue({ expired: true }), 'its certificate has expired'],
+    [
+      'a certificate for another host',
+      ca => ca.issue({ host: 'DNS:elsewhere.example' }),
+      'its certificate is for another host',
+    ],
+    ['a certificate that vouches for itself', ca => ca.selfSigned(), 'its certificate is self-signed'],
+  ]
+  certificateTest.each(FAULTS)('%s', async (_, issue, said) => {
+    using authority = createAuthority()
+    const trusted = { NODE_EXTRA_CA_CERTS: authority.file }
+    expect(await visit(issue(authority), trusted)).toEqual(refused(said))
+    expect(await visit(issue(authority), { ...trusted, NODE_TLS_REJECT_UNAUTHORIZED: '0' })).toEqual(
+      refused(said),
+    )
+  })
+})
+
+describe('no variable of the runtime', () => {
+  certificateTest('switches verification off', async () => {
+    using authority = createAuthority()
+    expect(await visit(authority.issue(), { NODE_TLS_REJECT_UNAUTHORIZED: '0' })).toEqual(refused(UNKNOWN))
+  })
+
+  const BROKEN: [what: string, content: string | undefined][] = [
+    ['is missing', undefined],
+    ['holds no certificate', 'nonsense'],
+  ]
+  certificateTest.each(BROKEN)('adds trust where its file %s, and that is said', async (_, content) => {
+    using authority = createAuthority()
+    await using server = await startAtlasServer()
+    await using front = await startTlsFront(server, authority.issue())
+    using sandbox = createSandbox({ ATLAS_ACCESS_TOKEN: 'any' })
+    const file = path.join(sandbox.home, 'authorities.pem')
+    if (content !== undefined) fs.writeFileSync(file, content)
+    const { status, stderr } = await sandbox.run(['api', '/auth/me'], {
+      env: { NODE_EXTRA_CA_CERTS: file, ATLAS_API_URL: `https://localhost:${front.port}` },
+    })
+    expect({ status, named: stderr.includes(file), requests: server.requests.length }).toEqual({
+      status: 5,
+      named: true,
+      requests: 0,
+    })
+  })
+})
+
+describe('through a proxy', () => {
+  /** Log in to a server that only the proxy can reach. */
+  async function throughProxy(
+    certificate: Certificate,
+    trusted: Authority,
+    { refuseWith, userinfo = '' }: { refuseWith?: number; userinfo?: string } = {},
+  ) {
+    await using server = await startAtlasServer()
+    await using front = await startTlsFront(server, certificate)
+    await using proxy = await startConnectProxy(front.port, refuseWith)
+    using sandbox = createSandbox({
+      ATLAS_CREDENTIAL_STORE: 'file',
+      NODE_EXTRA_CA_CERTS: trusted.file,
+      HTTPS_PROXY: `http://${userinfo}127.0.0.1:${proxy.port}`,
+      ATLAS_TIMEOUT: '10',
+    })
+    const env = { ATLAS_API_URL: `https://${DISTANT}/api/v1` }
+    const { status, stderr } = await sandbox.logIn(server, { env: { ...env, ATLAS_DEBUG: '1' } })
+    const doctor = await sandbox.run(['doctor'], { env })
+    return {
+      status,
+      output: stderr + doctor.stdout + doctor.stderr,
+      asked: [...new Set(proxy.asked)],
+      secrets: ['authorization', 'cookie'].filter(name => proxy.headers.has(name)),
+      logins: server.log().filter(line => line === 'POST /api/v1/auth/login').length,
+    }
+  }
+
+  certificateTest('requests go in a tunnel that it cannot look into', async () => {
+    using authority = createAuthority()
+    const { output, ...outcome } = await throughProxy(
+      authority.issue({ host: `DNS:${DISTANT}` }),
+      authority,
+      {
+        userinfo: 'ada:hunter2@',
+      },
+    )
+    expect(outcome).toEqual({ status: 0, asked: [`CONNECT ${DISTANT}:443`], secrets: [], logins: 1 })
+    // The proxy’s password is nobody’s business either.
+    expect(output).toContain('from HTTPS_PROXY')
+    expect(output).not.toContain('hunter2')
+  })
+
+  certificateTest('the server’s certificate is verified all the same', async () => {
+    using authority = createAuthority()
+    using stranger = createAuthority()
+    const { status, output, logins } = await throughProxy(
+      stranger.issue({ host: `DNS:${DISTANT}` }),
+      authority,
+    )
+    expect({ status, logins }).toEqual({ status: 5, logins: 0 })
+    expect(output).toContain(`No trusted connection to https://${DISTANT}: ${UNKNOWN}.`)
+  })
+
+  certificateTest.each([403, 407, 502])('a refusal with %d is a network error', async refuseWith => {
+    using authority = createAuthority()
+    const certificate = authority.issue({ host: `DNS:${DISTANT}` })
+    const { status, output, logins } = await throughProxy(certificate, authority, { refuseWith })
+    expect({ status, logins }).toEqual({ status: 5, logins: 0 })
+    expect(output).toContain(`https://${DISTANT} could not be reached: the proxy refused the connection.`)
+  })
+})
