@@ -97,7 +97,11 @@ describe('a certificate of a company’s own authority', () => {
 
 describe('no trust in the authority makes up for', () => {
   const FAULTS: [what: string, issue: (authority: Authority) => Certificate, said: string][] = [
-    ['a certificate that has expired', ca => ca.issue({ expired: true }), 'its certificate has expired'],
+    [
+      'a certificate that has expired',
+      ca => ca.issue({ expired: true }),
+      'its certificate, or that of the authority behind it, has expired',
+    ],
     [
       'a certificate for another host',
       ca => ca.issue({ host: 'DNS:elsewhere.example' }),
@@ -182,7 +186,7 @@ describe('through a proxy', () => {
     )
     expect(outcome).toEqual({ status: 0, asked: [`CONNECT ${DISTANT}:443`], secrets: [], logins: 1 })
     // The proxy’s password is nobody’s business either.
-    expect(output).toContain('from HTTPS_PROXY')
+    expect(output).toContain('(HTTPS_PROXY)')
     expect(output).not.toContain('hunter2')
   })
 

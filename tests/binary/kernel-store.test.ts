@@ -1,15 +1,16 @@
 import { expect } from 'bun:test'
 import { type AtlasServer, answer, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, type Outcome, outcomeOf, type Sandbox } from '../support/binary.ts'
+import { createSandbox, type Outcome, outcomeOf, type Sandbox, type User } from '../support/binary.ts'
 import { inKeySession, kernelStoreTest, linesOf } from '../support/kernel-keys.ts'
-import { handOver, twoUsersTest } from '../support/other-user.ts'
+import { createUnprivilegedSandbox } from '../support/unprivileged.ts'
 
 const LOGIN =
   'printf "correct horse" | atlas auth login --email ada@example.com --password-stdin --store kernel'
 
-const run = (sandbox: Sandbox, script: string): Promise<Outcome> =>
+const run = (sandbox: Sandbox, script: string, user?: User): Promise<Outcome> =>
   outcomeOf(
     Bun.spawn(inKeySession(script), {
+      ...user,
       cwd: sandbox.cwd,
       env: { ...sandbox.env, ATLAS_BINARY: sandbox.binary },
       stdin: 'pipe',
@@ -84,25 +85,23 @@ asRoot('a record longer than a key can hold is stored in parts, and they go with
   })
 })
 
-twoUsersTest('a record beyond what a user may store leaves the old one', async () => {
+kernelStoreTest('a record beyond what a user may store leaves the old one', async () => {
   await using server = await startAtlasServer()
-  using sandbox = createSandbox({ ATLAS_API_URL: server.apiRoot })
-  using user = handOver(sandbox)
+  using sandbox = createUnprivilegedSandbox({ ATLAS_API_URL: server.apiRoot })
   giveLongTokens(server, 16_384)
-  const { stdout } = await user.run(
-    inKeySession(
-      `${LOGIN} >/dev/null 2>&1
+  const { stdout } = await run(
+    sandbox,
+    `${LOGIN} >/dev/null 2>&1
        first=$(atlas auth token)
        atlas auth refresh; echo "refresh $?"
        [ "$(atlas auth token)" = "$first" ] && echo "the old one"
        atlas auth logout >/dev/null 2>&1`,
-    ),
+    sandbox.user,
   )
   const [error, , ...rest] = linesOf(stdout)
   expect({ error, rest }).toEqual({
     error:
-      'atlas: The session was refreshed, but could not be stored. ' +
-      'The kernel key store (gone at reboot) cannot be used (QuotaExceeded).',
+      'atlas: The session was refreshed, but could not be stored. The kernel key store (gone at reboot) cannot be used (QuotaExceeded).',
     rest: ['refresh 6', 'the old one'],
   })
 })

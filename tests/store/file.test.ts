@@ -8,7 +8,7 @@ import { createFileStore } from '../../lib/store/file.ts'
 import type { CredentialStore } from '../../lib/store/store.ts'
 import { startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox } from '../support/binary.ts'
-import { handOver, twoUsersTest } from '../support/other-user.ts'
+import { createUnprivilegedSandbox, twoUsersTest } from '../support/unprivileged.ts'
 
 const ACCOUNT = 'default@https://atlas.example.com'
 const RECORD = '{"version":1}'
@@ -229,32 +229,30 @@ describe('through the program', () => {
 
   twoUsersTest('what belongs to another user is refused, by root too', async () => {
     await using server = await startAtlasServer()
-    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
-    using user = handOver(sandbox)
-    const login = ['atlas', 'auth', 'login', '--email', 'ada@example.com', '--password-stdin']
-    expect((await user.run(login, { input: 'correct horse' })).status).toBe(0)
+    using sandbox = createUnprivilegedSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
+    expect((await sandbox.logIn(server)).status).toBe(0)
 
     const [file = ''] = sandbox.filesHolding(server.lastTokens.access)
     for (const place of [file, path.dirname(file)]) {
       fs.chownSync(place, 0, 0)
-      // A folder that others may enter shows them that the file in it is theirs all the same.
+      // A folder that others may enter shows them that the file in it is not theirs.
       fs.chmodSync(path.dirname(file), 0o755)
-      const { status, stderr } = await user.run(['atlas', 'auth', 'status'])
+      const { status, stderr } = await sandbox.run(['auth', 'status'])
       expect({ status, stderr }).toEqual({
         status: 6,
         stderr:
           `atlas: The credential store ${place} belongs to another user, so atlas does not use it.\n` +
-          `       If that was not meant, mend it with: sudo chown -R ${user.uid} ${place}\n`,
+          `       If that was not meant, mend it with: sudo chown -R ${sandbox.user?.uid} ${place}\n`,
       })
       Bun.spawnSync(['sh', '-c', / sudo (.*)$/m.exec(stderr)?.[1] ?? ''])
-      expect((await user.run(['atlas', 'auth', 'status'])).status).toBe(0)
+      expect((await sandbox.run(['auth', 'status'])).status).toBe(0)
     }
 
-    const { status, stderr } = await sandbox.run(['auth', 'status'])
+    const { status, stderr } = await sandbox.run(['auth', 'status'], { user: { uid: 0, gid: 0 } })
     expect({ status, hint: stderr.split('\n')[1]?.trim() }).toEqual({
       status: 6,
       hint: 'Run atlas as that user, or choose another folder with ATLAS_CONFIG_DIR.',
     })
-    expect((await user.run(['atlas', 'auth', 'status'])).status).toBe(0)
+    expect((await sandbox.run(['auth', 'status'])).status).toBe(0)
   })
 })
