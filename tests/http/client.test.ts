@@ -117,8 +117,10 @@ describe('the client with a token', () => {
     accepting(server, 'POST /x', 'second')
     const bearer = tokens('first', 'second')
     const body = new Blob(['once']).stream()
-    expect(await failure(clientOf(server, bearer)('/x', { method: 'POST', body, duplex: 'half' }))).toBe(
-      'network',
+    const asked = clientOf(server, bearer)('/x', { method: 'POST', body, duplex: 'half' })
+    const message = await asked.catch(error => (unwrapFetchError(error) as Error).message)
+    expect(message).toBe(
+      'The session had to be refreshed, and the body of /api/v1/x came from a pipe that cannot be read twice.',
     )
     expect({ requests: server.log(), replaced: bearer.replaced }).toEqual({
       requests: ['POST /api/v1/x'],
