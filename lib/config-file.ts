@@ -124,14 +124,14 @@ const ROOM_BYTES = 16 * 1024
 
 /**
  * See that the config file can be written. Callers hold the lock of the config folder.
- * @throws {AtlasError} `internal`
+ * @throws {AtlasError} `file_error`
  */
 export const proveConfigFile = (folder: string): void =>
   writing(folder, file => prepareFile(file, ROOM_BYTES).discard())
 
 /**
  * Write the config file as a whole. Callers hold the lock of the config folder.
- * @throws {AtlasError} `internal`: it could not be written; the old one is intact.
+ * @throws {AtlasError} `file_error`: it could not be written; the old one is intact.
  */
 export function writeConfigFile(folder: string, { currentProfile, profiles, sessions }: ConfigFile): void {
   const content = {
@@ -152,7 +152,7 @@ function writing(folder: string, work: (file: string) => void): void {
     const code = errorCode(error)
     const full = code === 'ENOSPC' || code === 'EDQUOT'
     throw new AtlasError(
-      'internal',
+      'file_error',
       `The config file ${file} could not be written: ${full ? 'the disk is full' : code}.`,
       full ? 'Make room and try again.' : 'Mend that, or choose another folder with ATLAS_CONFIG_DIR.',
     )

@@ -62,7 +62,7 @@ export interface System extends Host {
   readonly fixedToken: string | undefined
   /** A client that carries the session's token, or the one in ATLAS_ACCESS_TOKEN. */
   authenticatedClient(session: Session | undefined): { client: $Fetch; apiRoot: string; bearer: BearerSource }
-  /** See that the config file can be written. @throws {AtlasError} `internal`, `lock_timeout` */
+  /** See that the config file can be written. @throws {AtlasError} `file_error`, `lock_timeout` */
   proveConfigFile(): Promise<void>
   /** The lock of a file that belongs to the user, whatever profile or config folder changes it. */
   fileLock(file: string): Lock

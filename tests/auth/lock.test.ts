@@ -60,8 +60,11 @@ describe('between processes', () => {
     }
     expect(await codeOf(lockOf({ timeoutMs: 50 }).hold(work))).toBe('lock_timeout')
     const cancel = new AbortController()
-    const waiting = lockOf({ cancelled: cancel.signal }).hold(work)
-    cancel.abort(new Error('stopped'))
+    const waiting = lockOf({
+      cancelled: cancel.signal,
+      // Once it rests between two looks.
+      debug: () => void setTimeout(() => cancel.abort(new Error('stopped'))),
+    }).hold(work)
     expect(await waiting.catch(error => error.message)).toBe('stopped')
     expect(ran).toBe(false)
     holder.kill('SIGKILL')

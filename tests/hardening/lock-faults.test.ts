@@ -180,6 +180,22 @@ describe('a disk', () => {
     expect(server.log()).toEqual([])
   })
 
+  smallDiskTest('that is too full for the config file is told before a login asks for anything', async () => {
+    await using server = await startAtlasServer()
+    await using keychain = await startSecretService()
+    using disk = createSmallDisk()
+    using sandbox = createSandbox({ ...keychain.env, ATLAS_CONFIG_DIR: disk.folder })
+    disk.fill()
+    const { status, stderr } = await sandbox.logIn(server)
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr:
+        `atlas: The config file ${disk.folder}/config.json could not be written: the disk is full.\n` +
+        '       Make room and try again.\n',
+    })
+    expect({ log: server.log(), stored: keychain.search('atlas-cli') }).toEqual({ log: [], stored: [] })
+  })
+
   smallDiskTest('that is read-only lets no refresh through', async () => {
     await using server = await startAtlasServer({ rotate: true })
     using disk = createSmallDisk()
