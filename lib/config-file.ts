@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import path from 'node:path'
+import { normalizeApiUrl } from './api-url.ts'
 import { prepareFile, replaceFile } from './atomic-file.ts'
 import { AtlasError, errorCode } from './errors.ts'
 
@@ -116,7 +117,15 @@ function parseTarget(
   const { api_url: apiUrl, store } = value
   if (typeof apiUrl !== 'string') throw malformed(file, `"${where}.api_url" is not a string`)
   if (!isStoreKind(store)) throw malformed(file, `"${where}.store" is none of ${STORE_KINDS.join(', ')}`)
-  return { apiUrl, store }
+  return { apiUrl: parseApiUrl(apiUrl, where, file), store }
+}
+
+function parseApiUrl(text: string, where: string, file: string): string {
+  try {
+    return normalizeApiUrl(text, file)
+  } catch {
+    throw malformed(file, `"${where}.api_url" is not a usable server URL`)
+  }
 }
 
 /** Room for some more profiles than anybody has, in bytes. */

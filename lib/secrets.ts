@@ -19,8 +19,8 @@ const forms = (secret: string): string[] => [
   secret,
   JSON.stringify(secret).slice(1, -1),
   sanitizeLine(JSON.stringify(secret).slice(1, -1)),
-  encodeURIComponent(secret),
-  encodeURI(secret),
+  encodeURIComponent(secret.toWellFormed()),
+  encodeURI(secret.toWellFormed()),
   new URLSearchParams({ '': secret }).toString().slice(1),
   secret.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;'),
 ]

@@ -120,7 +120,9 @@ function cookieExpiry(attributes: ReadonlyMap<string, string>, now: Date): Date 
   if (maxAge !== undefined && /^-?\d+$/.test(maxAge)) {
     return after(now, Math.min(Math.max(Number(maxAge), 0), MAX_LIFETIME_S))
   }
-  const expires = new Date(attributes.get('expires') ?? Number.NaN)
+  // The platform's parser also takes "0" for a date, and the session would be given up.
+  const text = attributes.get('expires') ?? ''
+  const expires = new Date(/\d:\d\d/.test(text) ? text : Number.NaN)
   return Number.isNaN(expires.getTime()) ? null : expires
 }
 

@@ -59,14 +59,7 @@ export function decodeRecord(account: string, apiUrl: string, text: string): Ses
 
   const { origin } = new URL(apiUrl)
   const apiRoot = fields['api_root']
-  const rootUrl = typeof apiRoot === 'string' ? URL.parse(apiRoot) : null
-  if (
-    fields['origin'] !== origin ||
-    typeof apiRoot !== 'string' ||
-    rootUrl?.origin !== origin ||
-    rootUrl.username ||
-    rootUrl.password
-  )
+  if (fields['origin'] !== origin || typeof apiRoot !== 'string' || !isBelow(apiRoot, origin))
     throw broken(`they belong to another server than ${origin}`)
 
   const { email, access_token: accessToken, refresh_token: refreshToken } = fields
@@ -90,6 +83,12 @@ export function decodeRecord(account: string, apiUrl: string, text: string): Ses
     expiresAt: time('expires_at'),
     sessionExpiresAt: time('session_expires_at'),
   }
+}
+
+/** Whether a text is the plain URL of a place on an origin: without user, query or fragment. */
+function isBelow(apiRoot: string, origin: string): boolean {
+  const url = URL.parse(apiRoot)
+  return url?.origin === origin && (origin + url.pathname).replace(/\/+$/, '') === apiRoot
 }
 
 /** A token that can be sent back in a Cookie header without ending it (RFC 6265 §4.1.1). */
