@@ -1,0 +1,78 @@
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { sanitizeLine } from '../lib/sanitize.ts'
+import { createSecrets } from '../lib/secrets.ts'
+
+const knowing = (...values: (string | null | undefined)[]) => {
+  const secrets = createSecrets()
+  secrets.add(...values)
+  return secrets
+}
+
+describe('a secret is masked', () => {
+  const PASSWORD = 'p&ss "wörd" <1>\\'
+  const ECHOES: [how: string, text: string][] = [
+    ['as it is', `for ${PASSWORD} no`],
+    ['in JSON', `for ${JSON.stringify(PASSWORD).slice(1, -1)} no`],
+    ['in a URL', `for ${encodeURIComponent(PASSWORD)} no`],
+    ['in a form', `for ${new URLSearchParams({ '': PASSWORD }).toString().slice(1)} no`],
+    ['in HTML', `for ${PASSWORD.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')} no`],
+    ['again and again', `for ${PASSWORD} no`],
+  ]
+  test.each(ECHOES)('%s', (_, text) => {
+    expect(knowing(PASSWORD).mask(text)).toBe('for [hidden] no')
+    expect(knowing(PASSWORD).repeats(text)).toBe(true)
+  })
+
+  test('with control characters, after they have been made harmless', () => {
+    const password = 'correct\u001bhorse'
+    expect(knowing(password).mask(sanitizeLine(JSON.stringify(password)))).toBe('"[hidden]"')
+  })
+
+  test('that holds another, as a whole', () => {
+    expect(knowing('token-1', 'token-1.long').mask('token-1.long token-1')).toBe('[hidden] [hidden]')
+  })
+
+  test('but not where it is short enough to be a word; then text that repeats it is told apart', () => {
+    const secrets = knowing('the')
+    expect(secrets.mask('the server')).toBe('the server')
+    expect(secrets.repeats('the server')).toBe(true)
+    expect(secrets.repeats('a server')).toBe(false)
+  })
+
+  test('and nothing is not one', () => {
+    const secrets = knowing('', null, undefined)
+    expect(secrets.mask('text')).toBe('text')
+    expect(secrets.repeats('')).toBe(false)
+  })
+})
+
+test('no text shows a known secret, however it is put together', () => {
+  const secret = fc.string({
+    unit: fc.constantFrom('x', 'y', '&', '"', 'ä', '\\'),
+    minLength: 6,
+    maxLength: 10,
+  })
+  fc.assert(
+    fc.property(
+      fc.array(secret, { minLength: 1, maxLength: 4 }),
+      fc.array(fc.nat({ max: 3 })),
+      (all, order) => {
+        const text = order.map(index => all[index % all.length]).join(' ')
+        const masked = knowing(...all).mask(text)
+        expect(all.filter(one => masked.includes(one))).toEqual([])
+      },
+    ),
+    { numRuns: 1_000 },
+  )
+})
+
+test('anything can be a secret', () =>
+  fc.assert(
+    fc.property(
+      fc.string({ unit: fc.integer({ min: 0, max: 0xffff }).map(code => String.fromCharCode(code)) }),
+      value => {
+        knowing(value).mask(value)
+      },
+    ),
+  ))
