@@ -4,6 +4,7 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import { createSandbox, type Sandbox } from '../support/binary.ts'
+import { measured } from '../support/measured.ts'
 import { openTerminal } from '../support/pseudo-terminal.ts'
 
 const MEGABYTE = Buffer.alloc(1024 * 1024, 'x')
@@ -60,24 +61,15 @@ async function startTransferServer(): Promise<TransferServer> {
 
 describe('a gigabyte', () => {
   /** Below a shell, whose peak memory is that of the largest program it ran. */
-  const run = async (sandbox: Sandbox, script: string): Promise<{ status: number; maxRss: number }> => {
-    const launcher = [process.execPath, path.resolve(import.meta.dir, '../support/peak-memory.ts')]
-    const child = Bun.spawn([...launcher, 'sh', '-c', script, sandbox.binary], {
-      cwd: sandbox.cwd,
-      env: sandbox.env,
-      stdin: 'ignore',
-      stdout: 'pipe',
-      stderr: 'inherit',
-    })
-    return (await new Response(child.stdout).json()) as { status: number; maxRss: number }
-  }
+  const run = ({ cwd, env, binary }: Sandbox, script: string) =>
+    measured({ command: ['sh', '-c', `{ ${script}; } >/dev/null`, binary], cwd, env })
 
   test('is received in constant memory', async () => {
     await using server = await startTransferServer()
     using sandbox = createSandbox(server.env)
-    const { status, maxRss } = await run(sandbox, '"$0" api /big | cat')
+    const { status, peakMemoryBytes } = await run(sandbox, '"$0" api /big | cat')
     expect(status).toBe(0)
-    expect(maxRss).toBeLessThan(MAX_RSS)
+    expect(peakMemoryBytes).toBeLessThan(MAX_RSS)
   })
 
   test('is sent from a file in constant memory', async () => {
@@ -87,23 +79,26 @@ describe('a gigabyte', () => {
     // A sparse file: it takes no room on the disk.
     fs.closeSync(fs.openSync(file, 'w'))
     fs.truncateSync(file, GIGABYTE)
-    const { status, maxRss } = await run(sandbox, '"$0" api / --input big')
+    const { status, peakMemoryBytes } = await run(sandbox, '"$0" api / --input big')
     expect({ status, received: server.received }).toEqual({
       status: 0,
       received: [GIGABYTE],
     })
-    expect(maxRss).toBeLessThan(MAX_RSS)
+    expect(peakMemoryBytes).toBeLessThan(MAX_RSS)
   })
 
   test('is sent from a pipe in constant memory', async () => {
     await using server = await startTransferServer()
     using sandbox = createSandbox(server.env)
-    const { status, maxRss } = await run(sandbox, `head -c ${GIGABYTE} /dev/zero | "$0" api / --input -`)
+    const { status, peakMemoryBytes } = await run(
+      sandbox,
+      `head -c ${GIGABYTE} /dev/zero | "$0" api / --input -`,
+    )
     expect({ status, received: server.received }).toEqual({
       status: 0,
       received: [GIGABYTE],
     })
-    expect(maxRss).toBeLessThan(MAX_RSS_FROM_PIPE)
+    expect(peakMemoryBytes).toBeLessThan(MAX_RSS_FROM_PIPE)
   })
 })
 

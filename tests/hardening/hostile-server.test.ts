@@ -12,6 +12,7 @@ import {
   stalling,
 } from '../support/hostile-answers.ts'
 import { ask, COMMANDS, type Command, type Met, meet } from '../support/hostile-run.ts'
+import { measured } from '../support/measured.ts'
 import { startRawServer } from '../support/raw-server.ts'
 import { storeSession } from '../support/stored-session.ts'
 
@@ -475,11 +476,9 @@ describe('a streamed answer', () => {
     const apiUrl = `http://127.0.0.1:${server.port}`
     using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: apiUrl })
     await storeSession(sandbox, apiUrl)
-    const child = sandbox.start(['api', '/x'], { input: '' })
-    let size = 0
-    for await (const piece of child.stdout) size += piece.byteLength
-    const memoryMb = (child.resourceUsage()?.maxRSS ?? 0) / 1024 / 1024
-    expect({ status: await child.exited, size }).toEqual({ status: 0, size: 200 * 1024 * 1024 })
-    expect(memoryMb).toBeLessThan(150)
+    const command = [BINARY, 'api', '/x']
+    const { status, stdoutBytes, peakMemoryBytes } = await measured({ ...sandbox, command })
+    expect({ status, stdoutBytes }).toEqual({ status: 0, stdoutBytes: 200 * 1024 * 1024 })
+    expect(peakMemoryBytes).toBeLessThan(150 * 1024 * 1024)
   })
 })

@@ -1,5 +1,6 @@
-import { createSandbox, type Outcome, outcomeOf } from './binary.ts'
+import { BINARY, createSandbox, type Outcome } from './binary.ts'
 import type { Answer } from './hostile-answers.ts'
+import { measured } from './measured.ts'
 import { startRawServer } from './raw-server.ts'
 import { CANARY, storeSession } from './stored-session.ts'
 
@@ -17,7 +18,7 @@ export type Command = keyof typeof COMMANDS
 const TIMEOUT_S = 1
 /** The time limit of one request, and room for a slow machine that runs four at once. */
 const MAX_ELAPSED_MS = 15_000
-const MAX_MEMORY_MB = 150
+const MAX_MEMORY_BYTES = 150 * 1024 * 1024
 
 /** How a command came through. */
 export interface Met extends Outcome {
@@ -45,12 +46,13 @@ export async function ask(command: Command, apiUrl: string): Promise<Met> {
   const stored = await storeSession(sandbox, apiUrl)
   const before = stored.bytes()
   const startedAt = performance.now()
-  const child = sandbox.start([...COMMANDS[command], '--json', '--debug', '--timeout', String(TIMEOUT_S)], {
+  const { status, stdout, stderr, peakMemoryBytes } = await measured({
+    command: [BINARY, ...COMMANDS[command], '--json', '--debug', '--timeout', String(TIMEOUT_S)],
+    cwd: sandbox.cwd,
+    env: sandbox.env,
     input: `${CANARY.password}\n`,
   })
-  const { status, stdout, stderr } = await outcomeOf(child)
   const elapsedMs = performance.now() - startedAt
-  const memoryMb = (child.resourceUsage()?.maxRSS ?? 0) / 1024 / 1024
   return {
     status,
     stdout,
@@ -59,7 +61,7 @@ export async function ask(command: Command, apiUrl: string): Promise<Met> {
     untouched: stored.bytes() === before,
     stored: stored.bytes(),
     leaked: Object.values(CANARY).some(secret => (stdout + stderr).includes(secret)),
-    excessive: elapsedMs > MAX_ELAPSED_MS || memoryMb > MAX_MEMORY_MB,
+    excessive: elapsedMs > MAX_ELAPSED_MS || peakMemoryBytes > MAX_MEMORY_BYTES,
   }
 }
 
