@@ -40,6 +40,13 @@ export const DETAILS: Readonly<Record<string, readonly string[]>> = {
     'Fields make a JSON body, or the query of a GET. A key may be nested, as in a[b]=1; a[]=1 adds to a list, and a[] is an empty one. With -F, true, false, null and whole numbers are what they look like, @file is the text of a file and @- that of standard input.',
     'The body of the answer goes to a pipe or a file as it came, whatever its length. On a terminal JSON is indented. A status of 300 or above ends the command with 1, and 401 with 4.',
   ],
+  sync: [
+    'What you have edited since the last sync is never overwritten: the command shows what differs and ends with 1. So does a first sync over a file that is not the server’s text. --force overwrites and keeps your text as a dated backup beside the file, the newest five.',
+    'Where nothing differs nothing is written, so a cron job or a login hook may run it as often as it likes. A dry run ends with 0 whatever it finds.',
+  ],
+  status: [
+    'The verdict is one of in_sync, remote_changed, local_changed, diverged, local_missing, remote_empty and unknown. What is known of the file is told all the same where nobody is logged in (4), the server cannot be asked (5), the store cannot be used (6) or the file cannot be read (1).',
+  ],
   doctor: [
     'The report holds no secret, and home folders and e-mail addresses are shortened, so it can be shared. Where something is broken the command ends with 1.',
   ],
@@ -60,6 +67,7 @@ export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] 
   ['ATLAS_NO_INPUT', '1 never asks (--no-input)'],
   ['ATLAS_DEBUG', '1 prints what is done to standard error (--debug)'],
   ['ATLAS_CONFIG_DIR', 'The folder of the config file (~/.config/atlas, %APPDATA%\\atlas on Windows)'],
+  ['CLAUDE_CONFIG_DIR', 'The folder of CLAUDE.md (--dir; ~/.claude)'],
   ['NO_COLOR, FORCE_COLOR', 'Never show colours; always show them'],
   ['TERM', 'dumb asks in plain lines, without colours, spinner or progress, for screen readers too'],
   ['HTTPS_PROXY, HTTP_PROXY, NO_PROXY', 'The proxy for other machines, and its exceptions'],

@@ -2,6 +2,7 @@ import type { CAC, Command } from 'cac'
 import { readClaims } from '../auth/protocol.ts'
 import type { Session } from '../auth/record.ts'
 import { AtlasError } from '../errors.ts'
+import { styled } from '../styled-text.ts'
 import type { Configuration } from '../sync/configuration.ts'
 import { type LocalFile, readLocal } from '../sync/local-file.ts'
 import { findPlace, type Place } from '../sync/place.ts'
@@ -106,7 +107,11 @@ async function print(place: Place, findings: Findings, needs: SyncNeeds): Promis
     ['Verdict', `${verdict}: ${fault?.message ?? SAYS[verdict as Verdict]}`],
   ]
   const width = Math.max(...rows.map(([name]) => name.length)) + 2
-  for (const [name, value] of rows) if (value !== undefined) await terminal.say(name.padEnd(width) + value)
+  for (const [name, value] of rows) {
+    if (value === undefined) continue
+    const shown = name === 'Verdict' ? styled(verdict === 'in_sync' ? 'green' : 'yellow', value) : value
+    await terminal.say([styled('dim', name), ' '.repeat(width - name.length), shown])
+  }
   const next = fault?.hint ?? (fault === undefined ? NEXT[verdict as Verdict] : undefined)
   if (next !== undefined) terminal.notice(next)
 }

@@ -66,7 +66,8 @@ export async function sync({ dir, force, dryRun }: SyncCommandOptions, needs: Ne
     await showDiff(diff ?? [notText(synced)], terminal)
     return terminal.notice(foretell(place, synced, force))
   }
-  return terminal.say(describe(place, synced, config.apiUrl.value))
+  const said = describe(place, synced, config.apiUrl.value)
+  return terminal.say(result === 'remote_empty' ? said : [styled('green', said)])
 }
 
 function describe({ file }: Place, { result, local, remote, backup }: Synced, apiUrl: string): string {

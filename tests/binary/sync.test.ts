@@ -341,10 +341,10 @@ describe('atlas sync', () => {
   })
 
   test('loses no edit in any order of edits, changes on the server and syncs', async () => {
-    const text = fc.constantFrom('a', 'b\r\n', '\ufeffc')
+    // What a person writes is told from what the server has: an edit that the server had too may go.
     const step = fc.oneof(
-      fc.record({ do: fc.constant('edit' as const), text }),
-      fc.record({ do: fc.constant('remote' as const), text }),
+      fc.record({ do: fc.constant('edit' as const), text: fc.constantFrom('mine', 'mine\r\n', '') }),
+      fc.record({ do: fc.constant('remote' as const), text: fc.constantFrom('a', 'a\r\n', '\ufeffa') }),
       fc.record({ do: fc.constant('sync' as const), force: fc.boolean() }),
     )
     await fc.assert(
@@ -359,8 +359,7 @@ describe('atlas sync', () => {
             stage.edit(next.text)
           } else await stage.run(next.force ? ['sync', '--force'] : ['sync'])
           const kept = stage.names().map(name => fs.readFileSync(path.join(stage.folder, name), 'utf8'))
-          const fromServer = stage.server.configuration.content
-          expect(edits.filter(edit => !kept.includes(edit) && edit !== fromServer)).toEqual([])
+          expect(edits.filter(edit => !kept.includes(edit))).toEqual([])
         }
       }),
       { numRuns: 6 },
