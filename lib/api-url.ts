@@ -20,12 +20,14 @@ export function normalizeApiUrl(text: string, from: string): string {
     url.username === '' &&
     url.password === '' &&
     !/^https?:\/\/[^/]*@/i.test(text)
-  if (!usable)
+  if (!usable) {
+    const isHostAlone = /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?(?:\/[\w./-]*)?$/i.test(text)
     throw new AtlasError(
       'usage',
       `${from} is not a usable server URL.`,
-      `Give ${RULE}, such as https://atlas.example.com.`,
+      isHostAlone ? `Did you mean https://${text}?` : `Give ${RULE}, such as https://atlas.example.com.`,
     )
+  }
   return url.origin + url.pathname.replace(/\/+$/, '')
 }
 

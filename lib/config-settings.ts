@@ -1,4 +1,5 @@
 import type { Config } from './config.ts'
+import { shellQuoted } from './shell-quote.ts'
 
 /** A setting in words: what it is, and the flag, variable or file that gave it. */
 export interface DescribedSetting {
@@ -28,4 +29,13 @@ export function describeSettings(config: Config): DescribedSetting[] {
     },
     { name: 'folder', ...folder },
   ].map(({ name, value, from }) => ({ name, value, from }))
+}
+
+/** The command that logs in to what this run was pointed at by flags, which a later one would not know. */
+export function loginCommand({ apiUrl, profile }: Config): string {
+  const flags = [
+    ...(apiUrl.source === 'flag' ? [` --api-url ${shellQuoted(apiUrl.value)}`] : []),
+    ...(profile.source === 'flag' ? [` --profile ${shellQuoted(profile.value)}`] : []),
+  ]
+  return `atlas auth login${flags.join('')}`
 }

@@ -11,7 +11,7 @@ import {
   type StoredSession,
   writeConfigFile,
 } from './config-file.ts'
-import { describeSettings } from './config-settings.ts'
+import { describeSettings, loginCommand } from './config-settings.ts'
 import { type BearerSource, createClient } from './http/client.ts'
 import { createGuardedFetch, type GuardedFetch } from './http/guarded-fetch.ts'
 import type { Interrupts } from './interrupts.ts'
@@ -142,6 +142,7 @@ export function createSystem(
       interrupts,
       secrets,
       now,
+      loginCommand: loginCommand(config),
     })
     return { sessions, store }
   }

@@ -16,6 +16,7 @@ export interface ExchangeDependencies {
   readonly account: string
   readonly store: CredentialStore
   readonly interrupts: Interrupts
+  readonly loginCommand: string
   readonly post: Post
   /** Whether a text of the server may be shown: not where it repeats a secret. */
   readonly quotable: (text: string) => boolean
@@ -35,10 +36,10 @@ export interface ExchangeDependencies {
 export async function exchange(
   session: Session,
   stillExcludes: () => boolean,
-  { apiUrl, account, store, interrupts, post, quotable, encode, stored }: ExchangeDependencies,
+  { apiUrl, account, store, interrupts, loginCommand, post, quotable, encode, stored }: ExchangeDependencies,
 ): Promise<Session> {
   const { refreshToken, apiRoot } = session
-  if (refreshToken === null) throw expired(apiUrl, 'the server gave no refresh token')
+  if (refreshToken === null) throw expired(apiUrl, 'the server gave no refresh token', loginCommand)
   return interrupts.shield(async hurry => {
     const room = await store.reserve(account, Buffer.byteLength(encode(session)) + MAX_GROWTH_BYTES)
     try {
@@ -56,7 +57,7 @@ export async function exchange(
       }
       if (next === undefined) {
         await store.delete(account)
-        throw expired(apiUrl, 'the server refused to renew it')
+        throw expired(apiUrl, 'the server refused to renew it', loginCommand)
       }
       const record = encode(next)
       await insist(() => room.write(record))
@@ -104,9 +105,9 @@ function renewed(session: Session, { accessToken, expiresAt, refresh }: Tokens):
   }
 }
 
-const expired = (apiUrl: string, reason: string): AtlasError =>
+const expired = (apiUrl: string, reason: string, loginCommand: string): AtlasError =>
   new AtlasError(
     'session_expired',
     `The session on ${apiUrl} has ended: ${reason}.`,
-    'Log in again with: atlas auth login',
+    `Log in again with: ${loginCommand}`,
   )

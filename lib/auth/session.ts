@@ -31,6 +31,8 @@ export interface SessionDependencies {
   readonly interrupts: Interrupts
   readonly secrets: Secrets
   readonly now: () => Date
+  /** What a person is told to run to log in; `atlas auth login` unless it needs flags. */
+  readonly loginCommand?: string
 }
 
 export interface EndedSession {
@@ -74,7 +76,18 @@ export interface Sessions {
 export const accountOf = (profile: string, apiUrl: string): string => `${profile}@${apiUrl}`
 
 export function createSessions(dependencies: SessionDependencies): Sessions {
-  const { profile, apiUrl, store, lock, guardedFetch, userAgent, interrupts, secrets, now } = dependencies
+  const {
+    profile,
+    apiUrl,
+    store,
+    lock,
+    guardedFetch,
+    userAgent,
+    interrupts,
+    secrets,
+    now,
+    loginCommand = 'atlas auth login',
+  } = dependencies
   const account = accountOf(profile, apiUrl)
   /** One refresh at a time in this process; the lock does the same between processes. */
   let refreshing: Promise<Session> | undefined
@@ -118,6 +131,7 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
       return replacedMeanwhile && !endsWithin(stored.expiresAt, minTtlMs, now())
         ? stored
         : exchange(stored, stillExcludes, {
+            loginCommand,
             apiUrl,
             account,
             store,
@@ -134,7 +148,7 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
 
     async require() {
       const session = await current()
-      if (session === undefined) throw notLoggedIn(apiUrl)
+      if (session === undefined) throw notLoggedIn(apiUrl, loginCommand)
       return session
     },
 
@@ -234,5 +248,5 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
   return sessions
 }
 
-export const notLoggedIn = (apiUrl: string): AtlasError =>
-  new AtlasError('not_logged_in', `Not logged in to ${apiUrl}.`, 'Log in with: atlas auth login')
+const notLoggedIn = (apiUrl: string, loginCommand: string): AtlasError =>
+  new AtlasError('not_logged_in', `Not logged in to ${apiUrl}.`, `Log in with: ${loginCommand}`)

@@ -92,6 +92,8 @@ export interface Refused {
   readonly apiUrl: string
   /** Whether the token is the one in ATLAS_ACCESS_TOKEN. */
   readonly fixed: boolean
+  /** What a person is told to run to log in. */
+  readonly loginCommand: string
   /** Whether a text of the server may be shown: not where it repeats a secret. */
   readonly quotable: (text: string) => boolean
 }
@@ -99,7 +101,7 @@ export interface Refused {
 /** What an answer of 300 or above means, as an error. */
 export function refusal(
   { status, statusText, headers }: Response,
-  { method, url, apiUrl, fixed, quotable }: Refused,
+  { method, url, apiUrl, fixed, loginCommand, quotable }: Refused,
 ): AtlasError {
   const quote = (text: string): string => (quotable(text) ? text.slice(0, MAX_QUOTE_LENGTH) : '[hidden]')
   const what = `${method} ${url.pathname}`
@@ -108,7 +110,7 @@ export function refusal(
     return new AtlasError(
       'token_rejected',
       `${answered}: the server rejects the access token.`,
-      fixed ? 'Set ATLAS_ACCESS_TOKEN to a valid token, or unset it.' : 'Log in again with: atlas auth login',
+      fixed ? 'Set ATLAS_ACCESS_TOKEN to a valid token, or unset it.' : `Log in again with: ${loginCommand}`,
     )
   }
   const target = headers.get('location')

@@ -1,5 +1,6 @@
 import type { CAC, Command } from 'cac'
 import { resolveRequestUrl } from '../api-url.ts'
+import { loginCommand } from '../config-settings.ts'
 import { AtlasError } from '../errors.ts'
 import { answerIn, unwrapFetchError } from '../http/fetch-error.ts'
 import type { System } from '../system.ts'
@@ -96,6 +97,7 @@ export async function api(options: ApiOptions, needs: Needs): Promise<void> {
       url,
       apiUrl: config.apiUrl.value,
       fixed: fixedToken !== undefined,
+      loginCommand: loginCommand(config),
       quotable: text => !secrets.repeats(text),
     })
 }

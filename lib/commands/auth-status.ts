@@ -1,6 +1,7 @@
 import type { CAC, Command } from 'cac'
 import { readClaims } from '../auth/protocol.ts'
 import type { Session } from '../auth/record.ts'
+import { loginCommand } from '../config-settings.ts'
 import { AtlasError, EXIT_CODE } from '../errors.ts'
 import { type Style, styled } from '../styled-text.ts'
 import type { System } from '../system.ts'
@@ -126,12 +127,12 @@ async function print(status: Status, { config, terminal, store, now }: Needs): P
     const shown = name === 'Status' ? styled(LOOKS[state], value) : value
     await terminal.say([styled('dim', name), gap, shown])
   }
-  if (state === 'not_logged_in') terminal.notice('Log in with: atlas auth login')
+  if (state === 'not_logged_in') terminal.notice(`Log in with: ${loginCommand(config)}`)
   if (state === 'rejected')
     terminal.notice(
       source === 'env'
         ? 'Set ATLAS_ACCESS_TOKEN to a valid token, or unset it.'
-        : 'Log in again with: atlas auth login',
+        : `Log in again with: ${loginCommand(config)}`,
     )
 }
 

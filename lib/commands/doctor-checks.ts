@@ -3,7 +3,7 @@ import path from 'node:path'
 import { hasNoPath, isLoopback, requireSecure } from '../api-url.ts'
 import { readClaims } from '../auth/protocol.ts'
 import type { Config, Environment } from '../config.ts'
-import { describeSettings } from '../config-settings.ts'
+import { describeSettings, loginCommand } from '../config-settings.ts'
 import { AtlasError, errorCode } from '../errors.ts'
 import type { System } from '../system.ts'
 import { describeDuration, describeMoment } from './time.ts'
@@ -233,23 +233,24 @@ export async function checkStore({
 }
 
 export async function checkCredentials({
+  config,
   sessions,
   fixedToken,
   now,
-}: Pick<System, 'sessions' | 'fixedToken' | 'now'>): Promise<Finding> {
+}: Pick<System, 'config' | 'sessions' | 'fixedToken' | 'now'>): Promise<Finding> {
   if (fixedToken !== undefined) {
     const { expiresAt } = readClaims(fixedToken)
     const until = expiresAt ? [`By its own word it is valid until ${describeMoment(expiresAt, now())}.`] : []
     return ok('ATLAS_ACCESS_TOKEN is set and beats the store.', ...until)
   }
   const session = await sessions.current()
-  if (session === undefined) return warn('Not logged in.', 'Log in with: atlas auth login')
+  if (session === undefined) return warn('Not logged in.', `Log in with: ${loginCommand(config)}`)
   const ends = session.sessionExpiresAt
   const said = `Logged in as ${shortenedEmail(session.email)}`
   if (ends && ends < now())
     return fail(
       `${said}, but the session ended ${describeMoment(ends, now())}.`,
-      'Log in again with: atlas auth login',
+      `Log in again with: ${loginCommand(config)}`,
     )
   return ok(
     `${said}.`,

@@ -1,6 +1,6 @@
 import type { CAC, Command } from 'cac'
 import { isSameSession } from '../config-file.ts'
-import { AtlasError } from '../errors.ts'
+import { AtlasError, Cancelled } from '../errors.ts'
 import { styled } from '../styled-text.ts'
 import type { System } from '../system.ts'
 import type { Context } from './context.ts'
@@ -28,6 +28,8 @@ type Needs = Pick<
   | 'updateConfigFile'
   | 'authenticatedClient'
   | 'fixedToken'
+  | 'guardedFetch'
+  | 'interrupts'
 >
 
 /**
@@ -50,6 +52,7 @@ export async function login({ email: givenEmail, passwordStdin }: LoginOptions, 
 
   await terminal.during(`Checking ${store.location}`, sessions.prove())
   await needs.proveConfigFile()
+  if (config.apiUrl.source === 'default' && !passwordStdin) await reach(server, needs)
   const email = givenEmail ?? (await terminal.ask(`E-mail for ${server}`, faultInEmail)).trim()
   const password = passwordStdin ? await readPassword(needs) : await terminal.askSecret('Password')
   const target = { profile: config.profile.value, apiUrl: server, store: store.kind }
@@ -81,8 +84,28 @@ export async function login({ email: givenEmail, passwordStdin }: LoginOptions, 
     ])
   if (store.kind === 'kernel')
     terminal.notice('The credentials are in the kernel key store: they are gone after a reboot.')
+  if (config.file.profiles.size === 0 && config.mayAsk.value)
+    terminal.notice([styled('dim', 'Try: atlas api /auth/me')])
   if (session.refreshToken === null)
     terminal.notice('The server gave no refresh token, so this session ends with its access token.')
+}
+
+/**
+ * See that a server which nobody has named is there, before a person types a password for it.
+ * @throws {AtlasError} `network`, `timeout`, …
+ */
+async function reach(server: string, { guardedFetch, terminal, interrupts }: Needs): Promise<void> {
+  try {
+    const health = guardedFetch(`${server}/health`, { signal: interrupts.cancelled })
+    await terminal.during(`Looking for ${server}`, health)
+  } catch (error) {
+    if (!(error instanceof AtlasError) || error instanceof Cancelled) throw error
+    throw new AtlasError(
+      error.code,
+      error.message,
+      'Name your server: atlas auth login --api-url https://atlas.example.com',
+    )
+  }
 }
 
 const faultInEmail = (value: string): string | undefined =>

@@ -52,6 +52,7 @@ describe('a terminal that cannot move its cursor', () => {
         'Password (not shown): ',
         `Logged in to ${server.url} as ada@example.com`,
         `The credentials are in plain text in ${sandbox.configFolder}/credentials, readable by you alone.`,
+        'Try: atlas api /auth/me',
         '',
       ].join('\r\n'),
     )
@@ -157,3 +158,26 @@ test('on a terminal JSON is indented and what could act on the terminal is shown
   )
   expect((await sandbox.run(['api', '/x'])).stdout).toBe(hostile)
 })
+
+/** Whether something answers where atlas looks for a server that nobody has named. */
+const hasDefaultServer = await fetch('http://localhost:8000').then(
+  () => true,
+  () => false,
+)
+
+test.skipIf(hasDefaultServer)(
+  'a server that nobody has named is looked for before anything is asked',
+  async () => {
+    using sandbox = createSandbox()
+    const terminal = openTerminal(sandbox, ['auth', 'login'], { NO_COLOR: '1' })
+    expect(await terminal.ended()).toBe(5)
+    expect(terminal.transcript.split('speed ')[0]).toEndWith(
+      [
+        'atlas: http://localhost:8000 could not be reached: connection refused.',
+        '       Name your server: atlas auth login --api-url https://atlas.example.com',
+        '',
+      ].join('\r\n'),
+    )
+    expect(terminal.transcript).not.toContain('E-mail')
+  },
+)

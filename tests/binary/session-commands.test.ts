@@ -233,6 +233,25 @@ describe('auth token', () => {
       stderr: 'atlas: Not logged in to http://localhost:8000.\n       Log in with: atlas auth login\n',
     })
   })
+
+  test('of nobody, on a server and profile that flags name, says so with these flags', async () => {
+    using sandbox = createSandbox()
+    const flags = ['--api-url', 'https://atlas.example.com', '--profile', 'work']
+    for (const command of [
+      ['auth', 'token'],
+      ['api', '/x'],
+      ['auth', 'refresh'],
+    ]) {
+      const { stderr } = await sandbox.run([...command, ...flags])
+      expect(stderr).toBe(
+        'atlas: Not logged in to https://atlas.example.com.\n' +
+          '       Log in with: atlas auth login --api-url https://atlas.example.com --profile work\n',
+      )
+    }
+    expect((await sandbox.run(['auth', 'status', ...flags])).stderr).toBe(
+      'Log in with: atlas auth login --api-url https://atlas.example.com --profile work\n',
+    )
+  })
 })
 
 describe('auth refresh', () => {

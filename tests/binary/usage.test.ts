@@ -209,7 +209,7 @@ describe('a bad value is refused by name', () => {
         [],
         'usage',
         'ATLAS_API_URL is not a usable server URL.',
-        URL_HINT,
+        url === 'atlas.example.com' ? 'Did you mean https://atlas.example.com?' : URL_HINT,
       ]),
       [
         { ATLAS_API_URL: 'http://atlas.example.com' },
