@@ -44,7 +44,7 @@ export async function requestContent(
   const json = 'application/json; charset=utf-8'
   const fields = await readFields(typed, stdin)
   if (input !== undefined) {
-    const body = input === '-' ? await replayable(stdin.readStdin(), onSent) : openFile(input)
+    const body = input === '-' ? await replayable(stdin.readStdin(), onSent) : await openFile(input, onSent)
     return { query: toQuery(fields), body, type: json }
   }
   if (fields.length === 0) return { query: [], body: undefined, type: undefined }
@@ -64,16 +64,18 @@ async function readFields(fields: readonly TypedField[], stdin: Stdin): Promise<
   return read
 }
 
-/** A file as a body that can be sent twice without being held in memory. */
-function openFile(file: string): Blob {
+/** A file as a body that can be sent twice without being held in memory; a pipe in its place, like standard input. */
+async function openFile(file: string, onSent: (bytes: number) => void): Promise<Content['body']> {
   try {
     fs.accessSync(file, fs.constants.R_OK)
-    if (!fs.statSync(file).isFile())
-      throw new AtlasError('usage', `${file} is not a file.`, 'Pipe it in instead, with --input -.')
+    const found = fs.statSync(file)
+    if (found.isFile()) return Bun.file(file)
+    if (found.isDirectory())
+      throw new AtlasError('usage', `${file} is a folder.`, 'Name a file, or - for standard input.')
   } catch (error) {
     throw error instanceof AtlasError ? error : unreadable(file, error)
   }
-  return Bun.file(file)
+  return replayable(fs.createReadStream(file), onSent)
 }
 
 async function readText(file: string, { readStdin }: Stdin): Promise<string> {

@@ -5,12 +5,14 @@ import { AtlasError } from '../errors.ts'
 import { type FlagDefinition, flagDefinitions, splitWords } from './argv.ts'
 import { COMPLETION_SCRIPTS, SHELLS, type Shell } from './completion-scripts.ts'
 import type { Context } from './context.ts'
+import { TOPICS } from './reference.ts'
 
 export interface Candidate {
   readonly value: string
   readonly description: string
 }
 
+const HELP: Candidate = { value: 'help', description: 'Show help for a command or a topic' }
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD']
 
 /**
@@ -47,7 +49,11 @@ export function complete(
   if (awaiting) return valuesFor(awaiting.name)
   if (current.startsWith('-'))
     return starting(flags.map(({ name, description }) => ({ value: `--${name}`, description })))
-  if (!command) return starting(nextWords(cli, words))
+  if (words[0] === 'help') {
+    const asked = [...words.slice(1), ...rest]
+    return starting([...nextWords(cli, asked), ...(asked.length === 0 ? plain(TOPICS) : [])])
+  }
+  if (!command) return starting([...nextWords(cli, words), ...(words.length === 0 ? [HELP] : [])])
   const argument = command.args[rest.filter(word => !word.startsWith('-')).length]
   if (argument?.value === 'name') return starting(plain(profileNames()))
   return argument?.value === 'shell' ? starting(plain(SHELLS)) : []

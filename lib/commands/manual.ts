@@ -44,6 +44,9 @@ export function renderManual(cli: CAC, version: string): string {
     '.TP',
     '.I ~/.config/atlas/credentials/',
     text('The sessions of the store "file", in plain text, readable by their owner alone.'),
+    '.TP',
+    '.I ~/.config/atlas/sync/',
+    text('What was last synced, as a hash for each profile, server and folder.'),
     '.SH EXIT STATUS',
     text(
       'With --json an error is {"error":{"code","message","hint"}} on standard error, with one of these codes.',

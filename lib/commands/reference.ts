@@ -67,7 +67,7 @@ export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] 
   ['ATLAS_NO_INPUT', '1 never asks (--no-input)'],
   ['ATLAS_DEBUG', '1 prints what is done to standard error (--debug)'],
   ['ATLAS_CONFIG_DIR', 'The folder of the config file (~/.config/atlas, %APPDATA%\\atlas on Windows)'],
-  ['CLAUDE_CONFIG_DIR', 'The folder of CLAUDE.md (--dir; ~/.claude)'],
+  ['CLAUDE_CONFIG_DIR', 'The folder of CLAUDE.md (sync --dir; ~/.claude)'],
   ['NO_COLOR, FORCE_COLOR', 'Never show colours; always show them'],
   ['TERM', 'dumb asks in plain lines, without colours, spinner or progress, for screen readers too'],
   ['HTTPS_PROXY, HTTP_PROXY, NO_PROXY', 'The proxy for other machines, and its exceptions'],

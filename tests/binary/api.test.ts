@@ -67,6 +67,31 @@ describe('a request', () => {
     })
   })
 
+  test('takes its body from a pipe that is named as a file', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const script = '"$0" api /echo --input <(printf piped)'
+    const child = Bun.spawn(['bash', '-c', script, sandbox.binary], { env: sandbox.env, stdout: 'pipe' })
+    expect(JSON.parse(await new Response(child.stdout).text())).toMatchObject({
+      method: 'POST',
+      body: 'piped',
+    })
+  })
+
+  test('that asks for no body prints what comes: the head', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    server.fault('HEAD /x', response => void response.writeHead(200, { 'content-length': '100' }).end())
+    const { status, stdout, stderr } = await sandbox.run(['api', '/x', '-X', 'HEAD', '-i'])
+    expect({ status, stderr, first: stdout.split('\n')[0] }).toEqual({
+      status: 0,
+      stderr: '',
+      first: 'HTTP/1.1 200 OK',
+    })
+  })
+
   test('carries the headers that are asked for, and atlas’s own', async () => {
     await using server = await startAtlasServer()
     using sandbox = createSandbox()
@@ -233,6 +258,7 @@ describe('wrong use', () => {
     [['/x', '-f', 'a=1', '-f', 'a[b]=2'], 'The field "a[b]" contradicts an earlier one.'],
     [['/x', '-f', 'a[=1'], '"a[" is not a field name.'],
     [['/x', '--input', '-', '-F', 'a=@-'], 'Standard input can be read only once.'],
+    [['/x', '--input', '.'], '. is a folder.'],
     [['/x', '--input', 'missing.json'], 'missing.json cannot be read (ENOENT).'],
   ]
   test.each(CASES)('atlas api %j sends nothing', async (args, message) => {

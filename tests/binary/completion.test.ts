@@ -38,6 +38,15 @@ const CASES: [typed: string[], offered: string[]][] = [
     ['auth', 'lo'],
     ['login', 'logout'],
   ],
+  [['h'], ['help']],
+  [
+    ['help', 'e'],
+    ['environment', 'exit-codes'],
+  ],
+  [
+    ['help', 'auth', 'lo'],
+    ['login', 'logout'],
+  ],
   [['auth', 'login', '--em'], ['--email']],
   [
     ['auth', 'login', '--store', ''],
