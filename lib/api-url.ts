@@ -21,14 +21,18 @@ export function normalizeApiUrl(text: string, from: string): string {
     url.password === '' &&
     !/^https?:\/\/[^/]*@/i.test(text)
   if (!usable) {
-    const isHostAlone = /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?(?:\/[\w./-]*)?$/i.test(text)
-    throw new AtlasError(
-      'usage',
-      `${from} is not a usable server URL.`,
-      isHostAlone ? `Did you mean https://${text}?` : `Give ${RULE}, such as https://atlas.example.com.`,
-    )
+    const meant = withScheme(text)
+    const hint = meant ? `Did you mean ${meant}?` : `Give ${RULE}, such as https://atlas.example.com.`
+    throw new AtlasError('usage', `${from} is not a usable server URL.`, hint)
   }
   return url.origin + url.pathname.replace(/\/+$/, '')
+}
+
+/** The URL that a host without a scheme most likely stands for; undefined where the text is something else. */
+function withScheme(text: string): string | undefined {
+  if (!/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?(?:\/[\w./-]*)?$/i.test(text)) return undefined
+  const host = URL.parse(`http://${text}`)?.hostname
+  return host && `${isLoopback(host) ? 'http' : 'https'}://${text}`
 }
 
 /** Whether a host name or address (as `URL.hostname` writes it) never leaves this machine. */

@@ -3,11 +3,12 @@ import { readClaims } from '../auth/protocol.ts'
 import type { Session } from '../auth/record.ts'
 import { loginCommand } from '../config-settings.ts'
 import { AtlasError, EXIT_CODE } from '../errors.ts'
-import { type Style, styled } from '../styled-text.ts'
+import type { Style } from '../styled-text.ts'
 import type { System } from '../system.ts'
 import type { Context } from './context.ts'
 import type { Flags } from './flags.ts'
 import { type Confirmation, fetchUser, type Status, statusJson } from './identity.ts'
+import { type Row, sayRows } from './rows.ts'
 import { describeMoment } from './time.ts'
 
 /** The longest that the server is waited for, in milliseconds. */
@@ -103,10 +104,10 @@ async function print(status: Status, { config, terminal, store, now }: Needs): P
   const person = [user?.username, user?.role].filter(Boolean).join(', ')
   const where = { env: 'ATLAS_ACCESS_TOKEN', file: `${store.location} (plain text)` }
   const expiresAt = session?.expiresAt ?? status.expiresAt
-  const rows: [string, string | undefined][] = [
+  const rows: Row[] = [
     ['Server', config.apiUrl.value],
     ['Profile', config.profile.value],
-    ['Status', `${SAYS[state]}${reason === null ? '' : ` ${reason}`}`],
+    ['Status', `${SAYS[state]}${reason === null ? '' : ` ${reason}`}`, LOOKS[state]],
     ['Account', email && (person ? `${email} (${person})` : email)],
     ['Credentials', source === null ? undefined : (where[source as keyof typeof where] ?? store.location)],
     [
@@ -120,13 +121,7 @@ async function print(status: Status, { config, terminal, store, now }: Needs): P
       session?.sessionExpiresAt ? `ends ${describeMoment(session.sessionExpiresAt, now())}` : undefined,
     ],
   ]
-  const width = Math.max(...rows.map(([name]) => name.length)) + 2
-  for (const [name, value] of rows) {
-    if (value === undefined) continue
-    const gap = ' '.repeat(width - name.length)
-    const shown = name === 'Status' ? styled(LOOKS[state], value) : value
-    await terminal.say([styled('dim', name), gap, shown])
-  }
+  await sayRows(terminal, rows)
   if (state === 'not_logged_in') terminal.notice(`Log in with: ${loginCommand(config)}`)
   if (state === 'rejected')
     terminal.notice(

@@ -10,6 +10,7 @@ import { NEVER_SYNCED, type SyncState } from '../sync/sync-state.ts'
 import { isKnown, judge, sha256, type Verdict } from '../sync/verdict.ts'
 import type { Context } from './context.ts'
 import type { Flags } from './flags.ts'
+import { type Row, sayRows } from './rows.ts'
 import { configurationFrom, DIR_FLAG, memoryOf, type SyncNeeds, shortCommit } from './sync-source.ts'
 import { describeMoment } from './time.ts'
 
@@ -83,7 +84,7 @@ async function print(place: Place, findings: Findings, needs: SyncNeeds): Promis
     sha === null ? undefined : `commit ${shortCommit(sha)}`
   const listed = (...parts: (string | undefined)[]): string =>
     parts.filter(part => part !== undefined).join(', ')
-  const rows: [string, string | undefined][] = [
+  const rows: Row[] = [
     ['Server', config.apiUrl.value],
     ['Profile', config.profile.value],
     ['Account', email ?? undefined],
@@ -104,14 +105,13 @@ async function print(place: Place, findings: Findings, needs: SyncNeeds): Promis
         : undefined,
     ],
     ['Last sync', state.syncedAt === null ? 'never' : listed(commit(state.commitSha), when(state.syncedAt))],
-    ['Verdict', `${verdict}: ${fault?.message ?? SAYS[verdict as Verdict]}`],
+    [
+      'Verdict',
+      `${verdict}: ${fault?.message ?? SAYS[verdict as Verdict]}`,
+      fault ? 'red' : verdict === 'in_sync' ? 'green' : 'yellow',
+    ],
   ]
-  const width = Math.max(...rows.map(([name]) => name.length)) + 2
-  for (const [name, value] of rows) {
-    if (value === undefined) continue
-    const shown = name === 'Verdict' ? styled(verdict === 'in_sync' ? 'green' : 'yellow', value) : value
-    await terminal.say([styled('dim', name), ' '.repeat(width - name.length), shown])
-  }
+  await sayRows(terminal, rows)
   const next = fault?.hint ?? (fault === undefined ? NEXT[verdict as Verdict] : undefined)
   if (next !== undefined) terminal.notice(next)
 }

@@ -236,6 +236,17 @@ describe('a bad value is refused by name', () => {
     })
   })
 
+  test.each([
+    ['atlas.example.com', 'https://atlas.example.com'],
+    ['atlas.example.com:8443/api/v1', 'https://atlas.example.com:8443/api/v1'],
+    ['localhost:8000', 'http://localhost:8000'],
+  ])('a host without a scheme, %s, is offered with one', async (typed, offered) => {
+    using sandbox = createSandbox()
+    expect((await sandbox.run(['auth', 'status', '--api-url', typed])).stderr).toBe(
+      `atlas: --api-url is not a usable server URL.\n       Did you mean ${offered}?\n`,
+    )
+  })
+
   test('an empty variable counts as unset', async () => {
     using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file' })
     const names = [

@@ -1,0 +1,15 @@
+import { type Style, styled } from '../styled-text.ts'
+import type { Terminal } from '../terminal.ts'
+
+/** A name and what there is to say about it; left out where that is undefined. */
+export type Row = readonly [name: string, value: string | undefined, look?: Style]
+
+/** Rows with their values aligned, on standard output. */
+export async function sayRows(terminal: Terminal, rows: readonly Row[]): Promise<void> {
+  const width = Math.max(...rows.map(([name]) => name.length)) + 2
+  for (const [name, value, look] of rows) {
+    if (value === undefined) continue
+    const gap = ' '.repeat(width - name.length)
+    await terminal.say([styled('dim', name), gap, look ? styled(look, value) : value])
+  }
+}
