@@ -32,6 +32,7 @@ async function startTransferServer(): Promise<TransferServer> {
     let size = 0
     for await (const piece of request) size += piece.length
     if (request.method === 'POST') received.push(size)
+    if (request.url === '/hold') await resumed
     if (request.url === '/big') {
       response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': GIGABYTE })
       for (let sent = 0; sent < GIGABYTE; sent += MEGABYTE.length)
@@ -114,6 +115,17 @@ describe('a transfer that takes long', () => {
     expect(await terminal.ended()).toBe(0)
     expect(terminal.transcript).toMatch(/\r\u001b\[Kspeed /)
     expect(fs.statSync(path.join(sandbox.cwd, 'body')).size).toBe(4 * MEGABYTE.length)
+  })
+
+  test('of a long standard input shows how much of it is sent', async () => {
+    await using server = await startTransferServer()
+    using sandbox = createSandbox(server.env)
+    fs.writeFileSync(path.join(sandbox.cwd, 'big'), Buffer.alloc(12 * MEGABYTE.length))
+    const terminal = openTerminal(sandbox, ['api', '/hold', '--input', '-'], {}, { redirect: '<big >body' })
+    await terminal.see('POST /hold  13 MB sent')
+    server.resume()
+    expect(await terminal.ended()).toBe(0)
+    expect(server.received).toEqual([12 * MEGABYTE.length])
   })
 
   const WAYS: [where: string, args: string[], env: Record<string, string>, redirect: string][] = [
