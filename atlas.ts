@@ -20,7 +20,6 @@ async function main(argv: readonly string[]): Promise<number> {
   const terminal = createTerminal({
     stdoutIsTerminal,
     stderrIsTerminal,
-    columns: (stdoutIsTerminal && process.stdout.columns) || undefined,
     colour: {
       stdout: wantsColour(process.env, stdoutIsTerminal),
       stderr: wantsColour(process.env, stderrIsTerminal),

@@ -34,8 +34,6 @@ export class OutputClosed extends Error {}
 export interface TerminalOptions {
   readonly stdoutIsTerminal: boolean
   readonly stderrIsTerminal: boolean
-  /** How many characters a line of standard output has room for; undefined where that is no terminal. */
-  readonly columns: number | undefined
   /** Whether each stream shows colours. */
   readonly colour: Readonly<Record<'stdout' | 'stderr', boolean>>
   /** Whether the terminal lacks cursor movement. */
@@ -87,7 +85,6 @@ export interface Terminal {
 export function createTerminal({
   stdoutIsTerminal,
   stderrIsTerminal,
-  columns,
   colour,
   dumb,
   json,
@@ -123,7 +120,10 @@ export function createTerminal({
     json,
     stdoutIsTerminal,
     stderrIsTerminal,
-    columns,
+    get columns() {
+      // Asked late: the stream takes longer to load than everything else at a start.
+      return (stdoutIsTerminal && process.stdout.columns) || undefined
+    },
     colour,
     say: line => writeShort(`${renderLine(line, colour.stdout)}\n`),
     sayJson: value => writeShort(`${safeJson(value)}\n`),
