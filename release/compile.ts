@@ -1,10 +1,15 @@
 import path from 'node:path'
 import type { Target } from './targets.ts'
 
+/** The program and, as a file of its own, the thread that talks to keychains. */
+const ATLAS = ['./atlas.ts', './lib/store/keychain-worker.ts']
+
 export interface CompileOptions {
   readonly outfile: string
   /** Compile ahead to what the runtime executes. */
   readonly bytecode: boolean
+  /** What is compiled; atlas unless given. */
+  readonly entrypoints?: readonly string[]
   /** Paths of a runtime and an addon for the target; those installed here unless given. */
   readonly parts?: { readonly runtime: string; readonly addon: string }
 }
@@ -16,11 +21,11 @@ export interface CompileOptions {
  */
 export async function compile(
   target: Target,
-  { outfile, bytecode, parts }: CompileOptions,
+  { outfile, bytecode, parts, entrypoints = ATLAS }: CompileOptions,
 ): Promise<string[]> {
   const { name, platform, arch, libc } = target
   const result = await Bun.build({
-    entrypoints: ['./atlas.ts', './lib/store/keychain-worker.ts'],
+    entrypoints: [...entrypoints],
     root: '.',
     naming: { entry: '[name].[ext]' },
     format: 'esm',

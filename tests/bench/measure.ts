@@ -1,0 +1,57 @@
+import { spawnSync } from 'node:child_process'
+
+/** A command that is measured, as a whole process. */
+export interface Subject {
+  readonly command: readonly string[]
+  readonly env?: Record<string, string>
+}
+
+export interface Figures {
+  /** Medians, in milliseconds of wall time. */
+  readonly ms: number
+  readonly baseMs: number
+  /** The median of the ratios run by run, which a machine whose speed drifts leaves alone. */
+  readonly ratio: number
+}
+
+/**
+ * Compare two commands in runs that alternate.
+ * @throws where a run fails: a failure is quick.
+ */
+export function compare(subject: Subject, base: Subject, runs: number): Figures {
+  for (const one of [subject, base]) run(one)
+  const pairs = Array.from({ length: runs }, () => ({ ms: run(subject), baseMs: run(base) }))
+  return {
+    ms: median(pairs.map(({ ms }) => ms)),
+    baseMs: median(pairs.map(({ baseMs }) => baseMs)),
+    ratio: median(pairs.map(({ ms, baseMs }) => ms / baseMs)),
+  }
+}
+
+/** The most memory that a command holds, in MiB; the median of a few runs. */
+export function peakMemory({ command, env = {} }: Subject): number {
+  const peaks = Array.from({ length: 5 }, () => {
+    const { exitCode, resourceUsage } = Bun.spawnSync([...command], {
+      env,
+      stdout: 'ignore',
+      stderr: 'ignore',
+    })
+    if (exitCode !== 0) throw new Error(`${command.join(' ')} ended with ${exitCode}`)
+    return (resourceUsage?.maxRSS ?? 0) / 1024 ** 2
+  })
+  return median(peaks)
+}
+
+function run({ command: [program = '', ...args], env = {} }: Subject): number {
+  const startedAt = performance.now()
+  const { status } = spawnSync(program, args, { env, stdio: 'ignore' })
+  const ms = performance.now() - startedAt
+  if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${status}`)
+  return ms
+}
+
+export function median(numbers: readonly number[]): number {
+  const sorted = numbers.toSorted((a, b) => a - b)
+  const middle = sorted.length / 2
+  return ((sorted[Math.floor(middle)] ?? 0) + (sorted[Math.ceil(middle) - 1] ?? 0)) / 2
+}
