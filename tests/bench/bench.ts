@@ -23,7 +23,7 @@ const say = (text = ''): void => void process.stdout.write(`${text}\n`)
 function row(what: string, subject: Subject, against: string, base: Subject, target: number): void {
   const { ms, baseMs, ratio } = compare(subject, base, RUNS)
   const cells = [`${ms.toFixed(1)} ms`, `${baseMs.toFixed(1)} ms`, ratio.toFixed(2), `${target}`]
-  const memory = `${peakMemory(subject).toFixed(0)} MiB, ${peakMemory(base).toFixed(0)} MiB`
+  const memory = [subject, base].map(one => `${peakMemory(one)?.toFixed(0) ?? '?'} MiB`).join(', ')
   say(`| ${[what, ...cells, memory, against].join(' | ')} |`)
 }
 

@@ -1,4 +1,7 @@
 import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+
+const GNU_TIME = '/usr/bin/time'
 
 /** A command that is measured, as a whole process. */
 export interface Subject {
@@ -28,16 +31,20 @@ export function compare(subject: Subject, base: Subject, runs: number): Figures 
   }
 }
 
-/** The most memory that a command holds, in MiB; the median of a few runs. */
-export function peakMemory({ command, env = {} }: Subject): number {
+/**
+ * The most memory that a command holds, in MiB; the median of a few runs. Undefined where GNU time is missing:
+ * a process that is started from here would be charged with the memory of this one.
+ */
+export function peakMemory({ command, env = {} }: Subject): number | undefined {
+  if (!fs.existsSync(GNU_TIME)) return undefined
   const peaks = Array.from({ length: 5 }, () => {
-    const { exitCode, resourceUsage } = Bun.spawnSync([...command], {
+    const { status, stderr } = spawnSync(GNU_TIME, ['--format=%M', ...command], {
       env,
-      stdout: 'ignore',
-      stderr: 'ignore',
+      stdio: ['ignore', 'ignore', 'pipe'],
+      encoding: 'utf8',
     })
-    if (exitCode !== 0) throw new Error(`${command.join(' ')} ended with ${exitCode}`)
-    return (resourceUsage?.maxRSS ?? 0) / 1024 ** 2
+    if (status !== 0) throw new Error(`${command.join(' ')} ended with ${status}`)
+    return Number(stderr.trim().split('\n').at(-1)) / 1024
   })
   return median(peaks)
 }
