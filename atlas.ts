@@ -4,9 +4,9 @@ import type { Context } from './lib/commands/context.ts'
 import { configFlags } from './lib/commands/flags.ts'
 import { report } from './lib/errors.ts'
 import { createInterrupts } from './lib/interrupts.ts'
-import { createSecrets } from './lib/secrets.ts'
+import { createSecrets, type Secrets } from './lib/secrets.ts'
 import { wantsColour } from './lib/styled-text.ts'
-import { createTerminal, isTerminal, OutputClosed, type Terminal } from './lib/terminal.ts'
+import { createTerminal, isTerminal, OutputClosed, type Terminal, writeShort } from './lib/terminal.ts'
 import { VERSION } from './lib/version.ts'
 
 /** Ways to ask for the version that need no program defined: scripts ask for nothing more often. */
@@ -15,19 +15,12 @@ const VERSION_FLAGS = new Set(['--version', '-V'])
 /** Read the command line, run what it asks for, and say how it ended. @returns the exit status. */
 async function main(argv: readonly string[]): Promise<number> {
   const secrets = createSecrets()
+  if (argv.length === 1 && VERSION_FLAGS.has(argv[0] ?? '')) {
+    return sayVersion().catch(error => fail(error, openTerminal(argv, secrets)))
+  }
   const interrupts = createInterrupts(process)
-  const [stdinIsTerminal, stdoutIsTerminal, stderrIsTerminal] = [isTerminal(0), isTerminal(1), isTerminal(2)]
-  const terminal = createTerminal({
-    stdoutIsTerminal,
-    stderrIsTerminal,
-    colour: {
-      stdout: wantsColour(process.env, stdoutIsTerminal),
-      stderr: wantsColour(process.env, stderrIsTerminal),
-    },
-    dumb: process.env['TERM'] === 'dumb',
-    json: argv.includes('--json'),
-    secrets,
-  })
+  const terminal = openTerminal(argv, secrets)
+  const { stdinIsTerminal, stderrIsTerminal } = terminal
   const interrupted = new Promise<never>((_, reject) => {
     interrupts.cancelled.addEventListener('abort', () => reject(interrupts.cancelled.reason), { once: true })
   })
@@ -39,7 +32,6 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 
   async function run(): Promise<number> {
-    if (argv.length === 1 && VERSION_FLAGS.has(argv[0] ?? '')) return sayVersion()
     const { defineProgram, readArgv } = await import('./lib/commands/program.ts')
     const { default: os } = await import('node:os')
     const surroundings = {
@@ -103,11 +95,27 @@ async function main(argv: readonly string[]): Promise<number> {
       }
     }
   }
+}
 
-  async function sayVersion(): Promise<number> {
-    await terminal.say(`atlas/${VERSION} ${process.platform}-${process.arch}`)
-    return 0
-  }
+function openTerminal(argv: readonly string[], secrets: Secrets): Terminal {
+  const [stdinIsTerminal, stdoutIsTerminal, stderrIsTerminal] = [isTerminal(0), isTerminal(1), isTerminal(2)]
+  return createTerminal({
+    stdinIsTerminal,
+    stdoutIsTerminal,
+    stderrIsTerminal,
+    colour: {
+      stdout: wantsColour(process.env, stdoutIsTerminal),
+      stderr: wantsColour(process.env, stderrIsTerminal),
+    },
+    dumb: process.env['TERM'] === 'dumb',
+    json: argv.includes('--json'),
+    secrets,
+  })
+}
+
+async function sayVersion(): Promise<number> {
+  await writeShort(`atlas/${VERSION} ${process.platform}-${process.arch}\n`)
+  return 0
 }
 
 function fail(error: unknown, terminal: Terminal): number {

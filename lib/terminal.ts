@@ -32,6 +32,7 @@ export function isTerminal(descriptor: number): boolean {
 export class OutputClosed extends Error {}
 
 export interface TerminalOptions {
+  readonly stdinIsTerminal: boolean
   readonly stdoutIsTerminal: boolean
   readonly stderrIsTerminal: boolean
   /** Whether each stream shows colours. */
@@ -46,6 +47,7 @@ export interface TerminalOptions {
 /** Where results, notices and questions go. Everything but `raw` is made harmless for a terminal first. */
 export interface Terminal {
   readonly json: boolean
+  readonly stdinIsTerminal: boolean
   readonly stdoutIsTerminal: boolean
   readonly stderrIsTerminal: boolean
   /** How many characters a line of standard output has room for; undefined where that is no terminal. */
@@ -83,6 +85,7 @@ export interface Terminal {
 }
 
 export function createTerminal({
+  stdinIsTerminal,
   stdoutIsTerminal,
   stderrIsTerminal,
   colour,
@@ -118,6 +121,7 @@ export function createTerminal({
 
   return {
     json,
+    stdinIsTerminal,
     stdoutIsTerminal,
     stderrIsTerminal,
     get columns() {
@@ -198,11 +202,11 @@ export function createTerminal({
 }
 
 /**
- * Write a short text, and at once: it fits into a pipe's buffer. Not by `node:fs`, which takes a quarter of
+ * Write a short text to standard output, and at once: it fits into a pipe's buffer. Not by `node:fs`, which takes a quarter of
  * the time of a start to load.
  * @throws as `writeStdout` does.
  */
-async function writeShort(text: string): Promise<void> {
+export async function writeShort(text: string): Promise<void> {
   if (text.length > MAX_SHORT_LENGTH) return writeStdout(Buffer.from(text))
   try {
     await Bun.write(Bun.stdout, text)
