@@ -1,3 +1,4 @@
+import { hasNoPath } from './api-url.ts'
 import type { Config } from './config.ts'
 import { shellQuoted } from './shell-quote.ts'
 
@@ -30,6 +31,15 @@ export function describeSettings(config: Config): DescribedSetting[] {
     { name: 'folder', ...folder },
   ].map(({ name, value, from }) => ({ name, value, from }))
 }
+
+/**
+ * What to do about a 404 where a ready-made token goes to a server's origin: only a login looks for the API
+ * below it. Undefined where that is not the case.
+ */
+export const apiPathHint = ({ apiUrl, accessToken }: Config): string | undefined =>
+  accessToken.value !== undefined && hasNoPath(apiUrl.value)
+    ? `With ATLAS_ACCESS_TOKEN the server URL needs the API's path too: ${apiUrl.value}/api/v1`
+    : undefined
 
 /** The command that logs in to what this run was pointed at by flags, which a later one would not know. */
 export function loginCommand({ apiUrl, profile }: Config): string {

@@ -47,6 +47,8 @@ export interface SystemOptions {
   readonly budgetMs?: number
   /** The command does its work without the server, so one that must not be talked to is no hindrance. */
   readonly worksOffline?: boolean
+  /** The command makes profiles, so one that is not known yet is nothing to mention. */
+  readonly mayBeNewProfile?: boolean
   /** The longest wait for a keychain where none is configured, in milliseconds. */
   readonly keychainWaitMs?: number
 }
@@ -75,23 +77,26 @@ export interface System extends Host {
 }
 
 /** @throws {AtlasError} `usage`, `insecure_url`: configuration that cannot be used. */
-export function createSystem(
-  host: Host,
-  flags: ConfigFlags,
-  { budgetMs = Number.POSITIVE_INFINITY, worksOffline = false, keychainWaitMs }: SystemOptions = {},
-): System {
+export function createSystem(host: Host, flags: ConfigFlags, options: SystemOptions = {}): System {
+  const {
+    budgetMs = Number.POSITIVE_INFINITY,
+    worksOffline = false,
+    mayBeNewProfile = false,
+    keychainWaitMs,
+  } = options
   refuseDebugger(host.env)
   const loaded = loadConfig(flags, host)
   const { keychainTimeoutMs } = loaded
   const config =
     keychainWaitMs !== undefined && keychainTimeoutMs.source === 'default'
-      ? { ...loaded, keychainTimeoutMs: { ...keychainTimeoutMs, value: keychainWaitMs } }
+      ? { ...loaded, keychainTimeoutMs: { ...keychainTimeoutMs, value: keychainWaitMs, from: 'in doctor' } }
       : loaded
   if (!worksOffline) requireSecure(new URL(config.apiUrl.value), config.allowHttp.value)
   const { terminal, interrupts, secrets, now, uid, platform } = host
   const debug = config.debug.value ? terminal.diagnose : () => {}
   for (const { name, value, from } of describeSettings(config)) debug(`config ${name}: ${value} (${from})`)
   secrets.add(config.accessToken.value)
+  if (!mayBeNewProfile) mentionUnknownProfile(config, terminal)
 
   // The budget begins with the first request: unlocking a keychain may take a person a minute.
   let endsAt: number | undefined
@@ -186,3 +191,10 @@ const fixedBearer = (token: string): BearerSource => ({
   accessToken: async () => token,
   replace: async () => false,
 })
+
+/** A mistyped profile is not logged in, which alone would send a person to log in again. */
+function mentionUnknownProfile({ profile, file }: Config, { json, notice }: Terminal): void {
+  const names = [...file.profiles.keys()]
+  if (json || names.length === 0 || file.profiles.has(profile.value)) return
+  notice(`There is no profile "${profile.value}" yet (${profile.from}); there is ${names.join(', ')}.`)
+}

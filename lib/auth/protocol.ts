@@ -226,11 +226,15 @@ export function parseRetryAfter(value: string | null, now: Date): number | undef
   return Math.min(seconds, MAX_RETRY_AFTER_S)
 }
 
-export const badResponse = (asked: Asked, reason: string): AtlasError =>
+export const badResponse = (
+  asked: Asked,
+  reason: string,
+  hint = 'Check the server URL (--api-url or ATLAS_API_URL).',
+): AtlasError =>
   new AtlasError(
     'bad_response',
     `${asked.url.origin} did not answer ${asked.what} as an Atlas server does: ${reason}.`,
-    'Check the server URL (--api-url or ATLAS_API_URL).',
+    hint,
   )
 
 /** A server's own words, from either form of FastAPI's `detail`; undefined where there are none to show. */

@@ -1,5 +1,4 @@
 import type { FetchResponse } from 'ofetch'
-import { hasNoPath } from '../api-url.ts'
 import { AtlasError } from '../errors.ts'
 import { sanitizeBlock } from '../sanitize.ts'
 import { renderLine, styled } from '../styled-text.ts'
@@ -89,11 +88,12 @@ function terminalForm({ headers }: Response, colour: boolean): (bytes?: Uint8Arr
 export interface Refused {
   readonly method: string
   readonly url: URL
-  readonly apiUrl: string
   /** Whether the token is the one in ATLAS_ACCESS_TOKEN. */
   readonly fixed: boolean
   /** What a person is told to run to log in. */
   readonly loginCommand: string
+  /** What may be wrong with the URL where the answer is 404. */
+  readonly notFoundHint: string | undefined
   /** Whether a text of the server may be shown: not where it repeats a secret. */
   readonly quotable: (text: string) => boolean
 }
@@ -101,7 +101,7 @@ export interface Refused {
 /** What an answer of 300 or above means, as an error. */
 export function refusal(
   { status, statusText, headers }: Response,
-  { method, url, apiUrl, fixed, loginCommand, quotable }: Refused,
+  { method, url, fixed, loginCommand, notFoundHint, quotable }: Refused,
 ): AtlasError {
   const quote = (text: string): string => (quotable(text) ? text.slice(0, MAX_QUOTE_LENGTH) : '[hidden]')
   const what = `${method} ${url.pathname}`
@@ -120,13 +120,5 @@ export function refusal(
       `${answered}${target ? `: a redirect to ${quote(target)}, which is not followed` : ''}.`,
     )
   }
-  // Only a login looks for the API below an origin.
-  const pathIsMissing = status === 404 && fixed && hasNoPath(apiUrl)
-  return new AtlasError(
-    'api_error',
-    `${answered}.`,
-    pathIsMissing
-      ? `With ATLAS_ACCESS_TOKEN the server URL needs the API's path too: ${apiUrl}/api/v1`
-      : undefined,
-  )
+  return new AtlasError('api_error', `${answered}.`, status === 404 ? notFoundHint : undefined)
 }

@@ -1,8 +1,9 @@
 import type { CAC, Command } from 'cac'
 import { resolveRequestUrl } from '../api-url.ts'
-import { loginCommand } from '../config-settings.ts'
+import { apiPathHint, loginCommand } from '../config-settings.ts'
 import { AtlasError } from '../errors.ts'
 import { answerIn, unwrapFetchError } from '../http/fetch-error.ts'
+import { shellQuoted } from '../shell-quote.ts'
 import type { System } from '../system.ts'
 import { printBody, printHead, refusal, type StreamedResponse } from './api-answer.ts'
 import { requestContent, type TypedField } from './api-request.ts'
@@ -95,11 +96,18 @@ export async function api(options: ApiOptions, needs: Needs): Promise<void> {
     throw refusal(response, {
       method,
       url,
-      apiUrl: config.apiUrl.value,
       fixed: fixedToken !== undefined,
       loginCommand: loginCommand(config),
+      notFoundHint: apiPathHint(config) ?? doubledPathHint(url, apiRoot),
       quotable: text => !secrets.repeats(text),
     })
+}
+
+/** What to do about a 404 where the path repeats that of the API root. */
+function doubledPathHint(url: URL, apiRoot: string): string | undefined {
+  const { pathname: root } = new URL(apiRoot)
+  if (root === '/' || !url.pathname.startsWith(`${root}${root}/`)) return undefined
+  return `PATH is relative to ${apiRoot}: try atlas api ${shellQuoted(url.pathname.slice(root.length * 2))}`
 }
 
 export function parseApi(path: string, flags: Flags): ApiOptions {

@@ -83,7 +83,9 @@ export async function readArgv(cli: CAC, argv: readonly string[]): Promise<Reque
     throw new AtlasError(
       'usage',
       `atlas ${command.name} takes no argument "${surplus}".`,
-      seeHelp(command.name),
+      surplus.includes('@') && flagDefinitions(command).some(({ name }) => name === 'email')
+        ? `Did you mean --email ${surplus}?`
+        : seeHelp(command.name),
     )
   return { kind: 'run', command, args, flags }
 }
@@ -162,6 +164,7 @@ async function readFlags(
 async function knownTopic(cli: CAC, topic: readonly string[]): Promise<readonly string[]> {
   const known =
     topic.length === 0 ||
+    (topic.length === 1 && topic[0] === 'help') ||
     isTopic(topic) ||
     cli.commands.some(({ name }) => name === topic.join(' ')) ||
     (topic.length === 1 && isGroup(cli, topic[0] ?? ''))
@@ -184,8 +187,9 @@ async function unknownCommand(
   const flag = flagDefinitions(cli.globalCommand).find(({ name }) => name === typed)
   const meant =
     inGroup.length > 0
-      ? await nearest(typed, inGroup)
-      : (bySecondWord.get(typed) ??
+      ? await nearestInGroup(words, inGroup)
+      : (OTHER_NAMES[typed] ??
+        bySecondWord.get(typed) ??
         (flag && `--${flag.name}`) ??
         (await nearest(typed, [...names, ...groups, ...topics])) ??
         bySecondWord.get((await nearest(typed, [...bySecondWord.keys()])) ?? ''))
@@ -210,11 +214,33 @@ async function unknownFlag(
         rawName,
         definitions.map(({ name }) => `--${name}`),
       )
-  return new AtlasError(
-    'usage',
-    `${command} has no flag ${rawName}.`,
-    meant ? `Did you mean ${meant}?` : seeHelp(command),
+  const takesPassword = definitions.some(({ name }) => name === 'password-stdin')
+  const hint =
+    takesPassword && (rawName === '--password' || rawName === '-p')
+      ? 'No flag takes a password, which every user of the machine could read: pipe it into --password-stdin.'
+      : meant
+        ? `Did you mean ${meant}?`
+        : seeHelp(command)
+  return new AtlasError('usage', `${command} has no flag ${rawName}.`, hint)
+}
+
+/** The words of a group have their first one in common, which must not make the others look alike. */
+async function nearestInGroup(
+  [group = '', ...words]: readonly string[],
+  names: readonly string[],
+): Promise<string | undefined> {
+  const meant = await nearest(
+    words.join(' '),
+    names.map(name => name.slice(group.length + 1)),
   )
+  return meant && `${group} ${meant}`
+}
+
+/** What other programs call it. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  whoami: 'auth status',
+  pull: 'sync',
+  get: 'api',
 }
 
 /** The name that is typed most alike, if one is alike enough to be meant. */

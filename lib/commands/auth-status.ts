@@ -1,7 +1,7 @@
 import type { CAC, Command } from 'cac'
 import { readClaims } from '../auth/protocol.ts'
 import type { Session } from '../auth/record.ts'
-import { loginCommand } from '../config-settings.ts'
+import { apiPathHint, loginCommand } from '../config-settings.ts'
 import { AtlasError, EXIT_CODE } from '../errors.ts'
 import type { Style } from '../styled-text.ts'
 import type { System } from '../system.ts'
@@ -61,6 +61,8 @@ export async function status({ offline }: StatusOptions, needs: Needs): Promise<
   // The request may have refreshed the session, or ended it.
   const latest = await latestSession(session, needs)
   await print({ ...credentials, ...judged, session: latest, user: confirmation.known }, needs)
+  const hint = confirmation.kind === 'cannot_confirm' ? apiPathHint(config) : undefined
+  if (hint !== undefined) terminal.notice(hint)
   return judged.exitStatus
 }
 

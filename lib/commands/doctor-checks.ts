@@ -130,7 +130,8 @@ export async function checkServer({
     const health = await ask(`${server.origin}/health`)
     const elapsedMs = Math.round(performance.now() - startedAt)
     const known = fixedToken === undefined ? await sessions.current().catch(() => undefined) : undefined
-    const api = await findApi(known?.apiRoot, apiUrl.value, ask)
+    // Only a login looks for the API below an origin.
+    const api = await findApi(fixedToken === undefined ? known?.apiRoot : apiUrl.value, apiUrl.value, ask)
     return {
       server: judgeServer(server.origin, apiUrl.value, { health: health.status, elapsedMs, ...api }),
       tls: plain ? plainHttp(server) : ok(`The certificate of ${server.host} is trusted.`),

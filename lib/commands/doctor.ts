@@ -140,7 +140,7 @@ async function publish(checks: readonly Check[], terminal: Terminal): Promise<nu
     ])
     for (const line of lines) await terminal.say(indent + line)
     if (fix === null) continue
-    const [step = '', ...steps] = wrap(`${status === 'fail' ? 'To mend it:' : 'To do:'} ${fix}`, room)
+    const [step = '', ...steps] = wrap(`Next: ${fix}`, room)
     await terminal.say([indent, styled('bold', step)])
     for (const line of steps) await terminal.say([indent, styled('bold', line)])
   }

@@ -29,7 +29,7 @@ export async function fetchUser(client: $Fetch, mask: Secrets['mask']): Promise<
   try {
     const answer: unknown = await client<unknown, 'text'>('/auth/me')
     if (typeof answer !== 'object' || answer === null || Array.isArray(answer))
-      return failed('bad_response', 'the answer is not a JSON object')
+      return failed('bad_response', 'The answer is not a JSON object.')
     const fields = answer as Record<string, unknown>
     const text = (name: string): string | null => {
       const value = fields[name]
@@ -37,7 +37,7 @@ export async function fetchUser(client: $Fetch, mask: Secrets['mask']): Promise<
     }
     const email = text('email')
     // A page that answers everything with 200 and some JSON knows nobody.
-    if (!email) return failed('bad_response', 'the answer does not say who is logged in')
+    if (!email) return failed('bad_response', 'The answer does not say who is logged in.')
     return { kind: 'confirmed', known: { email, username: text('username'), role: text('role') } }
   } catch (thrown) {
     const error = unwrapFetchError(thrown)
@@ -45,9 +45,9 @@ export async function fetchUser(client: $Fetch, mask: Secrets['mask']): Promise<
     const status = answerIn(error)?.status
     if (status === undefined) throw error
     if (status === 404) return { kind: 'cannot_confirm', known: undefined }
-    if (status === 401) return failed('token_rejected', 'the server rejected the access token (401)')
-    if (status === 429) return failed('rate_limited', 'the server has had too many requests (429)')
-    return failed(status >= 500 ? 'server_error' : 'bad_response', `the server answered ${status}`)
+    if (status === 401) return failed('token_rejected', 'The server does not accept the access token (401).')
+    if (status === 429) return failed('rate_limited', 'The server has had too many requests (429).')
+    return failed(status >= 500 ? 'server_error' : 'bad_response', `The server answered ${status}.`)
   }
 }
 

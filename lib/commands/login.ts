@@ -1,6 +1,7 @@
 import type { CAC, Command } from 'cac'
-import { isSameSession } from '../config-file.ts'
+import { isSameSession, type StoredSession } from '../config-file.ts'
 import { AtlasError, Cancelled } from '../errors.ts'
+import { shellQuoted } from '../shell-quote.ts'
 import { styled } from '../styled-text.ts'
 import type { System } from '../system.ts'
 import type { Context } from './context.ts'
@@ -78,6 +79,7 @@ export async function login({ email: givenEmail, passwordStdin }: LoginOptions, 
   } else {
     await terminal.say([styled('green', `Logged in to ${server} as ${email}`)])
   }
+  for (const line of describeChange(target, config)) terminal.notice(line)
   if (store.kind === 'file')
     terminal.notice([
       styled('yellow', `The credentials are in plain text in ${store.location}, readable by you alone.`),
@@ -88,6 +90,22 @@ export async function login({ email: givenEmail, passwordStdin }: LoginOptions, 
     terminal.notice([styled('dim', 'Try: atlas api /auth/me')])
   if (session.refreshToken === null)
     terminal.notice('The server gave no refresh token, so this session ends with its access token.')
+}
+
+/** What a login changes beside itself: the current profile, and the server that its profile stands for. */
+function describeChange({ profile, apiUrl }: StoredSession, { file }: Needs['config']): string[] {
+  const before = file.profiles.get(profile)
+  const moved = before?.email != null && before.apiUrl !== apiUrl
+  const switched = file.profiles.size > 0 && (file.currentProfile ?? 'default') !== profile
+  return [
+    ...(switched ? [`The profile ${profile} is the current one now.`] : []),
+    ...(moved
+      ? [
+          `The profile ${profile} stood for ${before.apiUrl} before; that login is kept.`,
+          `End it with: atlas auth logout --profile ${profile} --api-url ${shellQuoted(before.apiUrl)}`,
+        ]
+      : []),
+  ]
 }
 
 /**
@@ -174,5 +192,5 @@ export const registerLogin = (cli: CAC, context: Context): Command =>
     .example('  $ atlas auth login --email ada@example.com --password-stdin < password.txt')
     .action(async (flags: Flags) => {
       const options = parseLogin(flags)
-      await login(options, await context.system(flags))
+      await login(options, await context.system(flags, { mayBeNewProfile: true }))
     })

@@ -111,7 +111,7 @@ function describeRemains(
   )
   return remains.length === 0
     ? 'Its tokens have expired.'
-    : `The server goes on accepting ${remains.join(' and ')}; no copy is left on this machine.`
+    : `No copy is left on this machine. The server itself ends no tokens: it would accept a copy of ${remains.join(' and of ')}.`
 }
 
 /** Take the session out of the config file's index; the profile goes on knowing its server. */

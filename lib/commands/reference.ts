@@ -27,7 +27,7 @@ export const DETAILS: Readonly<Record<string, readonly string[]>> = {
     'No flag takes a password. In scripts, pipe it into --password-stdin. The credential store is tried before anything is asked.',
   ],
   'auth status': [
-    'Ends with 0 where the server confirms the login or cannot, with 4 where nobody is logged in, with 5 where the server could not be asked.',
+    'Ends with 0 where the server confirms the login, or has no way to (404); with 4 where nobody is logged in; with 5 where the server could not be asked.',
   ],
   'auth token': [
     'The session is refreshed first where its token would end too soon. Where the server gives none that lives long enough, the command ends with 1.',
@@ -41,10 +41,11 @@ export const DETAILS: Readonly<Record<string, readonly string[]>> = {
     'The body of the answer goes to a pipe or a file as it came, whatever its length. On a terminal JSON is indented. A status of 300 or above ends the command with 1, and 401 with 4.',
   ],
   sync: [
-    'What you have edited since the last sync is never overwritten: the command shows what differs and ends with 1. So does a first sync over a file that is not the server’s text. --force overwrites and keeps your text as a dated backup beside the file, the newest five.',
+    'What you have edited since the last sync is not overwritten: the command shows what differs and ends with 1. So does a first sync over a file that is not the server’s text. --force overwrites and keeps your text as a dated backup beside the file, the newest five.',
     'Where nothing differs nothing is written, so a cron job or a login hook may run it as often as it likes. A dry run ends with 0 whatever it finds.',
   ],
   status: [
+    'Who is logged in is shown by "atlas auth status".',
     'The verdict is one of in_sync, remote_changed, local_changed, diverged, local_missing, remote_empty and unknown. What is known of the file is told all the same where nobody is logged in (4), the server cannot be asked (5), the store cannot be used (6) or the file cannot be read (1).',
   ],
   doctor: [
@@ -59,7 +60,10 @@ export const DETAILS: Readonly<Record<string, readonly string[]>> = {
 export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
   ['ATLAS_API_URL', 'The server (--api-url)'],
   ['ATLAS_PROFILE', 'The profile (--profile)'],
-  ['ATLAS_ACCESS_TOKEN', 'A ready-made token: it beats any stored session, and is never stored or refreshed'],
+  [
+    'ATLAS_ACCESS_TOKEN',
+    'A ready-made token: it beats any stored session, is never stored or refreshed, and needs the path of the API in the server URL',
+  ],
   ['ATLAS_CREDENTIAL_STORE', 'Where credentials are kept: auto, keychain, kernel or file (--store)'],
   ['ATLAS_TIMEOUT', 'The longest wait for an answer, in seconds (--timeout; 30)'],
   ['ATLAS_KEYCHAIN_TIMEOUT', 'The longest wait for the keychain, in seconds (3; 60 at a terminal)'],

@@ -1,4 +1,5 @@
 import type { Session } from '../auth/record.ts'
+import { apiPathHint } from '../config-settings.ts'
 import { type Configuration, fetchConfiguration } from '../sync/configuration.ts'
 import type { Place } from '../sync/place.ts'
 import { createSyncMemory, type SyncMemory } from '../sync/sync-state.ts'
@@ -41,6 +42,7 @@ export const configurationFrom = (
       now,
       fixedToken: fixedToken !== undefined,
       quotable: text => !secrets.repeats(text),
+      notFoundHint: apiPathHint(config),
       signal: interrupts.cancelled,
     }),
   )

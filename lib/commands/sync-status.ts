@@ -106,7 +106,7 @@ async function print(place: Place, findings: Findings, needs: SyncNeeds): Promis
     ['Last sync', state.syncedAt === null ? 'never' : listed(commit(state.commitSha), when(state.syncedAt))],
     [
       'Verdict',
-      `${verdict}: ${fault?.message ?? SAYS[verdict as Verdict]}`,
+      `${verdict}: ${fault?.message ?? describeVerdict(verdict as Verdict, state)}`,
       fault ? 'red' : verdict === 'in_sync' ? 'green' : 'yellow',
     ],
   ]
@@ -120,6 +120,11 @@ const isEditedSince = ({ bytes }: LocalFile, state: SyncState): boolean =>
   state.syncedAt !== null && !isKnown(sha256(bytes), state)
 
 const bytes = ({ byteLength }: Uint8Array): string => `${byteLength} ${byteLength === 1 ? 'byte' : 'bytes'}`
+
+const describeVerdict = (verdict: Verdict, { syncedAt }: SyncState): string =>
+  verdict === 'diverged' && syncedAt === null
+    ? 'the local file has not been synced before and differs from the server’s text.'
+    : SAYS[verdict]
 
 const SAYS: Record<Verdict, string> = {
   in_sync: 'the local file is the server’s text.',

@@ -50,7 +50,7 @@ function tooShort(expiresAt: Date | null, now: Date): AtlasError {
   const lifeMs = Math.max(0, (expiresAt?.getTime() ?? 0) - now.getTime())
   return new AtlasError(
     'ttl_unavailable',
-    `The longest-lived token to be had lives for ${describeDuration(lifeMs)}.`,
+    `The longest that a token of this server stays valid is ${describeDuration(lifeMs)}.`,
     `Ask for less with --min-ttl ${Math.floor(lifeMs / 1000)}s.`,
   )
 }

@@ -25,6 +25,8 @@ const DENIED =
 const NO_REPLY = /did not receive a reply|timed ?out/i
 /** Neither a variable nor a socket names a D-Bus session. */
 const NO_SESSION_BUS = /dbus-daemon autolaunch|DBUS_SESSION_BUS_ADDRESS/
+/** There is a Secret Service, but nothing in it to put items into. */
+const NO_COLLECTION = /Secret Service: no result found/i
 const NOT_TEXT = /not valid UTF-8/i
 const AMBIGUOUS = /^Entry is matched by (\d+) credentials/
 
@@ -55,7 +57,9 @@ export function keychainFailure(
   return new AtlasError(
     code,
     `${sentence(describeKeychain(place))} ${SAYS[code]} (${brief(message)}).`,
-    nextStep(code, place),
+    NO_COLLECTION.test(message)
+      ? `Create one (with Seahorse, KWallet or KeePassXC, or by logging in to the desktop), ${ALTERNATIVES}.`
+      : nextStep(code, place),
   )
 }
 
@@ -131,9 +135,11 @@ function nextStep(
 const brief = (message: string): string =>
   NO_SESSION_BUS.test(message)
     ? 'there is no D-Bus session, as over ssh and in containers'
-    : message
-        .replace(/^(Platform failure|Couldn't access platform storage): /, '')
-        .replace(/(\. |;|\n).*$/s, '')
-        .replace(/\.$/, '')
+    : NO_COLLECTION.test(message)
+      ? 'it has no default keyring'
+      : message
+          .replace(/^(Platform failure|Couldn't access platform storage): /, '')
+          .replace(/(\. |;|\n).*$/s, '')
+          .replace(/\.$/, '')
 
 const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)

@@ -26,6 +26,8 @@ export interface FetchConfigurationOptions {
   readonly fixedToken: boolean
   /** Whether a text of the server may be shown: not where it repeats a secret. */
   readonly quotable: (text: string) => boolean
+  /** What may be wrong with the URL where the answer is 404. */
+  readonly notFoundHint: string | undefined
   readonly signal: AbortSignal
 }
 
@@ -35,7 +37,7 @@ export interface FetchConfigurationOptions {
  * a request or a refresh may throw.
  */
 export async function fetchConfiguration(options: FetchConfigurationOptions): Promise<Configuration> {
-  const { client, apiRoot, now, fixedToken, quotable, signal } = options
+  const { client, apiRoot, now, fixedToken, quotable, notFoundHint, signal } = options
   const asked = (): Asked => ({ what: `GET ${PATH}`, url: new URL(apiRoot), now: now() })
   try {
     // As bytes: a text decoder would put U+FFFD in the place of what is not UTF-8.
@@ -51,6 +53,8 @@ export async function fetchConfiguration(options: FetchConfigurationOptions): Pr
     const error = unwrapFetchError(thrown)
     const answered = answerIn(error)
     if (answered === undefined) throw error
+    if (answered.status === 404)
+      throw badResponse(asked(), 'there is no configuration there (404)', notFoundHint)
     if (answered.status !== 401)
       throw judge({ status: answered.status, headers: answered.headers, body: '' }, asked(), quotable)
     throw new AtlasError(

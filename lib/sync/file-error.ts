@@ -18,6 +18,7 @@ const MOVE_AWAY = 'Move it away, or choose another folder with --dir.'
 const MAKE_ROOM = 'Make room and try again; nothing was overwritten.'
 
 const FAULTS: Record<string, [reason: string, hint: string]> = {
+  ENOENT: ['its folder is not there and cannot be made', 'Choose another folder with --dir.'],
   EACCES: ['permission denied', PERMISSIONS],
   EPERM: ['permission denied', PERMISSIONS],
   EROFS: ['the file system is read-only', 'Choose another folder with --dir.'],

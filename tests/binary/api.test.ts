@@ -175,6 +175,16 @@ describe('an answer', () => {
     })
   })
 
+  test('of 404 says where the path repeats that of the API', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    expect((await sandbox.run(['api', '/api/v1/auth/me'])).stderr).toBe(
+      'atlas: GET /api/v1/api/v1/auth/me answered 404 Not Found.\n' +
+        `       PATH is relative to ${server.apiRoot}: try atlas api /auth/me\n`,
+    )
+  })
+
   test('is one JSON error with --json', async () => {
     await using server = await startAtlasServer()
     using sandbox = createSandbox()

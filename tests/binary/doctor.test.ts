@@ -43,7 +43,7 @@ const SETTINGS = (server: string, from: string, profileFrom = 'default'): string
     `profile default (${profileFrom})`,
     'store file (ATLAS_CREDENTIAL_STORE)',
     'timeout 30 s (default)',
-    'keychain wait 5 s (default)',
+    'keychain wait 5 s (in doctor)',
     'plain http allowed no (default)',
     'questions allowed no (default)',
     'ready-made token none (default)',
@@ -123,7 +123,7 @@ describe('where all is well', () => {
       last: ['                   Never synced.', 'Nothing is broken.', ''],
     })
     expect(lines).toContain('warn  credentials  Not logged in.')
-    expect(lines).toContain('                   To do: Log in with: atlas auth login')
+    expect(lines).toContain('                   Next: Log in with: atlas auth login')
   })
 
   test('on a terminal the words have colours, and long lines break before its edge', async () => {

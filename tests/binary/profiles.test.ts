@@ -91,3 +91,30 @@ test('a profile on plain http can be listed, left and logged out without --allow
   ])
     expect((await sandbox.run(command)).status).toBe(0)
 })
+
+test('a profile that does not exist is mentioned, with those that do', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
+  await sandbox.logIn(server)
+  const { status, stderr } = await sandbox.run(['auth', 'status', '--profile', 'defualt'])
+  expect({ status, stderr }).toEqual({
+    status: 4,
+    stderr:
+      'There is no profile "defualt" yet (--profile); there is default.\n' +
+      'Log in with: atlas auth login --profile defualt\n',
+  })
+})
+
+test('a login says which profile is current now, and which login of it is kept', async () => {
+  await using first = await startAtlasServer()
+  await using second = await startAtlasServer()
+  using sandbox = createSandbox()
+  await sandbox.logIn(first)
+  const other = await sandbox.logIn(first, { env: { ATLAS_PROFILE: 'work' } })
+  expect(other.stderr.split('\n')[0]).toBe('The profile work is the current one now.')
+  const moved = await sandbox.logIn(second, { env: { ATLAS_PROFILE: 'work' } })
+  expect(moved.stderr.split('\n').slice(0, 2)).toEqual([
+    `The profile work stood for ${first.url} before; that login is kept.`,
+    `End it with: atlas auth logout --profile work --api-url ${first.url}`,
+  ])
+})

@@ -185,7 +185,7 @@ describe('auth token', () => {
     await loggedIn(sandbox, server)
     const before = server.lastTokens.access
     expect((await sandbox.run(['auth', 'token', '--min-ttl', '590'])).stdout).toBe(`${before}\n`)
-    const fault = await sandbox.run(['auth', 'token', '--min-ttl', '10m', '--json'])
+    const fault = await sandbox.run(['auth', 'token', '--min-ttl', '11m', '--json'])
     expect({ status: fault.status, stdout: fault.stdout, code: JSON.parse(fault.stderr).error.code }).toEqual(
       {
         status: 1,
@@ -314,7 +314,7 @@ describe('auth logout', () => {
       stdout: `Logged out of ${server.url} as ada@example.com\n`,
     })
     expect(stderr).toMatch(
-      /^The server goes on accepting the access token until .* and the refresh token until .*\n$/,
+      /^No copy is left on this machine\. The server itself ends no tokens: it would accept a copy of the access token until .* and of the refresh token until .*\n$/,
     )
     expect(server.log()).toEqual(['POST /api/v1/auth/logout'])
     expect(sandbox.filesHolding('access_token')).toEqual([])
@@ -476,5 +476,24 @@ describe('a ready-made token', () => {
       source: 'env',
       email: null,
     })
+  })
+
+  test('of an origin alone is told what its URL needs, by every command', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({})
+    const env = { ATLAS_ACCESS_TOKEN: 'ready-made', ATLAS_API_URL: server.url }
+    const hint = `With ATLAS_ACCESS_TOKEN the server URL needs the API's path too: ${server.url}/api/v1`
+    const outcomes = await Promise.all(
+      [['auth', 'status'], ['api', '/auth/me'], ['sync'], ['status']].map(args => sandbox.run(args, { env })),
+    )
+    expect(outcomes.map(({ status, stderr }) => [status, stderr.includes(hint)])).toEqual([
+      [0, true],
+      [1, true],
+      [5, true],
+      [5, true],
+    ])
+    const { stdout } = await sandbox.run(['doctor', '--json'], { env })
+    const checks: { name: string; status: string }[] = JSON.parse(stdout).checks
+    expect(checks.find(({ name }) => name === 'server')?.status).toBe('fail')
   })
 })

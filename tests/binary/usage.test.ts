@@ -100,8 +100,15 @@ describe('what is typed wrong is named, with the nearest name', () => {
     [
       ['auth', 'login', '--password', 'secret'],
       'atlas auth login has no flag --password.',
-      'See: atlas auth login --help',
+      'No flag takes a password, which every user of the machine could read: pipe it into --password-stdin.',
     ],
+    [
+      ['auth', 'login', 'ada@example.com'],
+      'atlas auth login takes no argument "ada@example.com".',
+      'Did you mean --email ada@example.com?',
+    ],
+    [['whoami'], 'There is no command "atlas whoami".', 'Did you mean "atlas auth status"?'],
+    [['help', 'auth', 'nope'], 'There is no command "atlas auth nope".', 'See: atlas auth --help'],
     [
       ['auth', 'switch', 'nobody'],
       'There is no profile "nobody".',
