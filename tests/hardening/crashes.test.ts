@@ -37,9 +37,16 @@ describe('ended at random moments', () => {
   })
 
   secretServiceTest('by KILL, the same holds for the keychain', async () => {
-    await using keychain = await startSecretService()
-    const rows = [true, false, true].map(rotate => crashRounds({ rounds: 30, rotate, keychain }))
-    expect(judged(addUp(await Promise.all(rows)))).toEqual(UNHARMED)
+    // gnome-keyring itself dies now and then of a client that is killed in the middle of a call. Such a run
+    // says nothing of atlas.
+    for (let tries = 3; ; tries--) {
+      await using keychain = await startSecretService()
+      const rows = [true, false, true].map(rotate => crashRounds({ rounds: 30, rotate, keychain }))
+      const figures = judged(addUp(await Promise.all(rows)))
+      if (!keychain.keyringLives() && tries > 1) continue
+      expect(figures).toEqual(UNHARMED)
+      return
+    }
   })
 })
 

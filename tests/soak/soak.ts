@@ -48,6 +48,12 @@ while (goOn()) {
   for (const [kind, run] of Object.entries(KINDS)) {
     if (!goOn()) break
     const figures = await run()
+    if (keychain && !keychain.keyringLives()) {
+      // It dies now and then of a client that is killed in the middle of a call.
+      say(`${kind}: gnome-keyring itself ended, so these rounds do not count`)
+      await keychain.restartKeyring()
+      continue
+    }
     found.set(kind, [...(found.get(kind) ?? []), figures])
     for (const violation of figures.violations) say(`${kind}: ${violation}`)
   }

@@ -45,6 +45,8 @@ export interface SecretService extends AsyncDisposable {
   thaw(): void
   /** How many programs are connected to the bus. */
   clients(): number
+  /** Whether the keyring daemon lives: it has faults of its own. */
+  keyringLives(): boolean
   /** End the keyring daemon at once; the bus lives on. */
   killKeyring(): void
   /** Start the keyring daemon again, unlocked, with what it has kept. */
@@ -148,6 +150,7 @@ export async function startSecretService({
       // One of them is this question's own.
       return (names?.length ?? 0) - 1
     },
+    keyringLives: () => keyring !== undefined && keyring.exitCode === null && keyring.signalCode === null,
     killKeyring: () => void keyring?.kill('SIGKILL'),
     async restartKeyring() {
       keyring?.kill('SIGKILL')
