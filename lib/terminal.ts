@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { AtlasError, Cancelled, errorCode } from './errors.ts'
 import type { PlainPrompts } from './plain-prompt.ts'
 import { safeJson, sanitizeLine } from './sanitize.ts'
@@ -110,6 +111,18 @@ export function createTerminal({
     if (typeof given !== 'string') throw new Cancelled()
     return given
   }
+  /** What was typed ahead of a question. */
+  const typedAhead: string[] = []
+  type Streams = { input: Readable; output: NodeJS.WriteStream; withGuide: false }
+  const prompt = async (ask: (streams: Streams) => Promise<string | symbol>): Promise<string> => {
+    const { PromptInput } = await import('./prompt-input.ts')
+    const input = new PromptInput(process.stdin, typedAhead)
+    try {
+      return await asked(ask({ input, output: process.stderr, withGuide: false }))
+    } finally {
+      input.close()
+    }
+  }
   // The others redraw themselves by moving the cursor over lines whose width they must know.
   const isPlain = (): boolean => dumb || !process.stderr.columns
   const plainPrompts = async (): Promise<PlainPrompts> => {
@@ -117,7 +130,6 @@ export function createTerminal({
     plain ??= createPlainPrompts(process.stdin, process.stderr)
     return plain
   }
-  const streams = () => ({ input: process.stdin, output: process.stderr, withGuide: false })
 
   return {
     json,
@@ -143,7 +155,7 @@ export function createTerminal({
     async ask(message, invalid) {
       if (!isPlain()) {
         const { text } = await import('@clack/prompts')
-        return asked(text({ ...streams(), message, validate: value => invalid(value ?? '') }))
+        return prompt(streams => text({ ...streams, message, validate: value => invalid(value ?? '') }))
       }
       const { ask } = await plainPrompts()
       for (;;) {
@@ -157,7 +169,9 @@ export function createTerminal({
       const empty = 'Type your password.'
       if (!isPlain()) {
         const { password } = await import('@clack/prompts')
-        return asked(password({ ...streams(), message, validate: value => (value ? undefined : empty) }))
+        return prompt(streams =>
+          password({ ...streams, message, validate: value => (value ? undefined : empty) }),
+        )
       }
       const { askSecret } = await plainPrompts()
       return asked(askSecret(sanitizeLine(message), empty))

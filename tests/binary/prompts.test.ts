@@ -93,6 +93,34 @@ test('an e-mail that is given is not asked for', async () => {
   expect(await terminal.ended()).toBe(0)
 })
 
+const ENTERS: [what: string, enter: string][] = [
+  ['CR, as keyboards send it', '\r'],
+  ['LF, as programs that type for people send it', '\n'],
+  ['CR LF', '\r\n'],
+]
+test.each(ENTERS)('Enter is %s', async (_, enter) => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
+  const terminal = openTerminal(sandbox, ['auth', 'login'])
+  await terminal.see('E-mail')
+  terminal.type(`ada@example.com${enter}`)
+  await terminal.see('Password')
+  terminal.type(`correct horse${enter}`)
+  expect(await terminal.ended()).toBe(0)
+  expect(terminal.transcript).not.toContain('horse')
+})
+
+test.each(ENTERS)('what is typed ahead of the questions answers them (%s)', async (_, enter) => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
+  const terminal = openTerminal(sandbox, ['auth', 'login'])
+  await terminal.see('E-mail')
+  terminal.type(`ada${enter}@example.com${enter}correct horse${enter}`)
+  expect(await terminal.ended()).toBe(0)
+  expect(new URLSearchParams(server.requests.at(-1)?.body).get('password')).toBe('correct horse')
+  expect(terminal.transcript).not.toContain('horse')
+})
+
 describe('a prompt that is left', () => {
   const WAYS: [
     how: string,
@@ -102,6 +130,9 @@ describe('a prompt that is left', () => {
   ][] = [
     ['by Ctrl-C at the e-mail', 'E-mail', terminal => terminal.type('\u0003'), 130],
     ['by Ctrl-C at the password', 'Password', terminal => terminal.type('\u0003'), 130],
+    ['by Ctrl-D at the e-mail', 'E-mail', terminal => terminal.type('\u0004'), 130],
+    ['by Ctrl-D at the password', 'Password', terminal => terminal.type('\u0004'), 130],
+    ['by Escape at the password', 'Password', terminal => terminal.type('\u001b'), 130],
     ['by SIGINT', 'Password', terminal => terminal.signal('SIGINT'), 130],
     ['by SIGTERM', 'Password', terminal => terminal.signal('SIGTERM'), 143],
     ['by SIGHUP', 'Password', terminal => terminal.signal('SIGHUP'), 129],
