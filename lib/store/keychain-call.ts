@@ -19,7 +19,11 @@ export function callKeychain(
   { Entry }: Addon,
   { operation, service, account, value = '', linuxStore, platform }: KeychainRequest,
 ): string | boolean | null {
-  const entry = new Entry(service, account, { linux: { store: linuxStore } })
+  const open = () => new Entry(service, account, { linux: { store: linuxStore } })
+  // A process without a key ring of its own is joined to its user's by its first question, whose answer is a
+  // false "absent" therefore; an entry goes on asking where it asked first.
+  if (linuxStore === 'keyutils') open().getPassword()
+  const entry = open()
   // Windows bounds an item in bytes and stores passwords as UTF-16; bytes hold twice as much.
   const asBytes = platform === 'win32'
   switch (operation) {

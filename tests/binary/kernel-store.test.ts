@@ -1,4 +1,5 @@
 import { expect } from 'bun:test'
+import fs from 'node:fs'
 import { type AtlasServer, answer, startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, type Outcome, outcomeOf, type Sandbox, type User } from '../support/binary.ts'
 import { inKeySession, kernelStoreTest, linesOf } from '../support/kernel-keys.ts'
@@ -105,3 +106,20 @@ kernelStoreTest('a record beyond what a user may store leaves the old one', asyn
     rest: ['refresh 6', 'the old one'],
   })
 })
+
+kernelStoreTest(
+  'a session is found by processes without a key ring of their own, and ended by them',
+  async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({ ATLAS_API_URL: server.url, ATLAS_CREDENTIAL_STORE: 'kernel' })
+    expect((await sandbox.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'kernel' } })).status).toBe(0)
+    const status = async (): Promise<string> =>
+      JSON.parse((await sandbox.run(['auth', 'status', '--json'])).stdout).state
+    expect(await status()).toBe('authenticated')
+    expect((await sandbox.run(['auth', 'logout'])).stdout).toBe(
+      `Logged out of ${server.url} as ada@example.com\n`,
+    )
+    expect(await status()).toBe('not_logged_in')
+    expect(fs.readFileSync('/proc/keys', 'utf8')).not.toContain(server.url)
+  },
+)
