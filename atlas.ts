@@ -3,7 +3,7 @@ import { COMPLETE_COMMAND } from './lib/commands/completion-scripts.ts'
 import type { Context } from './lib/commands/context.ts'
 import { configFlags } from './lib/commands/flags.ts'
 import { report } from './lib/errors.ts'
-import { createInterrupts } from './lib/interrupts.ts'
+import { createInterrupts, ignoredSignals } from './lib/interrupts.ts'
 import { createSecrets, type Secrets } from './lib/secrets.ts'
 import { wantsColour } from './lib/styled-text.ts'
 import { createTerminal, isTerminal, OutputClosed, type Terminal, writeShort } from './lib/terminal.ts'
@@ -18,7 +18,7 @@ async function main(argv: readonly string[]): Promise<number> {
   if (argv.length === 1 && VERSION_FLAGS.has(argv[0] ?? '')) {
     return sayVersion().catch(error => fail(error, openTerminal(argv, secrets)))
   }
-  const interrupts = createInterrupts(process)
+  const interrupts = createInterrupts(process, { ignored: ignoredSignals(processStatus()) })
   const terminal = openTerminal(argv, secrets)
   const { stdinIsTerminal, stderrIsTerminal } = terminal
   const interrupted = new Promise<never>((_, reject) => {
@@ -37,7 +37,8 @@ async function main(argv: readonly string[]): Promise<number> {
     const surroundings = {
       env: process.env,
       platform: process.platform,
-      homeFolder: os.homedir(),
+      // A user that the machine does not know has none.
+      homeFolder: orEmpty(os.homedir),
       interactive: stdinIsTerminal && stderrIsTerminal,
     }
     const cli = cac('atlas')
@@ -51,7 +52,7 @@ async function main(argv: readonly string[]): Promise<number> {
             ...surroundings,
             stdinIsTerminal,
             uid: process.getuid?.(),
-            accountHomeFolder: os.userInfo().homedir,
+            accountHomeFolder: orEmpty(() => os.userInfo().homedir),
             terminal,
             interrupts,
             secrets,
@@ -94,6 +95,24 @@ async function main(argv: readonly string[]): Promise<number> {
         return typeof status === 'number' ? status : 0
       }
     }
+  }
+}
+
+const orEmpty = (read: () => string): string => {
+  try {
+    return read()
+  } catch {
+    return ''
+  }
+}
+
+/** What Linux says of this process, empty elsewhere. */
+function processStatus(): string {
+  if (process.platform !== 'linux') return ''
+  try {
+    return process.getBuiltinModule('node:fs').readFileSync('/proc/self/status', 'utf8')
+  } catch {
+    return ''
   }
 }
 

@@ -150,7 +150,15 @@ export function writeConfigFile(folder: string, { currentProfile, profiles, sess
     ),
     sessions: sessions.map(({ profile, apiUrl, store }) => ({ profile, api_url: apiUrl, store })),
   }
-  writing(folder, file => replaceFile(file, `${JSON.stringify(content, null, 2)}\n`))
+  const text = `${JSON.stringify(content, null, 2)}\n`
+  // What could not be read again would keep every command from working.
+  if (Buffer.byteLength(text) > MAX_CONFIG_BYTES)
+    throw new AtlasError(
+      'file_error',
+      `The config file ${configFilePath(folder)} would be larger than ${MAX_CONFIG_BYTES} bytes.`,
+      'Log out of profiles that are not needed: atlas auth logout --all',
+    )
+  writing(folder, file => replaceFile(file, text))
 }
 
 function writing(folder: string, work: (file: string) => void): void {

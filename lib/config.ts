@@ -168,6 +168,8 @@ export function configFolder({ env, platform, homeFolder }: Surroundings): Setti
  * @throws {AtlasError} `usage`: it is relative.
  */
 export function absolutePath(value: string, from: string, platform: NodeJS.Platform): string {
+  if (value === '')
+    throw new AtlasError('usage', `${from} is not known.`, 'Set HOME, or ATLAS_CONFIG_DIR to a folder.')
   const { isAbsolute } = platform === 'win32' ? path.win32 : path.posix
   if (isAbsolute(value)) return value
   throw new AtlasError(

@@ -27,9 +27,16 @@ export interface SignalSource {
   off(signal: EndingSignal, listener: () => void): unknown
 }
 
+export interface InterruptOptions {
+  readonly graceMs?: number
+  readonly togetherMs?: number
+  /** Signals that this process is to survive, as below nohup(1). */
+  readonly ignored?: ReadonlySet<EndingSignal>
+}
+
 export function createInterrupts(
   source: SignalSource,
-  { graceMs = GRACE_MS, togetherMs = TOGETHER_MS } = {},
+  { graceMs = GRACE_MS, togetherMs = TOGETHER_MS, ignored = new Set() }: InterruptOptions = {},
 ): Interrupts {
   const cancelled = new AbortController()
   const shields = new Set<AbortController>()
@@ -48,7 +55,8 @@ export function createInterrupts(
     else setTimeout(hurryAll, graceMs).unref()
   }
 
-  const listeners = (Object.keys(SIGNAL_STATUS) as EndingSignal[]).map(signal => {
+  const heard = (Object.keys(SIGNAL_STATUS) as EndingSignal[]).filter(signal => !ignored.has(signal))
+  const listeners = heard.map(signal => {
     const listener = (): void => receive(signal)
     source.on(signal, listener)
     return { signal, listener }
@@ -82,4 +90,13 @@ export function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise
     signal.addEventListener('abort', abort, { once: true })
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
   })
+}
+
+/** @param status the content of /proc/self/status (proc_pid_status(5)) before any listener was set. */
+export function ignoredSignals(status: string): ReadonlySet<EndingSignal> {
+  const mask = BigInt(`0x${/^SigIgn:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`)
+  const signals = Object.entries(SIGNAL_STATUS) as [EndingSignal, number][]
+  return new Set(
+    signals.filter(([, exit]) => ((mask >> BigInt(exit - 128 - 1)) & 1n) === 1n).map(([signal]) => signal),
+  )
 }

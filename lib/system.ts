@@ -2,7 +2,7 @@ import type { $Fetch } from 'ofetch'
 import { requireSecure } from './api-url.ts'
 import { createLock, type Lock } from './auth/lock.ts'
 import type { Session } from './auth/record.ts'
-import { accountOf, createSessions, type Sessions } from './auth/session.ts'
+import { accountOf, createSessions, partsOf, type Sessions } from './auth/session.ts'
 import { type Config, type ConfigFlags, loadConfig, type Surroundings } from './config.ts'
 import {
   type ConfigFile,
@@ -62,8 +62,12 @@ export interface System extends Host {
   sessionsOf(target: StoredSession): { sessions: Sessions; store: CredentialStore }
   /** The token in ATLAS_ACCESS_TOKEN, as a session is one. */
   readonly fixedToken: string | undefined
+  /** The sessions in the file store, whether the config file knows of them or not. */
+  sessionsInFiles(): StoredSession[]
   /** A client that carries the session's token, or the one in ATLAS_ACCESS_TOKEN. */
   authenticatedClient(session: Session | undefined): { client: $Fetch; apiRoot: string; bearer: BearerSource }
+  /** A client that carries a session's token as it is, and refreshes nothing. */
+  unrefreshedClient(session: Session): $Fetch
   /** See that the config file can be written. @throws {AtlasError} `file_error`, `lock_timeout` */
   proveConfigFile(): Promise<void>
   /** The lock of a file that belongs to the user, whatever profile or config folder changes it. */
@@ -177,6 +181,14 @@ export function createSystem(host: Host, flags: ConfigFlags, options: SystemOpti
         bearer,
       }
     },
+    sessionsInFiles: () =>
+      createFileStore({ configFolder: config.folder.value, uid, debug })
+        .accounts()
+        .map(partsOf)
+        .filter(parts => parts !== undefined)
+        .map(parts => ({ ...parts, store: 'file' })),
+    unrefreshedClient: ({ apiRoot, accessToken }) =>
+      createClient({ apiRoot, guardedFetch, userAgent: USER_AGENT, bearer: fixedBearer(accessToken) }),
     proveConfigFile: () => configLock.hold(async () => proveConfigFile(config.folder.value)),
     fileLock: file => lockOf(userLockFolder(uid, host.accountHomeFolder), `file ${file}`),
     updateConfigFile: change =>

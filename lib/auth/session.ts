@@ -1,4 +1,5 @@
 import { hasNoPath } from '../api-url.ts'
+import { PROFILE_NAME, type StoredSession } from '../config-file.ts'
 import { AtlasError } from '../errors.ts'
 import type { BearerSource } from '../http/client.ts'
 import type { GuardedFetch } from '../http/guarded-fetch.ts'
@@ -58,12 +59,11 @@ export interface Sessions {
   logIn(email: string, password: string, remember?: () => Promise<void>): Promise<Session>
   /**
    * Replace a session's tokens, or take over the tokens that another process has put in their place.
-   * @param minTtlMs the least life that tokens of another process must have left to be taken over.
    * @throws {AtlasError} `session_expired`: the server refused the refresh token, and the credentials
    * are deleted; `not_logged_in`: another process logged out. Whatever else it throws, the credentials
    * are as they were.
    */
-  refresh(seen: Session, minTtlMs?: number): Promise<Session>
+  refresh(seen: Session): Promise<Session>
   /**
    * Tell the server, then delete the session locally whatever it said.
    * @returns undefined where nothing was stored.
@@ -74,6 +74,12 @@ export interface Sessions {
 }
 
 export const accountOf = (profile: string, apiUrl: string): string => `${profile}@${apiUrl}`
+
+/** The profile and the server of an account; undefined where the text is none. */
+export function partsOf(account: string): Pick<StoredSession, 'profile' | 'apiUrl'> | undefined {
+  const [, profile = '', apiUrl = ''] = /^([^@]*)@(.*)$/s.exec(account) ?? []
+  return PROFILE_NAME.test(profile) && URL.canParse(apiUrl) ? { profile, apiUrl } : undefined
+}
 
 export function createSessions(dependencies: SessionDependencies): Sessions {
   const {
@@ -124,11 +130,12 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
     return encodeRecord(account, session)
   }
 
-  const refreshUnderLock = (seen: Session, minTtlMs: number): Promise<Session> =>
+  const refreshUnderLock = (seen: Session): Promise<Session> =>
     locked(async stillExcludes => {
       const stored = await sessions.require()
+      // A token that came while the lock was waited for is as fresh as one to be had now.
       const replacedMeanwhile = stored.accessToken !== seen.accessToken
-      return replacedMeanwhile && !endsWithin(stored.expiresAt, minTtlMs, now())
+      return replacedMeanwhile && !endsWithin(stored.expiresAt, 0, now())
         ? stored
         : exchange(stored, stillExcludes, {
             loginCommand,
@@ -188,8 +195,8 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
         throw notFound
       }),
 
-    async refresh(seen, minTtlMs = 0) {
-      refreshing ??= refreshUnderLock(seen, minTtlMs).finally(() => {
+    async refresh(seen) {
+      refreshing ??= refreshUnderLock(seen).finally(() => {
         refreshing = undefined
       })
       return refreshing

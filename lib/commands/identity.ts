@@ -21,13 +21,18 @@ export type Confirmation =
   | { readonly kind: 'cannot_confirm'; readonly known: undefined }
   | { readonly kind: 'failed'; readonly known: undefined; readonly error: AtlasError }
 
+/** The longest that a server is waited for which is asked who is logged in, in milliseconds. */
+const IDENTITY_TIMEOUT_MS = 5_000
+
 /**
  * Ask the server who is logged in.
  * @param mask takes the secrets out of what the server says.
  */
 export async function fetchUser(client: $Fetch, mask: Secrets['mask']): Promise<Confirmation> {
   try {
-    const answer: unknown = await client<unknown, 'text'>('/auth/me')
+    const answer: unknown = await client<unknown, 'text'>('/auth/me', {
+      guard: { timeoutMs: IDENTITY_TIMEOUT_MS },
+    })
     if (typeof answer !== 'object' || answer === null || Array.isArray(answer))
       return failed('bad_response', 'The answer is not a JSON object.')
     const fields = answer as Record<string, unknown>

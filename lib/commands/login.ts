@@ -27,7 +27,7 @@ type Needs = Pick<
   | 'stdinIsTerminal'
   | 'proveConfigFile'
   | 'updateConfigFile'
-  | 'authenticatedClient'
+  | 'unrefreshedClient'
   | 'fixedToken'
   | 'guardedFetch'
   | 'interrupts'
@@ -66,14 +66,16 @@ export async function login({ email: givenEmail, passwordStdin }: LoginOptions, 
   const session = await terminal.during(`Logging in to ${server}`, sessions.logIn(email, password, remember))
 
   if (terminal.json) {
-    const user = await fetchUser(needs.authenticatedClient(session).client, needs.secrets.mask)
+    // The session is stored and stays so, whatever the server says of it now.
+    const confirmation = await fetchUser(needs.unrefreshedClient(session), needs.secrets.mask)
+    const doubt = confirmation.kind === 'failed' ? needs.secrets.mask(confirmation.error.message) : null
     await terminal.sayJson(
       statusJson(config, {
-        state: 'authenticated',
+        state: doubt === null ? 'authenticated' : 'unverified',
         session,
         source: store.kind,
-        user: user.known,
-        reason: null,
+        user: confirmation.known,
+        reason: doubt,
       }),
     )
   } else {
@@ -126,8 +128,13 @@ async function reach(server: string, { guardedFetch, terminal, interrupts }: Nee
   }
 }
 
+/** The longest there is (RFC 5321 §4.5.3.1: 64 characters, the at sign and 255). */
+const MAX_EMAIL_LENGTH = 320
+
 const faultInEmail = (value: string): string | undefined =>
-  /^\S+@\S+$/.test(value.trim()) ? undefined : 'Type an e-mail address, such as ada@example.com.'
+  /^\S+@\S+$/.test(value.trim()) && value.trim().length <= MAX_EMAIL_LENGTH
+    ? undefined
+    : 'Type an e-mail address, such as ada@example.com.'
 
 const cannotAsk = (email: string | undefined): AtlasError =>
   new AtlasError(

@@ -17,7 +17,10 @@ interface Ended extends EndedSession {
   readonly target: StoredSession
 }
 
-type Needs = Pick<System, 'config' | 'sessionsOf' | 'terminal' | 'now' | 'fixedToken' | 'updateConfigFile'>
+type Needs = Pick<
+  System,
+  'config' | 'sessionsOf' | 'sessionsInFiles' | 'terminal' | 'now' | 'fixedToken' | 'updateConfigFile'
+>
 
 /**
  * End the stored session, or all of them: tell the server, then delete locally whatever it said.
@@ -25,7 +28,7 @@ type Needs = Pick<System, 'config' | 'sessionsOf' | 'terminal' | 'now' | 'fixedT
  * those that could be are gone, and reported.
  */
 export async function logout({ all }: LogoutOptions, needs: Needs): Promise<void> {
-  const { config, sessionsOf, terminal, fixedToken } = needs
+  const { config, sessionsOf, sessionsInFiles, terminal, fixedToken } = needs
   const configured = { profile: config.profile.value, apiUrl: config.apiUrl.value, store: config.store.value }
   // A login to one store leaves what an earlier one put into another; logging out means both, unless
   // one store is named.
@@ -35,8 +38,11 @@ export async function logout({ all }: LogoutOptions, needs: Needs): Promise<void
     (profile === configured.profile &&
       apiUrl === configured.apiUrl &&
       (!storeIsNamed || store === configured.store))
-  const listed = config.file.sessions.filter(isMeant)
-  const targets = all && listed.length > 0 ? listed : unique([...listed, configured])
+  // The config file may have been deleted, or a login killed before it was noted there.
+  const listed = unique([...config.file.sessions, ...sessionsInFiles()].filter(isMeant))
+  // A store that nobody named and nothing points to need not exist.
+  const isGuess = all || config.store.source === 'default'
+  const targets = isGuess && listed.length > 0 ? listed : unique([...listed, configured])
 
   const ended: Ended[] = []
   let failure: AtlasError | undefined

@@ -30,7 +30,9 @@ export async function token(
   const ttlMs = minTtlMs ?? FRESH_MS
   let session = await sessions.require()
   if (endsWithin(session.expiresAt, ttlMs, now())) {
-    session = await terminal.during('Refreshing the session', sessions.refresh(session, ttlMs))
+    const isOver = endsWithin(session.expiresAt, 0, now())
+    if (session.refreshToken === null && !isOver) throw tooShort(session.expiresAt, now())
+    session = await terminal.during('Refreshing the session', sessions.refresh(session))
     if (endsWithin(session.expiresAt, ttlMs, now())) throw tooShort(session.expiresAt, now())
   }
   return print(session, store.kind, terminal)

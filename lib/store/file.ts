@@ -15,8 +15,14 @@ export interface FileStoreOptions {
   readonly debug: (line: string) => void
 }
 
+/** A store that can tell what is in it, unlike keychains, where looking for that unlocks everything. */
+export interface FileStore extends CredentialStore {
+  /** The accounts that records are there for; files that cannot be read as such are passed over. */
+  accounts(): string[]
+}
+
 /** Credentials in plain text, one file (0600) an account in a folder (0700) of their own. */
-export function createFileStore({ configFolder, uid, debug }: FileStoreOptions): CredentialStore {
+export function createFileStore({ configFolder, uid, debug }: FileStoreOptions): FileStore {
   const folder = path.join(configFolder, 'credentials')
 
   const fileOf = (account: string): string =>
@@ -65,6 +71,15 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
         }
       }),
     delete: account => guarded('delete', account, removeFile),
+    accounts() {
+      checkFolder(folder, uid)
+      if (!fs.existsSync(folder)) return []
+      return fs
+        .readdirSync(folder)
+        .filter(name => name.endsWith('.json'))
+        .map(name => accountIn(path.join(folder, name), uid))
+        .filter(account => account !== undefined)
+    },
     close() {},
   }
 }
@@ -163,4 +178,15 @@ const REASONS: Record<string, string> = {
   EROFS: 'the file system is read-only',
   ENOSPC: 'the disk is full',
   EDQUOT: 'the disk quota is used up',
+}
+
+/** The account that a record names, undefined where the file is none. */
+function accountIn(file: string, uid: number | undefined): string | undefined {
+  try {
+    const record: unknown = JSON.parse(readPrivateFile(file, uid) ?? 'null')
+    const { account } = record as { account?: unknown }
+    return typeof account === 'string' ? account : undefined
+  } catch {
+    return undefined
+  }
 }

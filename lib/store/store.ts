@@ -1,6 +1,6 @@
 import type { StoreKind } from '../config-file.ts'
 import { AtlasError } from '../errors.ts'
-import { ALTERNATIVES } from './store-error.ts'
+import { ALTERNATIVES, DamagedRecord } from './store-error.ts'
 
 /**
  * A place for credentials. An account is found, absent, or the call throws: a store that cannot be
@@ -42,10 +42,15 @@ export interface Reservation {
 }
 
 /**
- * Prove that a store keeps what it is given: write, read back and delete a probe beside the account.
+ * Prove that a store keeps what it is given: see that what is there for the account can be reached, then write,
+ * read back and delete a probe beside it.
  * @throws {AtlasError} `store_*`
  */
 export async function proveStore(store: CredentialStore, account: string): Promise<void> {
+  await store.read(account).catch((error: unknown) => {
+    // A damaged record can be replaced.
+    if (!(error instanceof DamagedRecord)) throw error
+  })
   const probeAccount = `${account}#probe`
   const probe = `atlas probe ${Date.now()}`
   await store.write(probeAccount, probe)

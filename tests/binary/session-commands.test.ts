@@ -386,6 +386,53 @@ describe('auth logout', () => {
   })
 })
 
+describe('a session that the config file does not know', () => {
+  const CASES: [args: string[]][] = [[['auth', 'logout']], [['auth', 'logout', '--all']]]
+  test.each(CASES)('is ended by atlas %j', async args => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({ ATLAS_API_URL: server.url })
+    await sandbox.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
+    fs.rmSync(`${sandbox.configFolder}/config.json`)
+    const { status, stdout } = await sandbox.run(args)
+    expect({ status, stdout }).toEqual({
+      status: 0,
+      stdout: `Logged out of ${server.url} as ada@example.com\n`,
+    })
+    expect(sandbox.filesHolding('access_token')).toEqual([])
+  })
+})
+
+test('what is there already is proven before a login asks and sends', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  await loggedIn(sandbox, server)
+  const [record = ''] = sandbox.filesHolding('access_token')
+  fs.chmodSync(record, 0o644)
+  const { status, stderr } = await sandbox.logIn(server)
+  expect({ status, log: server.log(), hint: stderr.split('\n')[1] }).toEqual({
+    status: 6,
+    log: [],
+    hint: `       If that was not meant, mend it with: chmod 600 ${record}`,
+  })
+})
+
+test('a login told as JSON keeps the session, whatever the server says of it then', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  server.fault('GET /auth/me', response => answer(response, 401, {}))
+  server.fault('POST /auth/refresh', response => answer(response, 401, {}))
+  const { status, stdout } = await sandbox.run(
+    ['auth', 'login', '--email', 'ada@example.com', '--password-stdin', '--json'],
+    { input: 'correct horse', env: { ATLAS_API_URL: server.url } },
+  )
+  expect({ status, ...JSON.parse(stdout) }).toMatchObject({
+    status: 0,
+    state: 'unverified',
+    reason: 'The server does not accept the access token (401).',
+  })
+  expect(sandbox.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
+})
+
 describe('a login to another store', () => {
   const testWithKeys = Bun.which('keyctl') !== null || process.env['CI'] === 'true' ? test : test.skip
 

@@ -152,3 +152,22 @@ describe('a signal while a keychain does not answer', () => {
     expect(performance.now() - startedAt).toBeLessThan(SOON_MS)
   })
 })
+
+test.each(SIGNALS)('%s is no end where it is ignored, as below nohup', async signal => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  await sandbox.logIn(server)
+  const held = server.hold('GET /auth/me')
+  const script = `trap '' ${signal.slice(3)}; exec "$0" api /auth/me --silent`
+  const child = Bun.spawn(['sh', '-c', script, sandbox.binary], {
+    cwd: sandbox.cwd,
+    env: sandbox.env,
+    stdin: 'pipe',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  await held.arrived
+  child.kill(signal)
+  held.release()
+  expect(await outcomeOf(child)).toEqual({ status: 0, stdout: '', stderr: '' })
+})
