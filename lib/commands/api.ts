@@ -6,6 +6,7 @@ import { answerIn, unwrapFetchError } from '../http/fetch-error.ts'
 import { shellQuoted } from '../shell-quote.ts'
 import type { System } from '../system.ts'
 import { printBody, printHead, refusal, type StreamedResponse } from './api-answer.ts'
+import { parseMethod } from './api-method.ts'
 import { requestContent, type TypedField } from './api-request.ts'
 import type { Context } from './context.ts'
 import { splitField } from './fields.ts'
@@ -21,6 +22,9 @@ const OWN_HEADERS = new Set([
   'connection',
   'user-agent',
 ])
+
+/** One byte a character, none of them a control. @see RFC 9110 §5.5 */
+const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
 export interface ApiOptions {
   readonly path: string
@@ -110,26 +114,22 @@ function doubledPathHint(url: URL, apiRoot: string): string | undefined {
   return `PATH is relative to ${apiRoot}: try atlas api ${shellQuoted(url.pathname.slice(root.length * 2))}`
 }
 
-export function parseApi(path: string, flags: Flags): ApiOptions {
-  const method = flags.text('method')
-  if (method !== undefined && !/^[A-Za-z]{1,20}$/.test(method))
-    throw new AtlasError(
-      'usage',
-      `--method is "${method.slice(0, 80)}", which is no HTTP method.`,
-      'Give one such as GET, POST or DELETE.',
-    )
+/** @throws {AtlasError} `usage` */
+export async function parseApi(path: string, flags: Flags): Promise<ApiOptions> {
+  const typed = flags.text('method')
+  const method = typed === undefined ? undefined : await parseMethod(typed)
   const field = (name: string, typed: boolean) =>
     flags.all(name).map(text => ({ ...splitField(text, `--${name}`), typed }))
   const fields = [...field('raw-field', false), ...field('field', true)]
   const input = flags.text('input')
-  if (input !== undefined && (method?.toUpperCase() === 'GET' || method?.toUpperCase() === 'HEAD'))
+  if (input !== undefined && (method === 'GET' || method === 'HEAD'))
     throw new AtlasError('usage', `${method} carries no body.`, 'Leave --input out, or use another method.')
   const readsStdin = [input === '-', ...fields.map(({ typed, value }) => typed && value === '@-')]
   if (readsStdin.filter(Boolean).length > 1)
     throw new AtlasError('usage', 'Standard input can be read only once.', 'Use "-" for one flag alone.')
   return {
     path,
-    method: method?.toUpperCase(),
+    method,
     fields,
     headers: flags.all('header').map(parseHeader),
     input,
@@ -141,6 +141,12 @@ export function parseApi(path: string, flags: Flags): ApiOptions {
 function parseHeader(text: string): [string, string] {
   const [, name, value = ''] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*)$/.exec(text) ?? []
   if (name === undefined) throw new AtlasError('usage', '--header needs "Name: value" on one line.')
+  if (!FIELD_VALUE.test(value))
+    throw new AtlasError(
+      'usage',
+      `The value of --header ${name} holds a character that no header can carry.`,
+      'Encode it as the server expects, for example in percent escapes.',
+    )
   if (OWN_HEADERS.has(name.toLowerCase()))
     throw new AtlasError('usage', `--header cannot set ${name}: atlas does that itself.`)
   return [name, value]
@@ -163,6 +169,6 @@ export const registerApi = (cli: CAC, context: Context): Command =>
     .example('  $ atlas api /notes/7 -X PUT --input note.json')
     .example('  $ atlas api /notes/7 -X DELETE -i')
     .action(async (path: string, flags: Flags) => {
-      const options = parseApi(path, flags)
+      const options = await parseApi(path, flags)
       await api(options, await context.system(flags))
     })

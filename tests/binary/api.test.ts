@@ -1,8 +1,11 @@
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
+import { METHODS } from '../../lib/commands/api-method.ts'
 import { type AtlasServer, answer, startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, outcomeOf, type Sandbox } from '../support/binary.ts'
+import { answering } from '../support/hostile-answers.ts'
+import { startRawServer } from '../support/raw-server.ts'
 
 async function loggedIn(sandbox: Sandbox, server: AtlasServer): Promise<void> {
   expect((await sandbox.logIn(server)).status).toBe(0)
@@ -103,6 +106,14 @@ describe('a request', () => {
       accept: 'text/plain',
       one: '1',
     })
+  })
+
+  test('carries a header value of Latin-1', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    await sandbox.run(['api', '/echo', '-H', 'X-Name: J\u00fcrgen'])
+    expect(server.requests[0]?.headers['x-name']).toBe('J\u00fcrgen')
   })
 
   test('takes an absolute URL of the same origin', async () => {
@@ -256,14 +267,59 @@ describe('an answer', () => {
   })
 })
 
+describe('a method', () => {
+  test('arrives as itself, with its body where there is one', async () => {
+    await using server = await startRawServer(answering('200 OK'))
+    const url = `http://127.0.0.1:${server.port}`
+    using sandbox = createSandbox({ ATLAS_API_URL: url, ATLAS_ACCESS_TOKEN: 'token' })
+    const statuses = await Promise.all(
+      METHODS.map(
+        async method => (await sandbox.run(['api', `/${method}`, '-X', method, '-f', 'a=1'])).status,
+      ),
+    )
+    expect(statuses).toEqual(METHODS.map(() => 0))
+    expect(server.received.match(/[A-Z-]+ \/\S* HTTP\/1\.1/g)?.toSorted()).toEqual(
+      METHODS.map(method => `${method} /${method}${carriesFields(method) ? '' : '?a=1'} HTTP/1.1`).sort(),
+    )
+    expect(server.received.match(/\{"a":"1"\}/g)).toHaveLength(METHODS.filter(carriesFields).length)
+  })
+
+  const carriesFields = (method: string): boolean => method !== 'GET' && method !== 'HEAD'
+
+  test('that is mistyped is told by the one that is meant', async () => {
+    using sandbox = createSandbox()
+    const { status, stderr } = await sandbox.run(['api', '/x', '-X', 'delte', '--json'])
+    expect({ status, error: JSON.parse(stderr).error }).toEqual({
+      status: 2,
+      error: {
+        code: 'usage',
+        message: '--method is "delte", which is no HTTP method that atlas sends.',
+        hint: 'Did you mean DELETE?',
+      },
+    })
+  })
+})
+
 describe('wrong use', () => {
   const CASES: [args: string[], message: string][] = [
     [[], 'atlas api needs PATH.'],
     [['/x', '/y'], 'atlas api takes no argument "/y".'],
     [['/x', '-f', 'novalue'], '--raw-field needs key=value; "novalue" is not that.'],
     [['/x', '-H', 'nocolon'], '--header needs "Name: value" on one line.'],
+    [
+      ['/x', '-H', 'X-Name: Łukasz'],
+      'The value of --header X-Name holds a character that no header can carry.',
+    ],
+    [
+      ['/x', '-H', 'X-Bell: \u0007'],
+      'The value of --header X-Bell holds a character that no header can carry.',
+    ],
     [['/x', '-H', 'Authorization: mine'], '--header cannot set Authorization: atlas does that itself.'],
-    [['/x', '-X', 'NO SPACE'], '--method is "NO SPACE", which is no HTTP method.'],
+    [['/x', '-X', 'NO SPACE'], '--method is "NO SPACE", which is no HTTP method that atlas sends.'],
+    [['/x', '-X', 'DELTE'], '--method is "DELTE", which is no HTTP method that atlas sends.'],
+    [['/x', '-X', 'FOO', '-f', 'a=1'], '--method is "FOO", which is no HTTP method that atlas sends.'],
+    [['/x', '-X', 'CONNECT'], '--method is "CONNECT", which is no HTTP method that atlas sends.'],
+    [['/x', '-X', 'TRACE'], '--method is "TRACE", which is no HTTP method that atlas sends.'],
     [['/x', '-X', 'GET', '--input', '-'], 'GET carries no body.'],
     [['/x', '-f', 'a=1', '-f', 'a[b]=2'], 'The field "a[b]" contradicts an earlier one.'],
     [['/x', '-f', 'a[=1'], '"a[" is not a field name.'],
