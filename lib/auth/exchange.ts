@@ -2,7 +2,16 @@ import { AtlasError } from '../errors.ts'
 import type { Interrupts } from '../interrupts.ts'
 import type { CredentialStore } from '../store/store.ts'
 import type { Post } from './post.ts'
-import { isRefusal, judge, parseTokens, readClaims, refreshCookieHeader, type Tokens } from './protocol.ts'
+import {
+  type Answer,
+  type Asked,
+  isRefusal,
+  judge,
+  parseRefreshCookie,
+  parseTokens,
+  readClaims,
+  refreshCookieHeader,
+} from './protocol.ts'
 import type { Session } from './record.ts'
 
 /** What a record may grow by in a refresh and is still certain to find room on the disk, in bytes. */
@@ -48,7 +57,7 @@ export async function exchange(
         signal: hurry,
       })
       if (answer.status !== 200 && !isRefusal(answer)) throw judge(answer, asked, quotable)
-      const next = answer.status === 200 ? renewed(session, parseTokens(answer, asked)) : undefined
+      const next = answer.status === 200 ? renewed(session, answer, asked) : undefined
       // Another machine may share a file, and somebody may have deleted the lock. Otherwise nobody was let
       // in, and looking again would give a crash more time to lose the answer.
       if (store.kind === 'file' || !stillExcludes()) {
@@ -59,9 +68,10 @@ export async function exchange(
         await store.delete(account)
         throw expired(apiUrl, 'the server refused to renew it', loginCommand)
       }
-      const record = encode(next)
+      const record = encode(next.session)
       await insist(() => room.write(record))
-      return next
+      if (next.fault !== undefined) throw next.fault
+      return next.session
     } finally {
       room.release()
     }
@@ -93,15 +103,28 @@ async function insist(write: () => Promise<void>): Promise<void> {
 const hasSameTokens = (one: Session, other: Session): boolean =>
   one.accessToken === other.accessToken && one.refreshToken === other.refreshToken
 
-/** The session after a refresh; what the answer does not mention stays as it was. */
-function renewed(session: Session, { accessToken, expiresAt, refresh }: Tokens): Session {
-  const next = { ...session, accessToken, expiresAt }
-  if (refresh === undefined) return next
-  if (refresh === null) return { ...next, refreshToken: null, sessionExpiresAt: null }
-  return {
-    ...next,
-    refreshToken: refresh.token,
-    sessionExpiresAt: refresh.expiresAt ?? readClaims(refresh.token).expiresAt,
+/**
+ * The session after a refresh; what the answer does not mention stays as it was, and a refresh token that
+ * it clears stays too: a server that means to end the session refuses it.
+ * @returns with a fault where nothing but a new refresh token could be read, which a server that rotates
+ * will not give again.
+ * @throws {AtlasError} `bad_response`: there is nothing in the answer to keep.
+ */
+function renewed(session: Session, answer: Answer, asked: Asked): { session: Session; fault?: AtlasError } {
+  const refresh = parseRefreshCookie(answer, asked)
+  const kept: Session = refresh
+    ? {
+        ...session,
+        refreshToken: refresh.token,
+        sessionExpiresAt: refresh.expiresAt ?? readClaims(refresh.token).expiresAt,
+      }
+    : session
+  try {
+    const { accessToken, expiresAt } = parseTokens(answer, asked, { mayOmitType: true })
+    return { session: { ...kept, accessToken, expiresAt } }
+  } catch (fault) {
+    if (!(fault instanceof AtlasError) || kept.refreshToken === session.refreshToken) throw fault
+    return { session: { ...kept, expiresAt: asked.now }, fault }
   }
 }
 

@@ -21,8 +21,8 @@ export interface Tokens {
   readonly accessToken: string
   /** Null where the server did not say or said something that is no lifetime. */
   readonly expiresAt: Date | null
-  /** Undefined where the answer left the refresh token as it was; null where it ended it. */
-  readonly refresh: RefreshCookie | null | undefined
+  /** Undefined where the answer gave none. */
+  readonly refresh: RefreshCookie | undefined
 }
 
 export interface RefreshCookie {
@@ -47,22 +47,24 @@ export const refreshCookieHeader = (refreshToken: string): string => `${REFRESH_
 
 /**
  * The tokens in a successful answer to a login or a refresh.
+ * @param mayOmitType take a token without a type for a bearer token, which the one that it replaces was.
  * @throws {AtlasError} `bad_response`: the answer is not one that an Atlas server gives.
  * @see RFC 6749 §5.1
  */
-export function parseTokens({ headers, body }: Answer, asked: Asked): Tokens {
-  const fields = parseJsonObject(body)
+export function parseTokens(answer: Answer, asked: Asked, { mayOmitType = false } = {}): Tokens {
+  const fields = parseJsonObject(answer.body)
   if (fields === undefined) throw badResponse(asked, 'the answer is not a JSON object')
   const { access_token: accessToken, token_type: tokenType, expires_in: expiresIn } = fields
   if (typeof accessToken !== 'string' || !isToken(accessToken))
     throw badResponse(asked, 'the answer holds no usable access token')
-  if (typeof tokenType !== 'string' || tokenType.toLowerCase() !== 'bearer')
+  const omitted = mayOmitType && (tokenType === undefined || tokenType === null)
+  if (!omitted && (typeof tokenType !== 'string' || tokenType.toLowerCase() !== 'bearer'))
     throw badResponse(asked, 'the token is not of type "bearer"')
   const lifetimeS = parseLifetime(expiresIn)
   return {
     accessToken,
     expiresAt: lifetimeS === undefined ? null : after(asked.now, lifetimeS),
-    refresh: parseRefreshCookie(headers.getSetCookie(), asked),
+    refresh: parseRefreshCookie(answer, asked),
   }
 }
 
@@ -74,15 +76,16 @@ function parseLifetime(value: unknown): number | undefined {
 }
 
 /**
- * The refresh token among an answer's cookies. The last of several counts; one for another domain is
- * not ours. The path is not looked at: it says where a browser sends a cookie, while atlas sends this
- * one to the refresh address of the server that set it and nowhere else.
+ * The refresh token among an answer's cookies; undefined where there is none, or where it is cleared. The
+ * last of several counts; one for another domain is not ours. The path is not looked at: it says where a
+ * browser sends a cookie, while atlas sends this one to the refresh address of the server that set it and
+ * nowhere else.
  * @throws {AtlasError} `bad_response`: a refresh token that cannot be sent back.
  * @see RFC 6265 §5.2, §5.3
  */
-export function parseRefreshCookie(setCookies: readonly string[], asked: Asked): Tokens['refresh'] {
+export function parseRefreshCookie({ headers }: Pick<Answer, 'headers'>, asked: Asked): Tokens['refresh'] {
   let found: Tokens['refresh']
-  for (const line of setCookies) {
+  for (const line of headers.getSetCookie()) {
     const [pair = '', ...attributes] = line.split(';')
     const equals = pair.indexOf('=')
     if (equals < 0 || pair.slice(0, equals).trim() !== REFRESH_COOKIE) continue
@@ -95,11 +98,11 @@ export function parseRefreshCookie(setCookies: readonly string[], asked: Asked):
     }
     if (!domainMatches(values.get('domain'), asked.url.hostname)) continue
 
-    const expiresAt = cookieExpiry(values, asked.now)
-    if (token === '' || token === '""' || (expiresAt !== null && expiresAt <= asked.now)) {
-      found = null
+    const life = cookieLife(values, headers.get('date'), asked.now)
+    if (token === '' || token === '""' || life === 'cleared') {
+      found = undefined
     } else if (isCookieValue(token)) {
-      found = { token, expiresAt }
+      found = { token, expiresAt: life }
     } else {
       throw badResponse(asked, 'the refresh token holds characters that no cookie can carry, or is too long')
     }
@@ -114,16 +117,33 @@ function domainMatches(attribute: string | undefined, hostname: string): boolean
   return hostname.endsWith(`.${domain}`) && !/^[\d.]+$|:/.test(hostname)
 }
 
-/** Max-Age beats Expires. @see RFC 6265 §5.3 */
-function cookieExpiry(attributes: ReadonlyMap<string, string>, now: Date): Date | null {
+/** No cookie that was meant to live has ended this long ago; a server clears one by such a date. */
+const LONG_PAST_MS = Date.UTC(2020)
+
+/**
+ * When a cookie ends by our clock, null where that is not known. Max-Age beats Expires, which is a time of
+ * the server's clock: ours may run ahead by more than the cookie's life.
+ * @see RFC 6265 §5.3
+ */
+function cookieLife(
+  attributes: ReadonlyMap<string, string>,
+  serverDate: string | null,
+  now: Date,
+): Date | null | 'cleared' {
   const maxAge = attributes.get('max-age')
   if (maxAge !== undefined && /^-?\d+$/.test(maxAge)) {
-    return after(now, Math.min(Math.max(Number(maxAge), 0), MAX_LIFETIME_S))
+    const seconds = Math.min(Number(maxAge), MAX_LIFETIME_S)
+    return seconds > 0 ? after(now, seconds) : 'cleared'
   }
   // The platform's parser also takes "0" for a date, and the session would be given up.
   const text = attributes.get('expires') ?? ''
-  const expires = new Date(/\d:\d\d/.test(text) ? text : Number.NaN)
-  return Number.isNaN(expires.getTime()) ? null : expires
+  const expires = Date.parse(/\d:\d\d/.test(text) ? text : '')
+  if (Number.isNaN(expires)) return null
+  if (expires < LONG_PAST_MS) return 'cleared'
+  const servedAt = Date.parse(serverDate ?? '')
+  if (Number.isNaN(servedAt)) return expires > now.getTime() ? new Date(expires) : null
+  const lifeMs = Math.min(expires - servedAt, MAX_LIFETIME_S * 1000)
+  return lifeMs > 0 ? new Date(now.getTime() + lifeMs) : 'cleared'
 }
 
 /**

@@ -33,6 +33,13 @@ const tokens = (body: unknown, ...cookies: string[]) => {
   for (const cookie of cookies) headers.append('set-cookie', cookie)
   return parseTokens({ status: 200, headers, body: JSON.stringify(body) }, ASKED)
 }
+/** Cookies that no Headers object would take are among them. */
+const withCookies = (cookies: readonly string[], date: string | null = null): Pick<Answer, 'headers'> => ({
+  headers: {
+    getSetCookie: () => [...cookies],
+    get: (name: string) => (name === 'date' ? date : null),
+  } as Partial<Headers> as Headers,
+})
 const codeOf = (work: () => unknown): string => {
   try {
     work()
@@ -83,6 +90,15 @@ describe('tokens', () => {
 
   test.each(['bearer', 'Bearer', 'BEARER'])('of type %s are taken', type => {
     expect(tokens({ ...GOOD, token_type: type }).accessToken).toBe('access')
+  })
+
+  test.each([undefined, null])('of type %p are taken where the type may be left out', type => {
+    const got = answer(200, { ...GOOD, token_type: type })
+    expect(parseTokens(got, ASKED, { mayOmitType: true }).accessToken).toBe('access')
+  })
+  test.each(['mac', '', 7, {}])('of type %p are refused all the same', type => {
+    const got = answer(200, { ...GOOD, token_type: type })
+    expect(codeOf(() => parseTokens(got, ASKED, { mayOmitType: true }))).toBe('bad_response')
   })
 
   const BAD: [what: string, body: unknown][] = [
@@ -136,9 +152,9 @@ describe('tokens', () => {
           { maxLength: 3 },
         ),
         (body, cookies) => {
-          const headers = { getSetCookie: () => cookies } as Headers
+          const got: Answer = { status: 200, body, ...withCookies(cookies) }
           try {
-            const { accessToken, expiresAt, refresh } = parseTokens({ status: 200, headers, body }, ASKED)
+            const { accessToken, expiresAt, refresh } = parseTokens(got, ASKED)
             expect(accessToken).toMatch(/^[\x21-\x7e]+$/)
             expect(expiresAt?.getTime()).not.toBeNaN()
             if (refresh) expect(refresh.token).toMatch(/^[\x21-\x3a\x3c-\x7e]+$/)
@@ -167,14 +183,14 @@ describe('the refresh cookie', () => {
     ],
     ['one among others', ['sid=1', 'refresh_token=abc', 'theme=dark'], session('abc')],
     ['two, of which the last counts', ['refresh_token=a', 'refresh_token=b'], session('b')],
-    ['one that is taken back', ['refresh_token=a', 'refresh_token=; Max-Age=0'], null],
+    ['one that is taken back', ['refresh_token=a', 'refresh_token=; Max-Age=0'], undefined],
     ['spaces around', [' refresh_token = abc ; path=/'], session('abc')],
     ['a value with "="', ['refresh_token=a=b=='], session('a=b==')],
     ['a quoted value, which is sent back as it is', ['refresh_token="abc"'], session('"abc"')],
-    ['an empty value', ['refresh_token='], null],
-    ['an empty quoted value', ['refresh_token=""'], null],
-    ['Max-Age of nought', ['refresh_token=a; Max-Age=0'], null],
-    ['a negative Max-Age', ['refresh_token=a; Max-Age=-1'], null],
+    ['an empty value', ['refresh_token='], undefined],
+    ['an empty quoted value', ['refresh_token=""'], undefined],
+    ['Max-Age of nought', ['refresh_token=a; Max-Age=0'], undefined],
+    ['a negative Max-Age', ['refresh_token=a; Max-Age=-1'], undefined],
     ['Max-Age that is no number', ['refresh_token=a; Max-Age=soon'], session('a')],
     [
       'a huge Max-Age',
@@ -191,7 +207,7 @@ describe('the refresh cookie', () => {
       ['refresh_token=a; expires=Wed, 04-Mar-2026 05:06:17 GMT'],
       { token: 'a', expiresAt: later(10) },
     ],
-    ['Expires gone by', ['refresh_token=a; Expires=Thu, 01 Jan 1970 00:00:00 GMT'], null],
+    ['Expires gone by', ['refresh_token=a; Expires=Thu, 01 Jan 1970 00:00:00 GMT'], undefined],
     ['Expires that is no date', ['refresh_token=a; Expires=0'], session('a')],
     [
       'Max-Age, which beats Expires',
@@ -212,8 +228,47 @@ describe('the refresh cookie', () => {
     ],
     ['any path', ['refresh_token=a; Path=/elsewhere'], session('a')],
   ]
+  /** By the server's clock; ours stands at 05:06:07 on the fourth. */
+  const DATES: [what: string, expires: string, date: string | null, parsed: unknown][] = [
+    [
+      'a week ahead of a server behind us',
+      'Wed, 11 Feb 2026 00:00:00 GMT',
+      'Wed, 04 Feb 2026 00:00:00 GMT',
+      WEEK,
+    ],
+    [
+      'a week ahead of a server before us',
+      'Wed, 11 Mar 2026 06:00:00 GMT',
+      'Wed, 04 Mar 2026 06:00:00 GMT',
+      WEEK,
+    ],
+    [
+      'past by the server’s clock alone',
+      'Wed, 04 Mar 2026 05:59:59 GMT',
+      'Wed, 04 Mar 2026 06:00:00 GMT',
+      'cleared',
+    ],
+    [
+      'past by our clock alone, of a server that does not say its own',
+      'Wed, 11 Feb 2026 00:00:00 GMT',
+      null,
+      null,
+    ],
+    ['past by our clock, of a server whose own is no date', 'Wed, 11 Feb 2026 00:00:00 GMT', 'soon', null],
+    ['long past, of a server that does not say its clock', 'Fri, 31 Dec 1999 23:59:59 GMT', null, 'cleared'],
+    ['ages ahead', 'Fri, 31 Dec 9999 23:59:59 GMT', 'Wed, 04 Mar 2026 06:00:00 GMT', 315_360_000],
+  ]
+  test.each(DATES)('with Expires %s', (_, expires, date, seconds) => {
+    const parsed = parseRefreshCookie(withCookies([`refresh_token=a; Expires=${expires}`], date), ASKED)
+    expect(parsed).toEqual(
+      seconds === 'cleared'
+        ? undefined
+        : { token: 'a', expiresAt: typeof seconds === 'number' ? later(seconds) : null },
+    )
+  })
+
   test.each(COOKIES)('%s', (_, cookies, parsed) => {
-    expect(parseRefreshCookie(cookies, ASKED)).toEqual(parsed)
+    expect(parseRefreshCookie(withCookies(cookies), ASKED)).toEqual(parsed)
   })
 
   test.each([
@@ -223,14 +278,16 @@ describe('the refresh cookie', () => {
     'a\tb',
     'x'.repeat(65_537),
   ])('that cannot be sent back is refused', token => {
-    expect(codeOf(() => parseRefreshCookie([`refresh_token=${token}`], ASKED))).toBe('bad_response')
+    expect(codeOf(() => parseRefreshCookie(withCookies([`refresh_token=${token}`]), ASKED))).toBe(
+      'bad_response',
+    )
   })
 
   test.each(['127.0.0.1', '[::1]'])('of the address %s is for the address alone', host => {
     const asked = { ...ASKED, url: new URL(`http://${host}:8000/`) }
-    expect(parseRefreshCookie([`refresh_token=a; Domain=${host}`], asked)).toEqual(session('a'))
-    expect(parseRefreshCookie(['refresh_token=a; Domain=0.0.1'], asked)).toBeUndefined()
-    expect(parseRefreshCookie(['refresh_token=a; Domain=1]'], asked)).toBeUndefined()
+    expect(parseRefreshCookie(withCookies([`refresh_token=a; Domain=${host}`]), asked)).toEqual(session('a'))
+    expect(parseRefreshCookie(withCookies(['refresh_token=a; Domain=0.0.1']), asked)).toBeUndefined()
+    expect(parseRefreshCookie(withCookies(['refresh_token=a; Domain=1]']), asked)).toBeUndefined()
   })
 
   test('of any server is usable, absent, ended or refused', () => {
@@ -253,7 +310,7 @@ describe('the refresh cookie', () => {
     fc.assert(
       fc.property(fc.array(line, { maxLength: 4 }), lines => {
         try {
-          const parsed = parseRefreshCookie(lines, ASKED)
+          const parsed = parseRefreshCookie(withCookies(lines), ASKED)
           if (!parsed) return
           expect(parsed.token).toMatch(/^[\x21-\x3a\x3c-\x7e]+$/)
           expect(parsed.expiresAt?.getTime()).not.toBeNaN()

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import { encodeRecord } from '../../lib/auth/record.ts'
 import { AtlasError } from '../../lib/errors.ts'
 import type { CredentialStore } from '../../lib/store/store.ts'
 import { ADA, answer, type Fault, startAtlasServer } from '../support/atlas-server.ts'
@@ -174,6 +175,54 @@ describe('a refresh', () => {
     kit.clock = new Date(kit.clock.getTime() + 1)
     await kit.client(session)('/auth/me')
     expect(server.log()).toEqual([REFRESH, ME])
+  })
+
+  test('keeps a new refresh token that comes in an answer without a usable body', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    const first = await kit.sessions.logIn(ADA.email, ADA.password)
+    const headers = { 'set-cookie': 'refresh_token=next; Max-Age=60; Path=/api/v1/auth' }
+    for (const body of [{ access_token: 'x', token_type: 'mac' }, { detail: 'Odd' }]) {
+      server.fault('POST /auth/refresh', response => answer(response, 200, body, headers), 1)
+      expect(await codeOf(kit.sessions.refresh(first))).toBe('bad_response')
+      expect(await kit.sessions.require()).toEqual({
+        ...first,
+        refreshToken: 'next',
+        expiresAt: kit.clock,
+        sessionExpiresAt: new Date(kit.clock.getTime() + 60_000),
+      })
+      await kit.store.write(kit.account, encodeRecord(kit.account, first))
+    }
+  })
+
+  test('stores nothing of an unusable answer that repeats the refresh token', async () => {
+    await using server = await startAtlasServer()
+    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    const first = await kit.sessions.logIn(ADA.email, ADA.password)
+    const before = await kit.record()
+    const headers = { 'set-cookie': `refresh_token=${first.refreshToken}; Max-Age=60; Path=/api/v1/auth` }
+    server.fault('POST /auth/refresh', response => answer(response, 200, {}, headers))
+    expect(await codeOf(kit.sessions.refresh(first))).toBe('bad_response')
+    expect(await kit.record()).toBe(before)
+  })
+
+  test('is not lost to a clock that runs ahead where the cookie has a date for its end', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    const serverTime = new Date(Math.floor(Date.now() / 1000) * 1000)
+    const inAWeek = new Date(serverTime.getTime() + 604_800_000)
+    kit.clock = new Date(serverTime.getTime() + 864_000_000)
+    const headers = {
+      date: serverTime.toUTCString(),
+      'set-cookie': `refresh_token=dated; Expires=${inAWeek.toUTCString()}; Path=/api/v1/auth`,
+    }
+    const body = { access_token: 'x', token_type: 'bearer' }
+    const dated = { refreshToken: 'dated', sessionExpiresAt: new Date(kit.clock.getTime() + 604_800_000) }
+    server.fault('POST /auth/login', response => answer(response, 200, body, headers))
+    server.fault('POST /auth/refresh', response => answer(response, 200, body, headers))
+    const first = await kit.sessions.logIn(ADA.email, ADA.password)
+    expect(first).toMatchObject(dated)
+    expect(await kit.sessions.refresh({ ...first, refreshToken: 'older' })).toMatchObject(dated)
   })
 
   test('keeps the refresh token where the server sends no other, and stores the other where it does', async () => {

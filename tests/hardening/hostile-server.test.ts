@@ -288,8 +288,12 @@ describe('a well-formed HTTP answer with the wrong content', () => {
   })
 
   test.each([[undefined], [null], [''], ['mac'], [7], [['bearer']]])('a token of type %j', async type => {
-    const body = JSON.stringify({ access_token: 'abc', token_type: type, expires_in: 1800 })
-    await expectUnharmed(json(body), { login: '5 bad_response', refresh: '5 bad_response' })
+    const answer = json(JSON.stringify({ access_token: 'abc', token_type: type, expires_in: 1800 }))
+    await expectUnharmed(answer, { login: '5 bad_response' })
+    if (type === undefined || type === null) {
+      const { result, stored } = await meet('refresh', answer)
+      expect({ result, token: JSON.parse(stored ?? '').access_token }).toEqual({ result: '0', token: 'abc' })
+    } else await expectUnharmed(answer, { refresh: '5 bad_response' })
   })
 
   const COOKIES: [name: string, value: string][] = [
@@ -426,9 +430,10 @@ describe('tokens with odd company are kept as far as they are good', () => {
     ['doubled', ['refresh_token=one', 'refresh_token=two'], 'two', 'two'],
     ['quoted', ['refresh_token="one"'], '"one"', '"one"'],
     ['without a value', ['refresh_token'], null, OLD],
-    ['empty', ['refresh_token=; Path=/'], null, null],
-    ['expired by its age', ['refresh_token=one; Max-Age=0'], null, null],
-    ['expired by its date', ['refresh_token=one; Expires=Thu, 01 Jan 1970 00:00:00 GMT'], null, null],
+    ['empty', ['refresh_token=; Path=/'], null, OLD],
+    ['cleared', ['refresh_token=""; Max-Age=0'], null, OLD],
+    ['expired by its age', ['refresh_token=one; Max-Age=0'], null, OLD],
+    ['expired by its date', ['refresh_token=one; Expires=Thu, 01 Jan 1970 00:00:00 GMT'], null, OLD],
     ['of a foreign domain', ['refresh_token=one; Domain=attacker.example'], null, OLD],
     ['of a whole top-level domain', ['refresh_token=one; Domain=1'], null, OLD],
     ['of a foreign path', ['refresh_token=one; Path=/elsewhere'], 'one', 'one'],
