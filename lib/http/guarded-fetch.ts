@@ -1,5 +1,6 @@
 import { isLoopback, requireSecure } from '../api-url.ts'
 import { AtlasError, errorCode } from '../errors.ts'
+import { ACCEPT_ENCODING, type BodyReader, unpackingReader } from './content-coding.ts'
 
 /** The most that an answer which is parsed may hold, in bytes after decompression. */
 export const MAX_ANSWER_BYTES = 1024 * 1024
@@ -61,7 +62,12 @@ export function createGuardedFetch(policy: TransportPolicy): GuardedFetch {
     const label = `${init.method ?? 'GET'} ${url.origin}${url.pathname}`
     try {
       const response = await deadline.race(
-        fetch(input, { ...init, ...transport(url), signal: deadline.signal }),
+        fetch(input, {
+          ...init,
+          headers: withAcceptEncoding(init.headers ?? (input instanceof Request ? input.headers : {})),
+          ...transport(url),
+          signal: deadline.signal,
+        }),
       )
       policy.debug(`http ${label}: ${response.status} in ${elapsed()}${requestId(response)}`)
       return guard.streamed
@@ -84,10 +90,18 @@ function requestId({ headers }: Response): string {
   return id ? `, request id ${id.slice(0, 100)}` : ''
 }
 
+/** The runtime says what it can unpack only where it unpacks by itself. */
+function withAcceptEncoding(given: RequestInit['headers']): Headers {
+  const headers = new Headers(given)
+  if (!headers.has('accept-encoding')) headers.set('accept-encoding', ACCEPT_ENCODING)
+  return headers
+}
+
 /** The parts of the policy that the runtime carries out. */
 const transport = (url: URL): BunFetchRequestInit & { verbose: false } =>
   ({
     redirect: 'manual',
+    decompress: false,
     // A kept connection that has gone stale would make the runtime send a request twice.
     keepalive: false,
     // The variable that switches this on would print tokens.
@@ -158,6 +172,9 @@ class Deadline {
   readonly #abortFromOuter = (): void => this.#controller.abort(this.#outer?.reason)
 }
 
+const readerOf = ({ body, headers }: Response, { origin }: URL): BodyReader | undefined =>
+  body ? unpackingReader(body, headers.get('content-encoding'), origin) : undefined
+
 async function readWhole(
   response: Response,
   deadline: Deadline,
@@ -166,7 +183,7 @@ async function readWhole(
 ): Promise<Response> {
   const pieces: Uint8Array[] = []
   let size = 0
-  const reader = response.body?.getReader()
+  const reader = readerOf(response, url)
   while (reader) {
     const { done, value } = await deadline.race(reader.read())
     if (done) break
@@ -187,7 +204,7 @@ async function readWhole(
 
 function streamThrough(response: Response, deadline: Deadline, url: URL): Response {
   deadline.pause()
-  const reader = response.body?.getReader()
+  const reader = readerOf(response, url)
   if (!reader) {
     deadline.end()
     return rebuild(response, null)
@@ -253,7 +270,7 @@ function explain(error: unknown, url: URL): AtlasError {
     )
   }
   if (
-    /Malformed|Zlib|Brotli|Zstd|Decompress|HPE_|InvalidHTTP|HTTP_RESPONSE|TooManyHeaders|ResponseHeader|ContentLength|UnrequestedUpgrade/i.test(
+    /Malformed|HPE_|InvalidHTTP|HTTP_RESPONSE|TooManyHeaders|ResponseHeader|ContentLength|UnrequestedUpgrade/i.test(
       code,
     )
   ) {

@@ -166,6 +166,24 @@ describe('what is no HTTP answer, or never a whole one', () => {
     await expectUnharmed(answer, expected)
   })
 
+  test.each(['gzip', 'deflate', 'br', 'zstd'])('broken %s is told by one JSON object alone', async coding => {
+    await using server = await startRawServer(sending(`${OK}Content-Encoding: ${coding}\r\n\r\nnot packed`))
+    const apiUrl = `http://127.0.0.1:${server.port}`
+    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: apiUrl })
+    await storeSession(sandbox, apiUrl)
+    const told = async (args: readonly string[]) => (await sandbox.run([...args, '--json'])).stderr
+    const [api, refresh, status] = await Promise.all([
+      told(COMMANDS.api),
+      told(COMMANDS.refresh),
+      told(COMMANDS.status),
+    ])
+    expect([JSON.parse(api), JSON.parse(refresh), status]).toEqual([
+      { error: expect.objectContaining({ code: 'bad_response' }) },
+      { error: expect.objectContaining({ code: 'bad_response' }) },
+      '',
+    ])
+  })
+
   test.each(['gzip', 'deflate', 'br', 'zstd'] as const)('a bomb packed with %s', async encoding => {
     await expectUnharmed(await bomb(encoding), without('api', all('bad_response')))
   })

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import zlib from 'node:zlib'
 import { createGuardedFetch, type GuardedFetch, MAX_ANSWER_BYTES } from '../../lib/http/guarded-fetch.ts'
 import {
   type Answer,
@@ -202,6 +203,61 @@ test('diagnostics name method, place and outcome, and no header, query or body',
   expect(lines.map(line => line.replace(/\d+ ms/, 'N ms'))).toEqual([
     `http POST http://127.0.0.1:${server.port}/a: 200 in N ms`,
   ])
+})
+
+describe('a packed body', () => {
+  const TEXT = '{"a":1}'
+  const packed = (coding: string, body: Uint8Array): Answer =>
+    sending(`${OK}Content-Encoding: ${coding}\r\nContent-Length: ${body.length}\r\n\r\n`, body)
+  const WAYS: [name: string, coding: string, body: Uint8Array, text: string][] = [
+    ['gzip', 'gzip', zlib.gzipSync(TEXT), TEXT],
+    ['gzip by its old name', 'x-gzip', zlib.gzipSync(TEXT), TEXT],
+    ['gzip in capitals', 'GZIP', zlib.gzipSync(TEXT), TEXT],
+    ['gzip in two parts', 'gzip', Buffer.concat([zlib.gzipSync('{"a"'), zlib.gzipSync(':1}')]), TEXT],
+    ['deflate', 'deflate', zlib.deflateSync(TEXT), TEXT],
+    ['deflate without its header', 'deflate', zlib.deflateRawSync(TEXT), TEXT],
+    ['br', 'br', zlib.brotliCompressSync(TEXT), TEXT],
+    ['zstd', 'zstd', zlib.zstdCompressSync(TEXT), TEXT],
+    ['gzip and identity', 'gzip, identity', zlib.gzipSync(TEXT), TEXT],
+    ['identity', 'identity', Buffer.from(TEXT), TEXT],
+    ['a coding that nobody asked for', 'compress', Buffer.from(TEXT), TEXT],
+    ['gzip around nothing at all', 'gzip', Buffer.alloc(0), ''],
+  ]
+  test.each(WAYS)('(%s) is unpacked, streamed or not', async (_, coding, body, text) => {
+    await using server = await startRawServer(packed(coding, body))
+    const url = `http://127.0.0.1:${server.port}/`
+    const texts = [{}, { streamed: true }].map(async guard => (await guarded(5_000)(url, { guard })).text())
+    expect(await Promise.all(texts)).toEqual([text, text])
+  })
+
+  test('is asked for, where the caller asks for nothing else', async () => {
+    await using server = await startRawServer(answering('200 OK'))
+    const url = `http://127.0.0.1:${server.port}/`
+    await guarded(5_000)(url)
+    await guarded(5_000)(url, { headers: { 'Accept-Encoding': 'identity' } })
+    expect(server.received.match(/^accept-encoding: .*$/gim)?.map(line => line.toLowerCase())).toEqual([
+      'accept-encoding: gzip, deflate, br, zstd',
+      'accept-encoding: identity',
+    ])
+  })
+
+  test('that is cut off by the network is no fault of the server', async () => {
+    const body = zlib.gzipSync(TEXT)
+    const head = `${OK}Content-Encoding: gzip\r\nContent-Length: ${body.length}\r\n\r\n`
+    for (const guard of [{}, { streamed: true }])
+      expect(await ask(sending(head, body.subarray(0, 12)), { guard })).toBe('network')
+  })
+
+  test('that stops before its first piece can be given up', async () => {
+    await using server = await startRawServer(
+      stalling(`${OK}Content-Encoding: gzip\r\nContent-Length: 9\r\n\r\n`),
+    )
+    const response = await guarded(60_000)(`http://127.0.0.1:${server.port}/`, { guard: { streamed: true } })
+    const reader = response.body?.getReader()
+    const reading = reader?.read()
+    await reader?.cancel()
+    expect(await reading).toEqual({ done: true, value: undefined })
+  })
 })
 
 test('an answer is what the server sent, unpacked, with its headers', async () => {
