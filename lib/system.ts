@@ -17,6 +17,7 @@ import { createGuardedFetch, type GuardedFetch } from './http/guarded-fetch.ts'
 import type { Interrupts } from './interrupts.ts'
 import { refuseDebugger } from './runtime-variables.ts'
 import type { Secrets } from './secrets.ts'
+import { standardInput } from './standard-input.ts'
 import { addonFolder } from './store/addon-folder.ts'
 import { createFileStore } from './store/file.ts'
 import { createKeychainStore } from './store/keychain.ts'
@@ -164,6 +165,7 @@ export function createSystem(host: Host, flags: ConfigFlags, options: SystemOpti
 
   return {
     ...host,
+    readStdin: () => standardInput(host.readStdin),
     config,
     store: configuredStore,
     sessions,

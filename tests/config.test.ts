@@ -238,10 +238,14 @@ describe('the config folder', () => {
     ['linux', LINUX, { XDG_CONFIG_HOME: './xdg' }, 'XDG_CONFIG_HOME'],
     ['linux', LINUX, { ATLAS_CONFIG_DIR: '~/own' }, 'ATLAS_CONFIG_DIR'],
     ['linux', 'home', {}, 'The home folder'],
-    ['linux', '', {}, 'The home folder'],
     ['win32', WINDOWS, { APPDATA: 'Roaming' }, 'APPDATA'],
     ['win32', WINDOWS, { ATLAS_CONFIG_DIR: 'C:own' }, 'ATLAS_CONFIG_DIR'],
   ]
+  test('that nothing names is asked for', () => {
+    const surroundings = { platform: 'linux', homeFolder: '', env: {}, interactive: false } as const
+    expect(refusal(() => configFolder(surroundings))).toStartWith('usage: The home folder is not known.')
+  })
+
   test.each(
     RELATIVE,
   )('on %s below %s with %j is refused: it depends on the current directory', (platform, homeFolder, env, named) => {

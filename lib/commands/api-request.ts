@@ -7,6 +7,9 @@ import { buildObject, type Field, toQuery, typedValue } from './fields.ts'
 /** Standard input up to this size is kept, so that it can be sent again after a refresh, in bytes. */
 const MAX_REPLAYED_BYTES = 8 * 1024 * 1024
 
+/** More than this in one field is a file given by mistake, or one without end, in bytes. */
+const MAX_FIELD_BYTES = 16 * 1024 * 1024
+
 type Stdin = Pick<System, 'readStdin'>
 
 /** A field as typed; without a value it is an empty list. */
@@ -78,14 +81,28 @@ async function openFile(file: string, onSent: (bytes: number) => void): Promise<
   return replayable(fs.createReadStream(file), onSent)
 }
 
+/** Piece by piece: a pipe or a device may come to no end, and a signal must get in between. */
 async function readText(file: string, { readStdin }: Stdin): Promise<string> {
-  if (file === '-') return Buffer.concat(await Array.fromAsync(readStdin())).toString()
+  const pieces: Uint8Array[] = []
+  let size = 0
   try {
-    return fs.readFileSync(file, 'utf8')
+    for await (const piece of file === '-' ? readStdin() : fs.createReadStream(file)) {
+      size += piece.byteLength
+      if (size > MAX_FIELD_BYTES) throw tooLong(file)
+      pieces.push(piece)
+    }
   } catch (error) {
-    throw unreadable(file, error)
+    throw error instanceof AtlasError ? error : unreadable(file, error)
   }
+  return Buffer.concat(pieces).toString()
 }
+
+const tooLong = (file: string): AtlasError =>
+  new AtlasError(
+    'usage',
+    `${file === '-' ? 'Standard input' : file} holds more than ${MAX_FIELD_BYTES} bytes, which is too much for a field.`,
+    'Send it as the whole body, with --input.',
+  )
 
 const unreadable = (file: string, error: unknown): AtlasError =>
   new AtlasError(

@@ -49,8 +49,7 @@ export function createSyncMemory({ configFolder, profile, apiUrl, folder }: Sync
   return {
     recall() {
       try {
-        if (fs.statSync(file).size > MAX_STATE_BYTES) return NEVER_SYNCED
-        return parseState(fs.readFileSync(file, 'utf8'))
+        return parseState(readSmall(file) ?? '')
       } catch (error) {
         const code = errorCode(error)
         if (code === 'ENOENT' || code === 'ENOTDIR') return NEVER_SYNCED
@@ -74,6 +73,19 @@ export function createSyncMemory({ configFolder, profile, apiUrl, folder }: Sync
         throw fileError(file, error)
       }
     },
+  }
+}
+
+/** The text of a regular file; undefined where it is another kind of file, or longer than atlas writes. */
+function readSmall(file: string): string | undefined {
+  // Without O_NONBLOCK a named pipe in its place would be waited for.
+  const descriptor = fs.openSync(file, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0))
+  try {
+    const found = fs.fstatSync(descriptor)
+    if (found.isDirectory()) throw Object.assign(new Error('is a folder'), { code: 'EISDIR' })
+    return found.isFile() && found.size <= MAX_STATE_BYTES ? fs.readFileSync(descriptor, 'utf8') : undefined
+  } finally {
+    fs.closeSync(descriptor)
   }
 }
 

@@ -325,6 +325,11 @@ describe('wrong use', () => {
     [['/x', '-f', 'a[=1'], '"a[" is not a field name.'],
     [['/x', '--input', '-', '-F', 'a=@-'], 'Standard input can be read only once.'],
     [['/x', '--input', '.'], '. is a folder.'],
+    [['/x', '-F', 'a=@.'], '. cannot be read (EISDIR).'],
+    [
+      ['/x', '-F', 'a=@/dev/zero'],
+      '/dev/zero holds more than 16777216 bytes, which is too much for a field.',
+    ],
     [['/x', '--input', 'missing.json'], 'missing.json cannot be read (ENOENT).'],
   ]
   test.each(CASES)('atlas api %j sends nothing', async (args, message) => {
@@ -339,6 +344,32 @@ describe('wrong use', () => {
     })
     expect(server.log()).toEqual([])
   })
+})
+
+test('a folder as standard input is told, whatever reads it', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  await loggedIn(sandbox, server)
+  const env = { ...sandbox.env, ATLAS_API_URL: server.url }
+  for (const args of [
+    ['api', '/x', '--input', '-'],
+    ['api', '/x', '-F', 'a=@-'],
+    ['auth', 'login', '--email', 'ada@example.com', '--password-stdin'],
+  ]) {
+    const child = Bun.spawn(['sh', '-c', 'exec "$0" "$@" --json <.', sandbox.binary, ...args], {
+      env,
+      cwd: sandbox.cwd,
+      stdin: 'pipe',
+      stdout: 'pipe',
+      stderr: 'pipe',
+    })
+    const { status, stderr } = await outcomeOf(child)
+    expect({ status, error: JSON.parse(stderr).error }).toEqual({
+      status: 2,
+      error: { code: 'usage', message: 'Standard input is a folder.', hint: 'Give a file or a pipe.' },
+    })
+  }
+  expect(server.log()).toEqual([])
 })
 
 test('a reader that goes away ends the command quietly', async () => {

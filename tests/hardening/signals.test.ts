@@ -171,3 +171,14 @@ test.each(SIGNALS)('%s is no end where it is ignored, as below nohup', async sig
   held.release()
   expect(await outcomeOf(child)).toEqual({ status: 0, stdout: '', stderr: '' })
 })
+test.skipIf(process.platform === 'win32').each(SIGNALS)(
+  '%s ends a wait for a named pipe that nobody writes to',
+  async (signal, status) => {
+    using sandbox = createSandbox({ ATLAS_API_URL: 'http://127.0.0.1:1', ATLAS_ACCESS_TOKEN: 'token' })
+    Bun.spawnSync(['mkfifo', path.join(sandbox.cwd, 'pipe')])
+    const child = sandbox.start(['api', '/x', '-F', 'a=@pipe', '--debug'], { input: '' })
+    await readUntil(child.stderr, /config folder/)
+    child.kill(signal)
+    expect(await child.exited).toBe(status)
+  },
+)
