@@ -103,26 +103,24 @@ export function createSystem(host: Host, flags: ConfigFlags, options: SystemOpti
   secrets.add(config.accessToken.value)
   if (!mayBeNewProfile) mentionUnknownProfile(config, terminal)
 
-  // The budget begins with the first request: unlocking a keychain may take a person a minute.
+  // The budget begins with the first request or wait for a lock: unlocking a keychain may take a person a minute.
   let endsAt: number | undefined
-  const remainingMs = (): number => {
+  const withinBudget = (ms: number): number => {
     endsAt ??= performance.now() + budgetMs
-    return Math.max(1, Math.min(config.timeoutMs.value, endsAt - performance.now()))
+    return Math.max(1, Math.round(Math.min(ms, endsAt - performance.now())))
   }
   const guardedFetch: GuardedFetch = createGuardedFetch({
-    timeoutMs: remainingMs,
+    timeoutMs: () => withinBudget(config.timeoutMs.value),
     allowHttp: config.allowHttp.value,
     debug,
   })
-  const lockOf = (folder: string, name: string): Lock =>
-    createLock({
-      folder,
-      name,
-      uid,
-      timeoutMs: Math.min(budgetMs, config.timeoutMs.value + config.keychainTimeoutMs.value + LOCK_MARGIN_MS),
-      cancelled: interrupts.cancelled,
-      debug,
-    })
+  const lockWaitMs = config.timeoutMs.value + config.keychainTimeoutMs.value + LOCK_MARGIN_MS
+  const lockOf = (folder: string, name: string): Lock => ({
+    hold(work) {
+      const timeoutMs = withinBudget(lockWaitMs)
+      return createLock({ folder, name, uid, timeoutMs, cancelled: interrupts.cancelled, debug }).hold(work)
+    },
+  })
 
   const storeOf = (kind: StoredSession['store']): CredentialStore =>
     kind === 'file'

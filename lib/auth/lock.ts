@@ -149,7 +149,7 @@ const pause = (ms: number, cancelled: AbortSignal): Promise<void> =>
 const busy = (file: string, timeoutMs: number): AtlasError =>
   new AtlasError(
     'lock_timeout',
-    `Another atlas process has held the lock ${file} for more than ${timeoutMs / 1000} s.`,
+    `Another atlas process has held the lock ${file} for more than ${Math.max(1, Math.round(timeoutMs / 100)) / 10} s.`,
     'Wait for it or end it, then try again.',
   )
 

@@ -16,7 +16,7 @@ import { decodeRecord, encodeRecord, endsWithin, FRESH_MS, type Session } from '
 /** A token that was refreshed less than this ago and is rejected would be rejected after another refresh too. */
 const JUST_REFRESHED_MS = 10_000
 /** The longest that logout waits for the server, in milliseconds. */
-const LOGOUT_TIMEOUT_MS = 5_000
+export const LOGOUT_TIMEOUT_MS = 5_000
 /** Where the API is below a server's origin, when the origin alone is configured. */
 const API_PATH = '/api/v1'
 
@@ -40,6 +40,8 @@ export interface EndedSession {
   readonly session: Session | undefined
   /** Whether the server confirmed that it was told. */
   readonly serverTold: boolean
+  /** How long the server was waited for, in milliseconds. */
+  readonly waitedMs: number
 }
 
 /** The session of one profile on one server. */
@@ -66,9 +68,10 @@ export interface Sessions {
   refresh(seen: Session): Promise<Session>
   /**
    * Tell the server, then delete the session locally whatever it said.
+   * @param tellMs the longest wait for the server, in milliseconds; 5,000 unless given.
    * @returns undefined where nothing was stored.
    */
-  logOut(): Promise<EndedSession | undefined>
+  logOut(tellMs?: number): Promise<EndedSession | undefined>
   /** The tokens of a session for a client, refreshed as needed. */
   bearer(session: Session): BearerSource
 }
@@ -202,13 +205,15 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
       return refreshing
     },
 
-    logOut: () =>
+    logOut: (tellMs = LOGOUT_TIMEOUT_MS) =>
       locked(async () => {
         const session = await currentOrDamaged()
-        const serverTold = session ? await tellServer(session) : false
+        const startedAt = performance.now()
+        const serverTold = session ? await tellServer(session, tellMs) : false
+        const waitedMs = performance.now() - startedAt
         // Where nothing is stored, what a crash while writing left behind goes all the same.
         await interrupts.shield(hurry => unlessAborted(hurry, store.delete(account)))
-        return session === undefined ? undefined : { session: session ?? undefined, serverTold }
+        return session === undefined ? undefined : { session: session ?? undefined, serverTold, waitedMs }
       }),
 
     bearer(session) {
@@ -237,11 +242,11 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
     },
   }
 
-  const tellServer = async ({ apiRoot, accessToken }: Session): Promise<boolean> => {
+  const tellServer = async ({ apiRoot, accessToken }: Session, timeoutMs: number): Promise<boolean> => {
     try {
       const { answer } = await post(apiRoot, '/auth/logout', {
         headers: { authorization: `Bearer ${accessToken}` },
-        timeoutMs: LOGOUT_TIMEOUT_MS,
+        timeoutMs,
         signal: interrupts.cancelled,
       })
       return answer.status >= 200 && answer.status < 300

@@ -1,5 +1,5 @@
 import type { CAC, Command } from 'cac'
-import type { EndedSession } from '../auth/session.ts'
+import { type EndedSession, LOGOUT_TIMEOUT_MS } from '../auth/session.ts'
 import { isSameSession, type StoredSession } from '../config-file.ts'
 import { AtlasError, Cancelled } from '../errors.ts'
 import { styled } from '../styled-text.ts'
@@ -46,10 +46,14 @@ export async function logout({ all }: LogoutOptions, needs: Needs): Promise<void
 
   const ended: Ended[] = []
   let failure: AtlasError | undefined
-  for (const target of targets) {
+  // All servers together are waited for no longer than one alone; one that hangs does not use it all up.
+  let tellMs = LOGOUT_TIMEOUT_MS
+  for (const [index, target] of targets.entries()) {
     const { sessions, store } = sessionsOf(target)
     try {
-      const result = await terminal.during(`Logging out of ${target.apiUrl}`, sessions.logOut())
+      const ending = sessions.logOut(Math.max(1, tellMs / (targets.length - index)))
+      const result = await terminal.during(`Logging out of ${target.apiUrl}`, ending)
+      tellMs -= result?.waitedMs ?? 0
       if (result) ended.push({ ...result, target })
       // The credentials are gone, which is what was asked for.
       await forget(target, needs).catch((error: unknown) => {

@@ -152,7 +152,7 @@ class Deadline {
       this.#controller.abort(
         new AtlasError(
           'timeout',
-          `${this.#url.origin} did not answer within ${this.#timeoutMs / 1000} s.`,
+          `${this.#url.origin} did not answer within ${Math.max(1, Math.round(this.#timeoutMs)) / 1000} s.`,
           'Try again, or allow more time with --timeout.',
         ),
       )

@@ -436,7 +436,7 @@ describe('logout', () => {
     const session = await kit.sessions.logIn(ADA.email, ADA.password)
     server.forget()
     if (fault) server.fault('POST /auth/logout', fault)
-    expect(await kit.sessions.logOut()).toEqual({ session, serverTold: told })
+    expect(await kit.sessions.logOut()).toEqual({ session, serverTold: told, waitedMs: expect.any(Number) })
     expect({ record: await kit.record(), log: server.log() }).toEqual({
       record: undefined,
       log: ['POST /api/v1/auth/logout'],
@@ -455,7 +455,11 @@ describe('logout', () => {
     using kit = createSessionKit({ apiUrl: server.apiRoot })
     await kit.store.write(kit.account, 'garbage')
     expect(await codeOf(kit.sessions.require())).toBe('store_unavailable')
-    expect(await kit.sessions.logOut()).toEqual({ session: undefined, serverTold: false })
+    expect(await kit.sessions.logOut()).toEqual({
+      session: undefined,
+      serverTold: false,
+      waitedMs: expect.any(Number),
+    })
     expect(await kit.record()).toBeUndefined()
   })
 })

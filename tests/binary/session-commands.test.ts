@@ -1,5 +1,7 @@
+import { Database } from 'bun:sqlite'
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
+import { lockPath } from '../../lib/auth/lock.ts'
 import { type AtlasServer, answer, signToken, startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, outcomeOf, type Sandbox } from '../support/binary.ts'
 
@@ -431,6 +433,43 @@ test('a login told as JSON keeps the session, whatever the server says of it the
     reason: 'The server does not accept the access token (401).',
   })
   expect(sandbox.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
+})
+
+describe('the five seconds that a server may take are', () => {
+  test.concurrent('for a status all of it, a wait for the lock included', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    server.fault('GET /auth/me', async response => {
+      await Bun.sleep(4_000)
+      answer(response, 401, {})
+    })
+    using held = new Database(lockPath(`${sandbox.configFolder}/credentials`, `default@${server.url}`))
+    held.run('BEGIN EXCLUSIVE')
+    const startedAt = performance.now()
+    const { status, stdout } = await sandbox.run(['auth', 'status', '--json'])
+    expect({ status, reason: JSON.parse(stdout).reason }).toEqual({
+      status: 5,
+      reason: expect.stringMatching(
+        /^Another atlas process has held the lock .* for more than [01](\.\d)? s\.$/,
+      ),
+    })
+    expect(performance.now() - startedAt).toBeLessThan(7_500)
+  })
+
+  test.concurrent('for a logout all servers together, and one that hangs leaves time for the others', async () => {
+    await using hung = await startAtlasServer()
+    await using well = await startAtlasServer()
+    using sandbox = createSandbox()
+    for (const profile of ['a', 'b', 'c']) await sandbox.logIn(hung, { env: { ATLAS_PROFILE: profile } })
+    await sandbox.logIn(well)
+    hung.fault('POST /auth/logout', () => {})
+    const startedAt = performance.now()
+    const { status, stdout } = await sandbox.run(['auth', 'logout', '--all', '--json'])
+    const told = JSON.parse(stdout).logged_out.map((entry: { server_told: boolean }) => entry.server_told)
+    expect({ status, told }).toEqual({ status: 0, told: [false, false, false, true] })
+    expect(performance.now() - startedAt).toBeLessThan(10_000)
+  })
 })
 
 describe('a login to another store', () => {

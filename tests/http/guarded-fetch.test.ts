@@ -48,6 +48,14 @@ describe('the time limit', () => {
     expect(await ask(stalling(''), { guard: { timeoutMs: 60_000 } }, TIMEOUT_MS)).toBe('timeout')
   })
 
+  test('is told without the rest of a calculation', async () => {
+    await using server = await startRawServer(stalling(''))
+    const url = `http://127.0.0.1:${server.port}`
+    expect(await guarded(99.999_993)(`${url}/`).catch(error => error.message)).toBe(
+      `${url} did not answer within 0.1 s.`,
+    )
+  })
+
   test('of a streamed answer is for its headers, and then between two pieces', async () => {
     let pieces = 0
     await using server = await startRawServer(socket => {
