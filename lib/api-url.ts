@@ -79,3 +79,6 @@ export function resolveRequestUrl(apiRoot: string, path: string): URL {
   url.hash = ''
   return url
 }
+
+/** Where a redirect leads, without the parts that may carry what was sent. */
+export const withoutQuery = (location: string): string => location.replace(/[?#].*$/s, '')

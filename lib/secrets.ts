@@ -6,12 +6,17 @@ import { sanitizeLine } from './sanitize.ts'
  */
 const MIN_MASKED_LENGTH = 6
 
+/** So much of a secret in a foreign text is no chance, in characters. */
+const PIECE_LENGTH = 12
+/** No more than this of a foreign text is shown or looked through for pieces, in characters. */
+const MAX_LOOKED_THROUGH = 1_000
+
 /** What this process must never print, and the means to keep it so. */
 export interface Secrets {
   add(...values: (string | null | undefined)[]): void
   /** The text with every known secret, in the forms a server may echo it, replaced. */
   mask(text: string): string
-  /** Whether foreign text holds a known secret of any length. */
+  /** Whether foreign text holds a known secret of any length, or a long piece of one at its beginning. */
   repeats(text: string): boolean
 }
 
@@ -33,6 +38,13 @@ const decodings = (text: string): string[] => {
   return [text, decoded, decoded.replaceAll('+', ' ')]
 }
 
+function sharePiece(text: string, secret: string): boolean {
+  const [short, long] = text.length < secret.length ? [text, secret] : [secret, text]
+  for (let start = 0; start + PIECE_LENGTH <= short.length; start++)
+    if (long.includes(short.slice(start, start + PIECE_LENGTH))) return true
+  return false
+}
+
 export function createSecrets(): Secrets {
   const known = new Set<string>()
   const longestFirst = (): string[] => [...known].sort((a, b) => b.length - a.length)
@@ -44,6 +56,11 @@ export function createSecrets(): Secrets {
       longestFirst()
         .filter(secret => secret.length >= MIN_MASKED_LENGTH)
         .reduce((masked, secret) => masked.replaceAll(secret, '[hidden]'), text),
-    repeats: text => decodings(text).some(form => longestFirst().some(secret => form.includes(secret))),
+    repeats: text =>
+      decodings(text).some(form =>
+        longestFirst().some(
+          secret => form.includes(secret) || sharePiece(form.slice(0, MAX_LOOKED_THROUGH), secret),
+        ),
+      ),
   }
 }

@@ -113,6 +113,7 @@ export function createSystem(host: Host, flags: ConfigFlags, options: SystemOpti
     timeoutMs: () => withinBudget(config.timeoutMs.value),
     allowHttp: config.allowHttp.value,
     debug,
+    quotable: text => !secrets.repeats(text),
   })
   const lockWaitMs = config.timeoutMs.value + config.keychainTimeoutMs.value + LOCK_MARGIN_MS
   const lockOf = (folder: string, name: string): Lock => ({

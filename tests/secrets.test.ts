@@ -47,6 +47,27 @@ describe('a secret is masked', () => {
   })
 })
 
+describe('a long piece of a secret', () => {
+  const TOKEN = 'header.0123456789abcdef.signature'
+  const TEXTS: [what: string, text: string, repeated: boolean][] = [
+    ['all but its last character', `/x/${TOKEN.slice(0, -1)}`, true],
+    ['all but its first character', `/x/${TOKEN.slice(1)}`, true],
+    ['its middle, in escapes', `/x/${TOKEN.slice(8, 20).replaceAll('a', '%61')}`, true],
+    ['twelve characters', TOKEN.slice(3, 15), true],
+    ['eleven characters', TOKEN.slice(3, 14), false],
+  ]
+  test.each(TEXTS)('(%s) is known', (_, text, repeated) => {
+    expect(knowing(TOKEN).repeats(text)).toBe(repeated)
+  })
+
+  test('is looked for in bounded time, whatever the server sends', () => {
+    const startedAt = performance.now()
+    const secrets = knowing('t'.repeat(65_536), `${'t'.repeat(65_535)}u`)
+    expect(secrets.repeats('x'.repeat(10_000_000))).toBe(false)
+    expect(performance.now() - startedAt).toBeLessThan(5_000)
+  })
+})
+
 test('no text shows a known secret, however it is put together', () => {
   const secret = fc.string({
     unit: fc.constantFrom('x', 'y', '&', '"', 'ä', '\\'),

@@ -5,6 +5,7 @@ import type { Post } from './post.ts'
 import {
   type Answer,
   type Asked,
+  badResponse,
   isRefusal,
   judge,
   parseRefreshCookie,
@@ -121,12 +122,20 @@ function renewed(session: Session, answer: Answer, asked: Asked): { session: Ses
     : session
   try {
     const { accessToken, expiresAt } = parseTokens(answer, asked, { mayOmitType: true })
+    if (holdsWhole(accessToken, session.refreshToken))
+      throw badResponse(asked, 'it gives the refresh token back as an access token, which would be printed')
     return { session: { ...kept, accessToken, expiresAt } }
   } catch (fault) {
     if (!(fault instanceof AtlasError) || kept.refreshToken === session.refreshToken) throw fault
     return { session: { ...kept, expiresAt: asked.now }, fault }
   }
 }
+
+/** Shorter ones may be part of another token by chance. */
+const MIN_TELLING_LENGTH = 12
+
+const holdsWhole = (text: string, token: string | null): boolean =>
+  token !== null && token.length >= MIN_TELLING_LENGTH && text.includes(token)
 
 const expired = (apiUrl: string, reason: string, loginCommand: string): AtlasError =>
   new AtlasError(

@@ -1,3 +1,4 @@
+import { withoutQuery } from '../api-url.ts'
 import { isToken } from '../config.ts'
 import { AtlasError } from '../errors.ts'
 import { isCookieValue } from './record.ts'
@@ -229,7 +230,7 @@ export function judge(
     )
   }
   if (status >= 300 && status < 400) {
-    const target = headers.get('location')
+    const target = withoutQuery(headers.get('location') ?? '')
     return badResponse(
       asked,
       `it redirects${target && quotable(target) ? ` to ${target.slice(0, MAX_QUOTE_LENGTH)}` : ''}, which is not followed with credentials`,

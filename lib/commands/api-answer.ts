@@ -1,4 +1,5 @@
 import type { FetchResponse } from 'ofetch'
+import { withoutQuery } from '../api-url.ts'
 import { AtlasError } from '../errors.ts'
 import { sanitizeBlock } from '../sanitize.ts'
 import { renderLine, styled } from '../styled-text.ts'
@@ -117,7 +118,7 @@ export function refusal(
   if (status < 400) {
     return new AtlasError(
       'api_error',
-      `${answered}${target ? `: a redirect to ${quote(target)}, which is not followed` : ''}.`,
+      `${answered}${target ? `: a redirect to ${quote(withoutQuery(target))}, which is not followed` : ''}.`,
     )
   }
   return new AtlasError('api_error', `${answered}.`, status === 404 ? notFoundHint : undefined)

@@ -56,7 +56,7 @@ export async function status({ offline }: StatusOptions, needs: Needs): Promise<
     return 0
   }
   const { client } = needs.authenticatedClient(session)
-  const confirmation = await terminal.during(`Asking ${config.apiUrl.value}`, fetchUser(client, secrets.mask))
+  const confirmation = await terminal.during(`Asking ${config.apiUrl.value}`, fetchUser(client, secrets))
   const judged = judge(confirmation, secrets.mask)
   // The request may have refreshed the session, or ended it.
   const latest = await latestSession(session, needs)

@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { hasNoPath, isLoopback, requireSecure } from '../api-url.ts'
-import { readClaims } from '../auth/protocol.ts'
+import { parseJsonObject, readClaims } from '../auth/protocol.ts'
 import type { Config, Environment } from '../config.ts'
 import { describeSettings, loginCommand } from '../config-settings.ts'
 import { AtlasError, errorCode } from '../errors.ts'
@@ -205,7 +205,8 @@ async function findApi(
   for (const root of roots) {
     const answer = await ask(`${root}/auth/me`)
     status = answer.status
-    const isJson = /\bjson\b/i.test(answer.headers.get('content-type') ?? '')
+    const type = answer.headers.get('content-type')
+    const isJson = type === null ? parseJsonObject(await answer.text()) !== undefined : /\bjson\b/i.test(type)
     if (isJson && [200, 401, 403].includes(status)) return { apiRoot: root, status }
   }
   return { apiRoot: undefined, status }

@@ -1,4 +1,5 @@
 import type { $Fetch } from 'ofetch'
+import { parseJsonObject } from '../auth/protocol.ts'
 import type { Session } from '../auth/record.ts'
 import type { Config } from '../config.ts'
 import type { StoreKind } from '../config-file.ts'
@@ -26,19 +27,20 @@ const IDENTITY_TIMEOUT_MS = 5_000
 
 /**
  * Ask the server who is logged in.
- * @param mask takes the secrets out of what the server says.
+ * @param secrets taken out of what the server says. Short ones are not: they are part of many a name.
  */
-export async function fetchUser(client: $Fetch, mask: Secrets['mask']): Promise<Confirmation> {
+export async function fetchUser(client: $Fetch, secrets: Pick<Secrets, 'mask'>): Promise<Confirmation> {
   try {
-    const answer: unknown = await client<unknown, 'text'>('/auth/me', {
+    // As bytes: a server may leave out that its answer is JSON, and atlas knows what it asked for.
+    const answer = await client<ArrayBuffer, 'arrayBuffer'>('/auth/me', {
+      responseType: 'arrayBuffer',
       guard: { timeoutMs: IDENTITY_TIMEOUT_MS },
     })
-    if (typeof answer !== 'object' || answer === null || Array.isArray(answer))
-      return failed('bad_response', 'The answer is not a JSON object.')
-    const fields = answer as Record<string, unknown>
+    const fields = parseJsonObject(new TextDecoder().decode(answer))
+    if (fields === undefined) return failed('bad_response', 'The answer is not a JSON object.')
     const text = (name: string): string | null => {
       const value = fields[name]
-      return typeof value === 'string' ? mask(value) : null
+      return typeof value === 'string' ? secrets.mask(value) : null
     }
     const email = text('email')
     // A page that answers everything with 200 and some JSON knows nobody.

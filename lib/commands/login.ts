@@ -67,7 +67,7 @@ export async function login({ email: givenEmail, passwordStdin }: LoginOptions, 
 
   if (terminal.json) {
     // The session is stored and stays so, whatever the server says of it now.
-    const confirmation = await fetchUser(needs.unrefreshedClient(session), needs.secrets.mask)
+    const confirmation = await fetchUser(needs.unrefreshedClient(session), needs.secrets)
     const doubt = confirmation.kind === 'failed' ? needs.secrets.mask(confirmation.error.message) : null
     await terminal.sayJson(
       statusJson(config, {

@@ -29,6 +29,8 @@ export interface TransportPolicy {
   readonly timeoutMs: () => number
   readonly allowHttp: boolean
   readonly debug: (line: string) => void
+  /** Whether a text of the server may be shown: not where it repeats a secret. */
+  readonly quotable: (text: string) => boolean
 }
 
 export type GuardedFetch = (
@@ -69,7 +71,7 @@ export function createGuardedFetch(policy: TransportPolicy): GuardedFetch {
           signal: deadline.signal,
         }),
       )
-      policy.debug(`http ${label}: ${response.status} in ${elapsed()}${requestId(response)}`)
+      policy.debug(`http ${label}: ${response.status} in ${elapsed()}${requestId(response, policy.quotable)}`)
       return guard.streamed
         ? streamThrough(response, deadline, url)
         : await readWhole(response, deadline, guard.maxBytes ?? MAX_ANSWER_BYTES, url)
@@ -85,9 +87,9 @@ export function createGuardedFetch(policy: TransportPolicy): GuardedFetch {
 }
 
 /** How the server's log names this request, where the server says it. */
-function requestId({ headers }: Response): string {
+function requestId({ headers }: Response, quotable: TransportPolicy['quotable']): string {
   const id = headers.get('x-request-id') ?? headers.get('x-correlation-id')
-  return id ? `, request id ${id.slice(0, 100)}` : ''
+  return id ? `, request id ${quotable(id) ? id.slice(0, 100) : '[hidden]'}` : ''
 }
 
 /** The runtime says what it can unpack only where it unpacks by itself. */

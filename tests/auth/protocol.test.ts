@@ -488,6 +488,8 @@ describe('an unsuccessful answer', () => {
     expect(message).toContain('it redirects to https://evil.example/xxx')
     expect(message.length).toBeLessThan(400)
     expect(judge(redirect, ASKED, () => false).message).not.toContain('evil')
+    const asking = answer(307, '', { location: '/login?next=%2Fa&token=abc#def' })
+    expect(judge(asking, ASKED, () => true).message).toContain('it redirects to /login, which is not')
   })
 
   test('of any kind is judged, never thrown over', () =>

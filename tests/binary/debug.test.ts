@@ -88,6 +88,8 @@ test('a request that a server names in its log is named, and one that fails says
     )
   server.fault('GET /x', response => answer(response, 200, {}, { 'x-request-id': 'a1-\u009b[2J' }), 1)
   expect(await requestLine()).toBe('debug: http GET SERVER/api/v1/x: 200 in N ms, request id a1-\\u009b[2J')
+  server.fault('GET /x', response => answer(response, 200, {}, { 'x-request-id': 'for-token-1' }), 1)
+  expect(await requestLine()).toBe('debug: http GET SERVER/api/v1/x: 200 in N ms, request id [hidden]')
   server.fault('GET /x', (_, __, socket) => void socket.destroy(), 1)
   expect(await requestLine()).toBe('debug: http GET SERVER/api/v1/x: network after N ms')
 })

@@ -2,7 +2,7 @@ import { Database } from 'bun:sqlite'
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import { lockPath } from '../../lib/auth/lock.ts'
-import { type AtlasServer, answer, signToken, startAtlasServer } from '../support/atlas-server.ts'
+import { ADA, type AtlasServer, answer, signToken, startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, outcomeOf, type Sandbox } from '../support/binary.ts'
 
 const ME = 'GET /api/v1/auth/me'
@@ -433,6 +433,38 @@ test('a login told as JSON keeps the session, whatever the server says of it the
     reason: 'The server does not accept the access token (401).',
   })
   expect(sandbox.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
+})
+
+describe('an answer to who is logged in', () => {
+  const TYPES: Record<string, string>[] = [{}, { 'content-type': 'text/plain' }]
+  test.each(TYPES)('that is JSON confirms it with the headers %j too', async headers => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    server.fault('GET /auth/me', response => {
+      response.writeHead(200, headers).end('{"email":"ada@example.com","username":"ada"}')
+    })
+    const { status, stdout } = await sandbox.run(['auth', 'status', '--json'])
+    const { state, email, username } = JSON.parse(stdout)
+    expect({ status, state, email, username }).toEqual({
+      status: 0,
+      state: 'authenticated',
+      email: 'ada@example.com',
+      username: 'ada',
+    })
+  })
+
+  test('that repeats a short password shows it to nobody', async () => {
+    const user = { ...ADA, password: 'x7q' }
+    await using server = await startAtlasServer({ users: [user] })
+    using sandbox = createSandbox()
+    const me = { email: ADA.email, username: 'ada, x7q' }
+    server.fault('GET /auth/me', response => answer(response, 200, me))
+    const args = ['auth', 'login', '--email', ADA.email, '--password-stdin', '--json']
+    const env = { ATLAS_API_URL: server.url }
+    const { stdout } = await sandbox.run(args, { input: user.password, env })
+    expect(JSON.parse(stdout)).toMatchObject({ email: ADA.email, username: '[hidden]' })
+  })
 })
 
 describe('the five seconds that a server may take are', () => {

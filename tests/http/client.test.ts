@@ -5,7 +5,12 @@ import { createGuardedFetch } from '../../lib/http/guarded-fetch.ts'
 import { type AtlasServer, answer, startAtlasServer } from '../support/atlas-server.ts'
 import { startRawServer } from '../support/raw-server.ts'
 
-const guardedFetch = createGuardedFetch({ timeoutMs: () => 2_000, allowHttp: false, debug: () => {} })
+const guardedFetch = createGuardedFetch({
+  timeoutMs: () => 2_000,
+  allowHttp: false,
+  debug: () => {},
+  quotable: () => true,
+})
 const userAgent = 'atlas-cli/test'
 
 /** Tokens in the order in which they are given out; each is replaced by the next. */

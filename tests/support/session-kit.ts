@@ -48,7 +48,12 @@ export function createSessionKit({
   const interrupts = createInterrupts(signals)
   const store = createFileStore({ configFolder: root, uid, debug })
   const account = accountOf('default', apiUrl)
-  const guardedFetch = createGuardedFetch({ timeoutMs: () => timeoutMs, allowHttp: false, debug })
+  const guardedFetch = createGuardedFetch({
+    timeoutMs: () => timeoutMs,
+    allowHttp: false,
+    debug,
+    quotable: () => true,
+  })
   const kit = { clock: new Date() }
   const sessions = createSessions({
     profile: 'default',
