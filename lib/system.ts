@@ -14,6 +14,7 @@ import {
 import { describeSettings, loginCommand } from './config-settings.ts'
 import { type BearerSource, createClient } from './http/client.ts'
 import { createGuardedFetch, type GuardedFetch } from './http/guarded-fetch.ts'
+import { proxyFor } from './http/proxy.ts'
 import type { Interrupts } from './interrupts.ts'
 import { refuseDebugger } from './runtime-variables.ts'
 import type { Secrets } from './secrets.ts'
@@ -96,7 +97,10 @@ export function createSystem(host: Host, flags: ConfigFlags, options: SystemOpti
     keychainWaitMs !== undefined && keychainTimeoutMs.source === 'default'
       ? { ...loaded, keychainTimeoutMs: { ...keychainTimeoutMs, value: keychainWaitMs, from: 'in doctor' } }
       : loaded
-  if (!worksOffline) requireSecure(new URL(config.apiUrl.value), config.allowHttp.value)
+  if (!worksOffline) {
+    requireSecure(new URL(config.apiUrl.value), config.allowHttp.value)
+    proxyFor(new URL(config.apiUrl.value), host.env)
+  }
   const { terminal, interrupts, secrets, now, uid, platform } = host
   const debug = config.debug.value ? terminal.diagnose : () => {}
   for (const { name, value, from } of describeSettings(config)) debug(`config ${name}: ${value} (${from})`)
@@ -112,6 +116,7 @@ export function createSystem(host: Host, flags: ConfigFlags, options: SystemOpti
   const guardedFetch: GuardedFetch = createGuardedFetch({
     timeoutMs: () => withinBudget(config.timeoutMs.value),
     allowHttp: config.allowHttp.value,
+    proxyOf: server => proxyFor(server, host.env),
     debug,
     quotable: text => !secrets.repeats(text),
   })

@@ -5,6 +5,7 @@ import { parseJsonObject, readClaims } from '../auth/protocol.ts'
 import type { Config, Environment } from '../config.ts'
 import { describeSettings, loginCommand } from '../config-settings.ts'
 import { AtlasError, errorCode } from '../errors.ts'
+import { proxyFor, proxyVariable } from '../http/proxy.ts'
 import type { System } from '../system.ts'
 import { describeDuration, describeMoment } from './time.ts'
 
@@ -273,9 +274,7 @@ export async function checkLock({ lock, store }: Pick<System, 'lock' | 'store'>)
 /** Which proxy and which certificate authorities are in force for the configured server. */
 export function checkProxy(config: Config, env: Environment): Finding {
   const server = new URL(config.apiUrl.value)
-  const variables =
-    server.protocol === 'https:' ? ['https_proxy', 'HTTPS_PROXY'] : ['http_proxy', 'HTTP_PROXY']
-  const variable = variables.find(name => env[name])
+  const variable = proxyVariable(server, env)
   const authorities = env['NODE_EXTRA_CA_CERTS']
   if (authorities && !isReadable(authorities))
     return warn(
@@ -286,11 +285,14 @@ export function checkProxy(config: Config, env: Environment): Finding {
     ? [`Certificate authorities also come from ${authorities} (NODE_EXTRA_CA_CERTS).`]
     : []
   if (variable === undefined) return ok('No proxy is used.', ...more)
-  if (isLoopback(server.hostname)) return ok(`${variable} is set, but is not used for this machine.`, ...more)
-  const proxy = URL.parse(env[variable] ?? '')
-  if (proxy === null) return warn(`${variable} is not a URL.`, 'Correct it, or unset it.')
   const exceptions = env['no_proxy'] || env['NO_PROXY'] ? '; NO_PROXY names exceptions' : ''
-  return ok(`${proxy.protocol}//${proxy.host} is used (${variable}${exceptions}).`, ...more)
+  try {
+    const url = proxyFor(server, env)
+    if (url === undefined) return ok(`${variable} is set, but is not used for this machine.`, ...more)
+    return ok(`${url.protocol}//${url.host} is used (${variable}${exceptions}).`, ...more)
+  } catch (error) {
+    return { ...failedBy(error), more }
+  }
 }
 
 function isReadable(file: string): boolean {

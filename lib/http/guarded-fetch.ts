@@ -28,6 +28,8 @@ export interface TransportPolicy {
   /** What a request that starts now may take, in milliseconds, where it does not say otherwise. */
   readonly timeoutMs: () => number
   readonly allowHttp: boolean
+  /** The proxy for a server, undefined for none. @throws {AtlasError} `usage`: it cannot be used. */
+  readonly proxyOf: (server: URL) => URL | undefined
   readonly debug: (line: string) => void
   /** Whether a text of the server may be shown: not where it repeats a secret. */
   readonly quotable: (text: string) => boolean
@@ -56,6 +58,7 @@ export function createGuardedFetch(policy: TransportPolicy): GuardedFetch {
         'Use http or https.',
       )
     requireSecure(url, policy.allowHttp)
+    const proxy = policy.proxyOf(url)
 
     const timeoutMs = Math.min(guard.timeoutMs ?? Number.POSITIVE_INFINITY, policy.timeoutMs())
     const deadline = new Deadline(timeoutMs, url, signal ?? undefined)
@@ -67,7 +70,7 @@ export function createGuardedFetch(policy: TransportPolicy): GuardedFetch {
         fetch(input, {
           ...init,
           headers: withAcceptEncoding(init.headers ?? (input instanceof Request ? input.headers : {})),
-          ...transport(url),
+          ...transport(url, proxy),
           signal: deadline.signal,
         }),
       )
@@ -100,7 +103,7 @@ function withAcceptEncoding(given: RequestInit['headers']): Headers {
 }
 
 /** The parts of the policy that the runtime carries out. */
-const transport = (url: URL): BunFetchRequestInit & { verbose: false } =>
+const transport = (url: URL, proxy: URL | undefined): BunFetchRequestInit & { verbose: false } =>
   ({
     redirect: 'manual',
     decompress: false,
@@ -109,7 +112,7 @@ const transport = (url: URL): BunFetchRequestInit & { verbose: false } =>
     // The variable that switches this on would print tokens.
     verbose: false,
     tls: { rejectUnauthorized: true },
-    ...(isLoopback(url.hostname) ? { proxy: false as unknown as string } : {}),
+    ...(isLoopback(url.hostname) ? { proxy: false as unknown as string } : proxy && { proxy: proxy.href }),
   }) as const
 
 /** A time limit and a caller's signal in one, for waits that may not end by themselves. */

@@ -8,6 +8,7 @@ import { startRawServer } from '../support/raw-server.ts'
 const guardedFetch = createGuardedFetch({
   timeoutMs: () => 2_000,
   allowHttp: false,
+  proxyOf: () => undefined,
   debug: () => {},
   quotable: () => true,
 })

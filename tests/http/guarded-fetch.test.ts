@@ -16,7 +16,13 @@ import { codeOf } from '../support/session-kit.ts'
 const TIMEOUT_MS = 300
 
 const guarded = (timeoutMs = TIMEOUT_MS, debug: (line: string) => void = () => {}): GuardedFetch =>
-  createGuardedFetch({ timeoutMs: () => timeoutMs, allowHttp: false, debug, quotable: () => true })
+  createGuardedFetch({
+    timeoutMs: () => timeoutMs,
+    allowHttp: false,
+    proxyOf: () => undefined,
+    debug,
+    quotable: () => true,
+  })
 
 const OK = 'HTTP/1.1 200 OK\r\n'
 
@@ -148,7 +154,7 @@ describe('surroundings', () => {
     await using server = await startRawServer(answering('200 OK', 'direct'))
     const script = `
       const { createGuardedFetch } = await import(${JSON.stringify(import.meta.resolve('../../lib/http/guarded-fetch.ts'))})
-      const guarded = createGuardedFetch({ timeoutMs: () => 5000, allowHttp: false, debug() {}, quotable: () => true })
+      const guarded = createGuardedFetch({ timeoutMs: () => 5000, allowHttp: false, proxyOf: () => undefined, debug() {}, quotable: () => true })
       for (const host of ['127.0.0.1', 'localhost']) console.log(await (await guarded('http://' + host + ':${server.port}/')).text())`
     const url = `http://127.0.0.1:${proxy.port}`
     const child = Bun.spawn([process.execPath, '-e', script], {

@@ -51,6 +51,7 @@ export function createSessionKit({
   const guardedFetch = createGuardedFetch({
     timeoutMs: () => timeoutMs,
     allowHttp: false,
+    proxyOf: () => undefined,
     debug,
     quotable: () => true,
   })
