@@ -63,22 +63,27 @@ export function createGuardedFetch(policy: TransportPolicy): GuardedFetch {
     const timeoutMs = Math.min(guard.timeoutMs ?? Number.POSITIVE_INFINITY, policy.timeoutMs())
     const deadline = new Deadline(timeoutMs, url, signal ?? undefined)
     const startedAt = performance.now()
+    let settled = false
+    const body = withoutBlame(init.body, deadline, () => settled)
     const elapsed = (): string => `${Math.round(performance.now() - startedAt)} ms`
     const label = `${init.method ?? 'GET'} ${url.origin}${url.pathname}`
     try {
       const response = await deadline.race(
         fetch(input, {
           ...init,
+          ...(body && { body }),
           headers: withAcceptEncoding(init.headers ?? (input instanceof Request ? input.headers : {})),
           ...transport(url, proxy),
           signal: deadline.signal,
         }),
       )
+      settled = true
       policy.debug(`http ${label}: ${response.status} in ${elapsed()}${requestId(response, policy.quotable)}`)
       return guard.streamed
         ? streamThrough(response, deadline, url)
         : await readWhole(response, deadline, guard.maxBytes ?? MAX_ANSWER_BYTES, url)
     } catch (error) {
+      settled = true
       const failure = deadline.signal.aborted ? deadline.signal.reason : explain(error, url)
       deadline.end()
       policy.debug(
@@ -87,6 +92,32 @@ export function createGuardedFetch(policy: TransportPolicy): GuardedFetch {
       throw failure
     }
   }
+}
+
+/**
+ * A body that is a stream, so that the time it takes to give its pieces is not the server's: the clock stands
+ * still meanwhile, and each piece gives the server the whole time again.
+ */
+function withoutBlame(
+  body: RequestInit['body'],
+  deadline: Deadline,
+  isSettled: () => boolean,
+): RequestInit['body'] {
+  if (!(body instanceof ReadableStream)) return body
+  const reader = (body as ReadableStream<Uint8Array>).getReader()
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        if (!isSettled()) deadline.pause()
+        const { done, value } = await reader.read()
+        if (!isSettled()) deadline.restart()
+        if (done) controller.close()
+        else controller.enqueue(value)
+      },
+      cancel: reason => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  )
 }
 
 /** How the server's log names this request, where the server says it. */

@@ -62,6 +62,33 @@ describe('the time limit', () => {
     )
   })
 
+  test('is not used up by a request whose own body comes slowly, and runs while the server takes none', async () => {
+    const slowly = (pauses: readonly number[]) =>
+      new ReadableStream<Uint8Array>({
+        async pull(controller) {
+          const pause = pauses[pieces++]
+          if (pause === undefined) return controller.close()
+          await Bun.sleep(pause)
+          controller.enqueue(Buffer.from('piece'))
+        },
+      })
+    let pieces = 0
+    await using server = await startRawServer(socket => {
+      socket.on('data', data => {
+        if (data.toString().endsWith('0\r\n\r\n'))
+          socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+      })
+    })
+    const url = `http://127.0.0.1:${server.port}/`
+    const body = slowly([TIMEOUT_MS * 2, TIMEOUT_MS * 2])
+    expect(await (await guarded()(url, { method: 'POST', body })).text()).toBe('ok')
+    expect(server.received.match(/piece/g)).toHaveLength(2)
+    pieces = 0
+    await using silent = await startRawServer(() => {})
+    const request = guarded()(`http://127.0.0.1:${silent.port}/`, { method: 'POST', body: slowly([1, 1]) })
+    expect(await codeOf(request)).toBe('timeout')
+  })
+
   test('of a streamed answer is for its headers, and then between two pieces', async () => {
     let pieces = 0
     await using server = await startRawServer(socket => {
