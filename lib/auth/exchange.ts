@@ -13,7 +13,7 @@ import {
   readClaims,
   refreshCookieHeader,
 } from './protocol.ts'
-import type { Session } from './record.ts'
+import { lifetimeFrom, type Session } from './record.ts'
 
 /** What a record may grow by in a refresh and is still certain to find room on the disk, in bytes. */
 const MAX_GROWTH_BYTES = 16 * 1024
@@ -124,7 +124,7 @@ function renewed(session: Session, answer: Answer, asked: Asked): { session: Ses
     const { accessToken, expiresAt } = parseTokens(answer, asked, { mayOmitType: true })
     if (holdsWhole(accessToken, session.refreshToken))
       throw badResponse(asked, 'it gives the refresh token back as an access token, which would be printed')
-    return { session: { ...kept, accessToken, expiresAt } }
+    return { session: { ...kept, accessToken, expiresAt, lifetimeMs: lifetimeFrom(asked.now, expiresAt) } }
   } catch (fault) {
     if (!(fault instanceof AtlasError) || kept.refreshToken === session.refreshToken) throw fault
     return { session: { ...kept, expiresAt: asked.now }, fault }

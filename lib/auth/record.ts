@@ -11,6 +11,8 @@ export interface Session {
   readonly refreshToken: string | null
   /** When the access token ends by our clock; null where the server did not say. */
   readonly expiresAt: Date | null
+  /** How long the access token lived when it was given, in milliseconds; none where that is unknown. */
+  readonly lifetimeMs?: number | null
   /** When the refresh token ends; null where that is unknown. */
   readonly sessionExpiresAt: Date | null
 }
@@ -21,6 +23,25 @@ export const FRESH_MS = 30_000
 /** Whether a moment is known and less than so many milliseconds away. */
 export const endsWithin = (moment: Date | null, ms: number, now: Date): boolean =>
   moment !== null && moment.getTime() - now.getTime() < ms
+
+/** What is between the answer of a server and the reading of the clock, and more. */
+const TOLERATED_MS = 60_000
+
+/**
+ * A session as it can be believed by a clock that says `now`: an access token that seems to have more life
+ * left than it ever had was stored while the clock ran ahead, and counts as ended.
+ */
+export function believed(session: Session, now: Date): Session {
+  const { expiresAt, lifetimeMs } = session
+  if (expiresAt === null || lifetimeMs == null) return session
+  return expiresAt.getTime() - now.getTime() > lifetimeMs + TOLERATED_MS
+    ? { ...session, expiresAt: now }
+    : session
+}
+
+/** How long an access token lives that was given now, in milliseconds. */
+export const lifetimeFrom = (now: Date, expiresAt: Date | null): number | null =>
+  expiresAt && expiresAt.getTime() - now.getTime()
 
 const VERSION = 1
 
@@ -35,6 +56,8 @@ export const encodeRecord = (account: string, session: Session): string =>
     access_token: session.accessToken,
     refresh_token: session.refreshToken,
     expires_at: session.expiresAt,
+    // Left out where it is unknown, as in records of earlier versions.
+    expires_in: session.lifetimeMs == null ? undefined : session.lifetimeMs / 1000,
     session_expires_at: session.sessionExpiresAt,
   })
 
@@ -75,12 +98,14 @@ export function decodeRecord(account: string, apiUrl: string, text: string): Ses
     if (!date || Number.isNaN(date.getTime())) throw broken(`${name} is not a time`)
     return date
   }
+  const lifetimeS = fields['expires_in']
   return {
     apiRoot,
     email,
     accessToken,
     refreshToken,
     expiresAt: time('expires_at'),
+    ...(typeof lifetimeS === 'number' && { lifetimeMs: lifetimeS * 1000 }),
     sessionExpiresAt: time('session_expires_at'),
   }
 }

@@ -11,7 +11,15 @@ import { exchange } from './exchange.ts'
 import type { Lock } from './lock.ts'
 import { createPost } from './post.ts'
 import { badResponse, judgeLogin, loginForm, parseTokens, readClaims } from './protocol.ts'
-import { decodeRecord, encodeRecord, endsWithin, FRESH_MS, type Session } from './record.ts'
+import {
+  believed,
+  decodeRecord,
+  encodeRecord,
+  endsWithin,
+  FRESH_MS,
+  lifetimeFrom,
+  type Session,
+} from './record.ts'
 
 /** A token that was refreshed less than this ago and is rejected would be rejected after another refresh too. */
 const JUST_REFRESHED_MS = 10_000
@@ -107,7 +115,7 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
   const current = async (): Promise<Session | undefined> => {
     const record = await store.read(account)
     if (record === undefined) return undefined
-    const session = decodeRecord(account, apiUrl, record)
+    const session = believed(decodeRecord(account, apiUrl, record), now())
     secrets.add(session.accessToken, session.refreshToken)
     return session
   }
@@ -186,6 +194,7 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
               accessToken,
               refreshToken,
               expiresAt,
+              lifetimeMs: lifetimeFrom(asked.now, expiresAt),
               sessionExpiresAt: refresh ? (refresh.expiresAt ?? readClaims(refresh.token).expiresAt) : null,
             }
             const keep = (): Promise<void> => store.write(account, encode(session)).then(remember)

@@ -1,7 +1,14 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { resolveRequestUrl } from '../../lib/api-url.ts'
-import { decodeRecord, encodeRecord, endsWithin, isCookieValue, type Session } from '../../lib/auth/record.ts'
+import {
+  believed,
+  decodeRecord,
+  encodeRecord,
+  endsWithin,
+  isCookieValue,
+  type Session,
+} from '../../lib/auth/record.ts'
 import { DamagedRecord } from '../../lib/store/store-error.ts'
 
 const API_URL = 'https://atlas.example.com'
@@ -36,6 +43,7 @@ test('a session comes back as it was', () =>
         accessToken: token,
         refreshToken: fc.option(token.filter(isCookieValue)),
         expiresAt: moment,
+        lifetimeMs: fc.integer({ min: 0 }).map(seconds => seconds * 1000),
         sessionExpiresAt: moment,
       }),
       session => {
@@ -43,6 +51,32 @@ test('a session comes back as it was', () =>
       },
     ),
   ))
+
+describe('an access token that lives for half an hour', () => {
+  const NOW = new Date('2026-03-04T05:06:07Z')
+  const inMinutes = (minutes: number): Date => new Date(NOW.getTime() + minutes * 60_000)
+  const ENDS: [minutes: number, lifetimeMs: number | undefined, believedMinutes: number][] = [
+    [-1, 1_800_000, -1],
+    [30, 1_800_000, 30],
+    [31, 1_800_000, 31],
+    [31.1, 1_800_000, 0],
+    [57_600, 1_800_000, 0],
+    [57_600, undefined, 57_600],
+  ]
+  test.each(
+    ENDS,
+  )('ends in %d minutes by a record of its lifetime %p: in %d', (ends, lifetimeMs, expected) => {
+    const session = {
+      ...SESSION,
+      expiresAt: inMinutes(ends),
+      ...(lifetimeMs !== undefined && { lifetimeMs }),
+    }
+    expect(believed(decode(encodeRecord(ACCOUNT, session)), NOW)).toEqual({
+      ...session,
+      expiresAt: inMinutes(expected),
+    })
+  })
+})
 
 describe('what is no record of the account is damage, not absence:', () => {
   const DAMAGED: [what: string, fields: unknown][] = [

@@ -36,6 +36,7 @@ describe('login', () => {
       access_token: server.lastTokens.access,
       refresh_token: server.lastTokens.refresh,
       expires_at: '2026-03-04T05:16:07.000Z',
+      expires_in: 600,
       session_expires_at: '2026-03-04T06:06:07.000Z',
     })
   })
@@ -206,6 +207,21 @@ describe('a refresh', () => {
     expect(await kit.record()).toBe(before)
   })
 
+  test('comes where a clock that ran ahead has been put right, and the end that it stored is no end', async () => {
+    await using server = await startAtlasServer()
+    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    const right = kit.clock
+    kit.clock = new Date(right.getTime() + 40 * 86_400_000)
+    await kit.sessions.logIn(ADA.email, ADA.password)
+    kit.clock = right
+    server.forget()
+    await kit.client(await kit.sessions.require())('/auth/me')
+    expect(server.log()).toEqual([REFRESH, ME])
+    server.forget()
+    await kit.client(await kit.sessions.require())('/auth/me')
+    expect(server.log()).toEqual([ME])
+  })
+
   test('is not lost to a clock that runs ahead where the cookie has a date for its end', async () => {
     await using server = await startAtlasServer({ rotate: true })
     using kit = createSessionKit({ apiUrl: server.apiRoot })
@@ -246,6 +262,7 @@ describe('a refresh', () => {
       accessToken: 'later',
       refreshToken: 'next',
       expiresAt: new Date(kit.clock.getTime() + 10_000),
+      lifetimeMs: 10_000,
       sessionExpiresAt: new Date(kit.clock.getTime() + 60_000),
     })
   })
