@@ -27,9 +27,12 @@ const IDENTITY_TIMEOUT_MS = 5_000
 
 /**
  * Ask the server who is logged in.
- * @param secrets taken out of what the server says. Short ones are not: they are part of many a name.
+ * @param secrets taken out of what the server says.
  */
-export async function fetchUser(client: $Fetch, secrets: Pick<Secrets, 'mask'>): Promise<Confirmation> {
+export async function fetchUser(
+  client: $Fetch,
+  secrets: Pick<Secrets, 'mask' | 'repeats'>,
+): Promise<Confirmation> {
   try {
     // As bytes: a server may leave out that its answer is JSON, and atlas knows what it asked for.
     const answer = await client<ArrayBuffer, 'arrayBuffer'>('/auth/me', {
@@ -42,10 +45,16 @@ export async function fetchUser(client: $Fetch, secrets: Pick<Secrets, 'mask'>):
       const value = fields[name]
       return typeof value === 'string' ? secrets.mask(value) : null
     }
+    // An e-mail may well hold a short password, and is no news to whoever typed it.
+    const unlessRepeating = (value: string | null): string | null =>
+      value !== null && secrets.repeats(value) ? '[hidden]' : value
     const email = text('email')
     // A page that answers everything with 200 and some JSON knows nobody.
     if (!email) return failed('bad_response', 'The answer does not say who is logged in.')
-    return { kind: 'confirmed', known: { email, username: text('username'), role: text('role') } }
+    return {
+      kind: 'confirmed',
+      known: { email, username: unlessRepeating(text('username')), role: unlessRepeating(text('role')) },
+    }
   } catch (thrown) {
     const error = unwrapFetchError(thrown)
     if (error instanceof AtlasError) return { kind: 'failed', known: undefined, error }
