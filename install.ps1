@@ -60,7 +60,7 @@ if ($Version -cnotmatch '^[A-Za-z0-9.+-]+$') {
 }
 if (-not $BaseUrl) { $BaseUrl = "$DefaultBaseUrl/$Version" }
 $BaseUrl = $BaseUrl.TrimEnd('/')
-if ($BaseUrl -notmatch '^(https://|http://(127\.0\.0\.1|localhost)[:/])') {
+if ($BaseUrl -match '@' -or $BaseUrl -notmatch '^(https://|http://(127\.0\.0\.1|localhost)[:/])') {
   Stop-Installation "$BaseUrl is not an https URL" 'Give one with -BaseUrl or ATLAS_INSTALL_BASE_URL.'
 }
 if (-not $Dir) { $Dir = Join-Path $env:LOCALAPPDATA 'Programs\atlas' }

@@ -33,6 +33,8 @@ main() {
   [ -n "$base_url" ] || base_url=$DEFAULT_BASE_URL/$version
   base_url=${base_url%/}
   case $base_url in
+    # What stands before an @ looks like the host and is not.
+    *@*) fail "$base_url holds an @" "Give one without user and password." ;;
     https://*) protocol=https ;;
     http://127.0.0.1[:/]* | http://localhost[:/]*) protocol=http ;;
     *) fail "$base_url is not an https URL" "Give one with --base-url or ATLAS_INSTALL_BASE_URL." ;;
@@ -142,6 +144,7 @@ verify() {
 
 # Beside its place first, then over what is there: a program that runs meanwhile keeps running.
 install_program() {
+  [ ! -d "$folder/atlas" ] || fail "$folder/atlas is a folder" 'Move it away, or choose another folder with --dir.'
   mkdir -p "$folder" || fail "$folder cannot be made" 'Choose another folder with --dir.'
   staged=$(mktemp "$folder/.atlas.XXXXXX") || fail "$folder cannot be written" 'Choose another folder with --dir.'
   cp "$1" "$staged" || fail "$folder has no room" 'Make room and try again.'

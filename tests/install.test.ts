@@ -202,6 +202,27 @@ posixTest('refuses plain http to other machines, and downloads nothing', async (
   })
 })
 
+posixTest('refuses a host behind an @, which looks like this machine', async () => {
+  const url = 'http://localhost:1@atlas.example.com'
+  const { status, stderr } = await install('9.0.0', { env: { ATLAS_INSTALL_BASE_URL: url } })
+  expect({ status, stderr }).toEqual({
+    status: 1,
+    stderr: `install.sh: ${url} holds an @.\n            Give one without user and password.\n`,
+  })
+})
+
+posixTest('does not call it installed where a folder has the name', async () => {
+  publish('9.0.0')
+  const folder = path.join(home, '.local/bin/atlas')
+  fs.mkdirSync(folder, { recursive: true })
+  const { status, stderr } = await install('9.0.0')
+  expect({ status, stderr, inside: fs.readdirSync(folder) }).toEqual({
+    status: 1,
+    stderr: `install.sh: ${folder} is a folder.\n            Move it away, or choose another folder with --dir.\n`,
+    inside: [],
+  })
+})
+
 const MACHINES = [
   ['Linux', 'x86_64', 'ldd (GNU libc) 2.36', 'linux-x64'],
   ['Linux', 'aarch64', 'ldd (GNU libc) 2.36', 'linux-arm64'],
