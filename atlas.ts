@@ -1,12 +1,18 @@
 import { cac } from 'cac'
+import { configFlags } from './lib/command-line/flags.ts'
 import { COMPLETE_COMMAND } from './lib/commands/completion-scripts.ts'
 import type { Context } from './lib/commands/context.ts'
-import { configFlags } from './lib/commands/flags.ts'
 import { report } from './lib/errors.ts'
 import { createInterrupts, ignoredSignals } from './lib/interrupts.ts'
 import { createSecrets, type Secrets } from './lib/secrets.ts'
-import { wantsColour } from './lib/styled-text.ts'
-import { createTerminal, isTerminal, OutputClosed, type Terminal, writeShort } from './lib/terminal.ts'
+import { wantsColour } from './lib/terminal/styled-text.ts'
+import {
+  createTerminal,
+  isTerminal,
+  OutputClosed,
+  type Terminal,
+  writeShort,
+} from './lib/terminal/terminal.ts'
 import { VERSION } from './lib/version.ts'
 
 /** Ways to ask for the version that need no program defined: scripts ask for nothing more often. */
@@ -78,7 +84,7 @@ async function main(argv: readonly string[]): Promise<number> {
       case 'version':
         return sayVersion()
       case 'help': {
-        const { renderHelp } = await import('./lib/commands/help.ts')
+        const { renderHelp } = await import('./lib/command-line/help.ts')
         await terminal.raw(
           Buffer.from(
             renderHelp(cli, request.topic, {

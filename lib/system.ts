@@ -24,7 +24,7 @@ import { createFileStore } from './store/file.ts'
 import { createKeychainStore } from './store/keychain.ts'
 import { userLockFolder } from './store/lock-folder.ts'
 import type { CredentialStore } from './store/store.ts'
-import type { Terminal } from './terminal.ts'
+import type { Terminal } from './terminal/terminal.ts'
 import { USER_AGENT } from './version.ts'
 
 /** Added to request timeout and keychain wait, it is the longest wait for a lock, in milliseconds. */

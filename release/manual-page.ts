@@ -1,6 +1,6 @@
 import { cac } from 'cac'
+import { renderManual } from '../lib/command-line/manual.ts'
 import type { Context } from '../lib/commands/context.ts'
-import { renderManual } from '../lib/commands/manual.ts'
 import { defineProgram } from '../lib/commands/program.ts'
 import { VERSION } from '../lib/version.ts'
 

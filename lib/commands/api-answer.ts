@@ -1,11 +1,11 @@
 import type { FetchResponse } from 'ofetch'
 import { withoutQuery } from '../api-url.ts'
 import { AtlasError } from '../errors.ts'
-import { sanitizeBlock } from '../sanitize.ts'
-import { renderLine, styled } from '../styled-text.ts'
-import type { Terminal } from '../terminal.ts'
-import { JsonPrinter } from './json-printer.ts'
-import { describeProgress } from './progress.ts'
+import { JsonPrinter } from '../terminal/json-printer.ts'
+import { describeProgress } from '../terminal/progress.ts'
+import { sanitizeBlock } from '../terminal/sanitize.ts'
+import { renderLine, styled } from '../terminal/styled-text.ts'
+import type { Terminal } from '../terminal/terminal.ts'
 
 /** Shorter transfers show no progress, in milliseconds. */
 const PROGRESS_DELAY_MS = 1_000

@@ -1,5 +1,5 @@
+import { nearest } from '../command-line/argv.ts'
 import { AtlasError } from '../errors.ts'
-import { nearest } from './argv.ts'
 
 /**
  * The methods that arrive as they are given: for any other name the runtime sends a GET without a word.

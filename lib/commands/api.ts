@@ -1,17 +1,17 @@
 import type { CAC, Command } from 'cac'
 import { resolveRequestUrl } from '../api-url.ts'
+import type { Flags } from '../command-line/flags.ts'
 import { apiPathHint, loginCommand } from '../config-settings.ts'
 import { AtlasError } from '../errors.ts'
 import { answerIn, unwrapFetchError } from '../http/fetch-error.ts'
 import { shellQuoted } from '../shell-quote.ts'
 import type { System } from '../system.ts'
+import { describeBytes } from '../terminal/progress.ts'
 import { printBody, printHead, refusal, type StreamedResponse } from './api-answer.ts'
 import { parseMethod } from './api-method.ts'
 import { requestContent, type TypedField } from './api-request.ts'
 import type { Context } from './context.ts'
 import { splitField } from './fields.ts'
-import type { Flags } from './flags.ts'
-import { describeBytes } from './progress.ts'
 
 /** What atlas itself decides about a request. */
 const OWN_HEADERS = new Set([

@@ -1,15 +1,15 @@
 import type { CAC, Command } from 'cac'
 import { readClaims } from '../auth/protocol.ts'
 import type { Session } from '../auth/record.ts'
+import type { Flags } from '../command-line/flags.ts'
 import { apiPathHint, loginCommand } from '../config-settings.ts'
 import { AtlasError, EXIT_CODE } from '../errors.ts'
-import type { Style } from '../styled-text.ts'
 import type { System } from '../system.ts'
+import { type Row, sayRows } from '../terminal/rows.ts'
+import type { Style } from '../terminal/styled-text.ts'
+import { describeMoment } from '../terminal/time.ts'
 import type { Context } from './context.ts'
-import type { Flags } from './flags.ts'
 import { type Confirmation, fetchUser, type Status, statusJson } from './identity.ts'
-import { type Row, sayRows } from './rows.ts'
-import { describeMoment } from './time.ts'
 
 /** The longest that the server is waited for, in milliseconds. */
 const BUDGET_MS = 5_000

@@ -1,11 +1,11 @@
 import type { CAC, Command } from 'cac'
+import { type FlagDefinition, flagDefinitions, splitWords } from '../command-line/argv.ts'
+import { TOPICS } from '../command-line/reference.ts'
 import { configFolder, type Surroundings } from '../config.ts'
 import { readConfigFile, STORE_KINDS } from '../config-file.ts'
 import { AtlasError } from '../errors.ts'
-import { type FlagDefinition, flagDefinitions, splitWords } from './argv.ts'
 import { COMPLETION_SCRIPTS, SHELLS, type Shell } from './completion-scripts.ts'
 import type { Context } from './context.ts'
-import { TOPICS } from './reference.ts'
 
 export interface Candidate {
   readonly value: string

@@ -7,7 +7,7 @@ import { describeSettings, loginCommand } from '../config-settings.ts'
 import { AtlasError, errorCode } from '../errors.ts'
 import { proxyFor, proxyVariable } from '../http/proxy.ts'
 import type { System } from '../system.ts'
-import { describeDuration, describeMoment } from './time.ts'
+import { describeDuration, describeMoment } from '../terminal/time.ts'
 
 export const CHECK_NAMES = [
   'version',

@@ -3,9 +3,9 @@ import { AtlasError } from '../errors.ts'
 import { readLocal } from '../sync/local-file.ts'
 import { findPlace } from '../sync/place.ts'
 import type { System } from '../system.ts'
+import { describeMoment } from '../terminal/time.ts'
 import { type Finding, fail, failedBy, ok, writeFault } from './doctor-checks.ts'
 import { memoryOf, shortCommit } from './sync-source.ts'
-import { describeMoment } from './time.ts'
 
 /** Whether a sync could write, and what the last one took over. */
 export function checkSync(

@@ -1,9 +1,11 @@
 import type { CAC, Command } from 'cac'
+import type { Flags } from '../command-line/flags.ts'
 import type { Environment } from '../config.ts'
 import { AtlasError, EXIT_CODE } from '../errors.ts'
 import { loadersIn } from '../runtime-variables.ts'
-import { type Style, styled } from '../styled-text.ts'
 import type { System } from '../system.ts'
+import { type Style, styled } from '../terminal/styled-text.ts'
+import { wrap } from '../terminal/wrap.ts'
 import { VERSION } from '../version.ts'
 import type { Context } from './context.ts'
 import {
@@ -23,8 +25,6 @@ import {
   warn,
 } from './doctor-checks.ts'
 import { checkSync } from './doctor-sync.ts'
-import type { Flags } from './flags.ts'
-import { wrap } from './wrap.ts'
 
 /** What requests, and the wait for a lock, may take, in milliseconds. */
 const BUDGET_MS = 5_000

@@ -1,11 +1,11 @@
 import type { CAC, Command } from 'cac'
+import type { Flags } from '../command-line/flags.ts'
 import { isSameSession, type StoredSession } from '../config-file.ts'
 import { AtlasError, Cancelled } from '../errors.ts'
 import { shellQuoted } from '../shell-quote.ts'
-import { styled } from '../styled-text.ts'
 import type { System } from '../system.ts'
+import { styled } from '../terminal/styled-text.ts'
 import type { Context } from './context.ts'
-import type { Flags } from './flags.ts'
 import { fetchUser, statusJson } from './identity.ts'
 
 /** A password longer than this is a file sent by mistake. */

@@ -1,12 +1,12 @@
 import type { CAC, Command } from 'cac'
 import { type EndedSession, LOGOUT_TIMEOUT_MS } from '../auth/session.ts'
+import type { Flags } from '../command-line/flags.ts'
 import { isSameSession, type StoredSession } from '../config-file.ts'
 import { AtlasError, Cancelled } from '../errors.ts'
-import { styled } from '../styled-text.ts'
 import type { System } from '../system.ts'
+import { styled } from '../terminal/styled-text.ts'
+import { describeMoment } from '../terminal/time.ts'
 import type { Context } from './context.ts'
-import type { Flags } from './flags.ts'
-import { describeMoment } from './time.ts'
 
 export interface LogoutOptions {
   readonly all: boolean

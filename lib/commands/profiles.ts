@@ -1,10 +1,10 @@
 import type { CAC, Command } from 'cac'
+import { nearest } from '../command-line/argv.ts'
+import type { Flags } from '../command-line/flags.ts'
 import { AtlasError } from '../errors.ts'
-import { styled } from '../styled-text.ts'
 import type { System } from '../system.ts'
-import { nearest } from './argv.ts'
+import { styled } from '../terminal/styled-text.ts'
 import type { Context } from './context.ts'
-import type { Flags } from './flags.ts'
 
 type Needs = Pick<System, 'config' | 'terminal' | 'updateConfigFile'>
 

@@ -1,7 +1,7 @@
 import type { CAC, Command } from 'cac'
 import type { Context } from './context.ts'
 
-export { readArgv } from './argv.ts'
+export { readArgv } from '../command-line/argv.ts'
 
 type Register = (cli: CAC, context: Context) => Command
 

@@ -1,11 +1,11 @@
 import type { CAC, Command } from 'cac'
+import type { Flags } from '../command-line/flags.ts'
 import { AtlasError } from '../errors.ts'
-import { styled } from '../styled-text.ts'
 import type { System } from '../system.ts'
+import { styled } from '../terminal/styled-text.ts'
+import { describeMoment } from '../terminal/time.ts'
 import type { Context } from './context.ts'
-import type { Flags } from './flags.ts'
 import { statusJson } from './identity.ts'
-import { describeMoment } from './time.ts'
 
 type Needs = Pick<System, 'config' | 'sessions' | 'store' | 'terminal' | 'now' | 'fixedToken'>
 

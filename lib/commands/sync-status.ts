@@ -1,17 +1,17 @@
 import type { CAC, Command } from 'cac'
 import { readClaims } from '../auth/protocol.ts'
 import type { Session } from '../auth/record.ts'
+import type { Flags } from '../command-line/flags.ts'
 import { AtlasError } from '../errors.ts'
 import type { Configuration } from '../sync/configuration.ts'
 import { type LocalFile, readLocal } from '../sync/local-file.ts'
 import { findPlace, type Place } from '../sync/place.ts'
 import { NEVER_SYNCED, type SyncState } from '../sync/sync-state.ts'
 import { isKnown, judge, sha256, type Verdict } from '../sync/verdict.ts'
+import { type Row, sayRows } from '../terminal/rows.ts'
+import { describeMoment } from '../terminal/time.ts'
 import type { Context } from './context.ts'
-import type { Flags } from './flags.ts'
-import { type Row, sayRows } from './rows.ts'
 import { configurationFrom, DIR_FLAG, memoryOf, type SyncNeeds, shortCommit } from './sync-source.ts'
-import { describeMoment } from './time.ts'
 
 /** The longest that the server is waited for, in milliseconds. */
 const BUDGET_MS = 10_000

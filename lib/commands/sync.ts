@@ -1,13 +1,13 @@
 import path from 'node:path'
 import type { CAC, Command } from 'cac'
+import type { Flags } from '../command-line/flags.ts'
 import { AtlasError } from '../errors.ts'
-import { type Line, renderLine, type Style, styled } from '../styled-text.ts'
 import { findPlace, type Place } from '../sync/place.ts'
 import { type Synced, sync as syncFile } from '../sync/sync.ts'
 import { unifiedDiff } from '../sync/text-diff.ts'
 import type { System } from '../system.ts'
+import { type Line, renderLine, type Style, styled } from '../terminal/styled-text.ts'
 import type { Context } from './context.ts'
-import type { Flags } from './flags.ts'
 import { configurationFrom, DIR_FLAG, memoryOf, type SyncNeeds, shortCommit } from './sync-source.ts'
 
 /** How much of a diff stands before an error. */

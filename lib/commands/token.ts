@@ -1,11 +1,11 @@
 import type { CAC, Command } from 'cac'
 import { readClaims } from '../auth/protocol.ts'
 import { endsWithin, FRESH_MS } from '../auth/record.ts'
+import type { Flags } from '../command-line/flags.ts'
 import { AtlasError } from '../errors.ts'
 import type { System } from '../system.ts'
+import { describeDuration } from '../terminal/time.ts'
 import type { Context } from './context.ts'
-import type { Flags } from './flags.ts'
-import { describeDuration } from './time.ts'
 
 export interface TokenOptions {
   /** The least life that the token must have, in milliseconds; undefined where it was not asked for. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import { describeDuration, describeMoment } from '../../lib/commands/time.ts'
+import { describeDuration, describeMoment } from '../../lib/terminal/time.ts'
 
 test.each([
   [0, '0 seconds'],

@@ -1,5 +1,5 @@
-import { sanitizeLine } from '../sanitize.ts'
-import { renderLine, type Style, styled } from '../styled-text.ts'
+import { sanitizeLine } from './sanitize.ts'
+import { renderLine, type Style, styled } from './styled-text.ts'
 
 const STEP = '  '
 /** Deeper levels are indented no further, so that a body of nothing but brackets stays as long as it is. */

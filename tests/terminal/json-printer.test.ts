@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { stripVTControlCharacters } from 'node:util'
 import fc from 'fast-check'
-import { JsonPrinter } from '../../lib/commands/json-printer.ts'
+import { JsonPrinter } from '../../lib/terminal/json-printer.ts'
 
 const print = (text: string, colour = false): string => {
   const printer = new JsonPrinter(colour)

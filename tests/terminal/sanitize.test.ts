@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { safeJson, sanitizeBlock, sanitizeLine } from '../lib/sanitize.ts'
+import { safeJson, sanitizeBlock, sanitizeLine } from '../../lib/terminal/sanitize.ts'
 
 const HOSTILE: [what: string, character: string, shown: string][] = [
   ['NUL', '\u0000', '\\u0000'],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { renderLine, styled, wantsColour } from '../lib/styled-text.ts'
+import { renderLine, styled, wantsColour } from '../../lib/terminal/styled-text.ts'
 
 describe('a line', () => {
   const LINE = ['Status ', styled('green', 'ok'), ' by ', styled('bold', 'Ada')]

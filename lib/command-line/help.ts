@@ -1,5 +1,6 @@
 import type { CAC, Command } from 'cac'
-import { renderLine, styled } from '../styled-text.ts'
+import { renderLine, styled } from '../terminal/styled-text.ts'
+import { wrap } from '../terminal/wrap.ts'
 import { type FlagDefinition, flagDefinitions } from './argv.ts'
 import {
   DETAILS,
@@ -11,7 +12,6 @@ import {
   isTopic,
   type Topic,
 } from './reference.ts'
-import { wrap } from './wrap.ts'
 
 const MIN_WIDTH = 30
 const MAX_WIDTH = 100

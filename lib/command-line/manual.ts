@@ -1,8 +1,8 @@
 import type { CAC, Command } from 'cac'
+import { wrap } from '../terminal/wrap.ts'
 import { type FlagDefinition, flagDefinitions } from './argv.ts'
 import { groupedCommands, usageOf } from './help.ts'
 import { DETAILS, ENVIRONMENT, EXIT_STATUSES, INTRODUCTION } from './reference.ts'
-import { wrap } from './wrap.ts'
 
 const MAX_LINE = 78
 
