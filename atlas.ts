@@ -4,7 +4,7 @@ import { COMPLETE_COMMAND } from './lib/commands/completion-scripts.ts'
 import type { Context } from './lib/commands/context.ts'
 import { report } from './lib/errors.ts'
 import { createInterrupts, ignoredSignals } from './lib/interrupts.ts'
-import { createSecrets, type Secrets } from './lib/secrets.ts'
+import { createSecrets, type Secrets } from './lib/terminal/secrets.ts'
 import { wantsColour } from './lib/terminal/styled-text.ts'
 import {
   createTerminal,

@@ -5,7 +5,7 @@ import type { Config } from '../config.ts'
 import type { StoreKind } from '../config-file.ts'
 import { AtlasError } from '../errors.ts'
 import { answerIn, unwrapFetchError } from '../http/fetch-error.ts'
-import type { Secrets } from '../secrets.ts'
+import type { Secrets } from '../terminal/secrets.ts'
 
 export type LoginState = 'authenticated' | 'unverified' | 'rejected' | 'not_logged_in'
 

@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream'
 import { AtlasError, Cancelled, errorCode } from '../errors.ts'
-import type { Secrets } from '../secrets.ts'
 import type { PlainPrompts } from './plain-prompt.ts'
 import { safeJson, sanitizeLine } from './sanitize.ts'
+import type { Secrets } from './secrets.ts'
 import { type Line, renderLine, styled } from './styled-text.ts'
 
 const STDOUT = 1

@@ -8,9 +8,9 @@ import { accountOf, createSessions, type Sessions } from '../../lib/auth/session
 import { createClient } from '../../lib/http/client.ts'
 import { createGuardedFetch, type GuardedFetch } from '../../lib/http/guarded-fetch.ts'
 import { createInterrupts } from '../../lib/interrupts.ts'
-import { createSecrets } from '../../lib/secrets.ts'
 import { createFileStore } from '../../lib/store/file.ts'
 import type { CredentialStore } from '../../lib/store/store.ts'
+import { createSecrets } from '../../lib/terminal/secrets.ts'
 
 /** Everything below the commands, put together in this process over a temporary folder. */
 export interface SessionKit extends Disposable {

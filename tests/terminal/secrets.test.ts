@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { createSecrets } from '../lib/secrets.ts'
-import { sanitizeLine } from '../lib/terminal/sanitize.ts'
+import { sanitizeLine } from '../../lib/terminal/sanitize.ts'
+import { createSecrets } from '../../lib/terminal/secrets.ts'
 
 const knowing = (...values: (string | null | undefined)[]) => {
   const secrets = createSecrets()
