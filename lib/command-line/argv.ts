@@ -102,7 +102,7 @@ export function splitWords(
     words[0] === 'help' || (words.length > 0 && !(words.length === 1 && isGroup(cli, words[0] ?? '')))
   for (let index = 0; index < argv.length; index++) {
     const argument = argv[index] ?? ''
-    if (argument === '--' || isComplete()) return { words, rest: [...rest, ...argv.slice(index)] }
+    if (isComplete()) return { words, rest: [...rest, ...argv.slice(index)] }
     if (isWord(argument)) {
       words.push(argument)
       continue

@@ -50,6 +50,24 @@ describe('help and version', () => {
     expect(Math.max(...lines.map(line => line.length))).toBeLessThanOrEqual(100)
   })
 
+  test('a command may stand behind "--", its flags may not', async () => {
+    using sandbox = createSandbox()
+    const list = await sandbox.run(['auth', 'list'])
+    expect(await sandbox.run(['auth', '--', 'list'])).toEqual(list)
+    expect(await sandbox.run(['--', 'auth', 'list'])).toEqual(list)
+    expect(await sandbox.run(['auth', '--', 'list', '--json'])).toEqual({
+      status: 2,
+      stdout: '',
+      stderr: `${JSON.stringify({
+        error: {
+          code: 'usage',
+          message: 'atlas auth list takes no argument "--json".',
+          hint: 'See: atlas auth list --help',
+        },
+      })}\n`,
+    })
+  })
+
   test('need no valid configuration', async () => {
     using sandbox = createSandbox({
       ATLAS_TIMEOUT: 'never',
