@@ -47,7 +47,7 @@ export class AtlasError extends Error {
 }
 
 /** Exit statuses of the signals that end atlas: 128 + the signal's number (POSIX shells' convention). */
-export const SIGNAL_STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
+export const SIGNAL_STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGQUIT: 131 } as const
 
 export type EndingSignal = keyof typeof SIGNAL_STATUS
 

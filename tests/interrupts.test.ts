@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
 import { EventEmitter } from 'node:events'
-import { createInterrupts, unlessAborted } from '../lib/interrupts.ts'
+import { createInterrupts, ignoredSignals, unlessAborted } from '../lib/interrupts.ts'
 import { codeOf } from './support/session-kit.ts'
 
 const NEVER_MS = 2_147_483_647
@@ -86,4 +86,22 @@ test('nothing is begun under a shield once a signal has come', async () => {
   })
   expect(await codeOf(shielded)).toBe('cancelled')
   expect(begun).toBe(false)
+})
+
+test.each([
+  ['', []],
+  ['Name:\tatlas\nSigIgn:\t0000000000000000\nSigCgt:\t0000000000004007\n', []],
+  ['SigBlk:\t0000000000000007\nSigIgn:\t0000000000000001\n', ['SIGHUP']],
+  ['SigIgn:\t0000000001001002\n', ['SIGINT']],
+  ['SigIgn:\tffffffff00004007\n', ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']],
+])('of a process with the status %j these are ignored: %j', (status, signals) => {
+  expect([...ignoredSignals(status)]).toEqual(signals as never)
+})
+
+test('what is ignored is not listened for', () => {
+  const signals = new EventEmitter()
+  const { cancelled } = createInterrupts(signals, { ignored: new Set(['SIGHUP'] as const) })
+  expect(signals.eventNames()).toEqual(['SIGINT', 'SIGTERM', 'SIGQUIT'])
+  signals.emit('SIGHUP')
+  expect(cancelled.aborted).toBe(false)
 })

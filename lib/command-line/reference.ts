@@ -102,7 +102,7 @@ export const EXIT_STATUSES: readonly ExitStatus[] = [
   })),
   {
     status: Object.values(SIGNAL_STATUS).join(', '),
-    meaning: 'Interrupted by INT (or Ctrl-C at a prompt), TERM, HUP',
+    meaning: 'Ended by INT (or Ctrl-C at a prompt), TERM, HUP, QUIT',
     codes: ['cancelled'],
   },
 ]

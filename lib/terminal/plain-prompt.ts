@@ -2,7 +2,10 @@ import type { ReadStream, WriteStream } from 'node:tty'
 
 const CTRL_C = '\u0003'
 const CTRL_D = '\u0004'
+const CTRL_BACKSLASH = '\u001c'
+const ESCAPE = '\u001b'
 const CTRL_U = '\u0015'
+const LEAVE = new Set([CTRL_C, CTRL_BACKSLASH])
 const ENTER = new Set(['\r', '\n'])
 const BACKSPACE = new Set(['\b', '\u007f'])
 
@@ -36,9 +39,10 @@ export function createPlainPrompts(input: ReadStream, output: Pick<WriteStream, 
       const leave = (): void => finish(undefined)
       const take = (bytes: Uint8Array | string): void => {
         const text = typeof bytes === 'string' ? bytes : decoder.decode(bytes, { stream: true })
-        ahead.push(...text)
+        // Alone it is the key; with more behind it, an arrow or the like.
+        ahead.push(...(text === ESCAPE ? CTRL_C : text))
         for (let key = ahead.shift(); key !== undefined; key = ahead.shift()) {
-          const left = key === CTRL_C || (key === CTRL_D && answer.length === 0)
+          const left = LEAVE.has(key) || (key === CTRL_D && answer.length === 0)
           if (left || ENTER.has(key)) {
             finish(left ? undefined : answer.join(''))
             return

@@ -3,6 +3,7 @@ import type { ReadStream } from 'node:tty'
 
 const CTRL_C = '\u0003'
 const CTRL_D = '\u0004'
+const CTRL_BACKSLASH = '\u001c'
 const CTRL_U = '\u0015'
 const ESCAPE = '\u001b'
 const BACKSPACE = new Set(['\b', '\u007f'])
@@ -72,7 +73,7 @@ export class PromptInput extends Readable {
         this.#looking = setTimeout(() => this.#pass(), LOOK_MS)
         return
       }
-      if (key === CTRL_D && this.#typed === 0) key = CTRL_C
+      if (key === CTRL_BACKSLASH || (key === CTRL_D && this.#typed === 0)) key = CTRL_C
       if (BACKSPACE.has(key)) this.#typed = Math.max(0, this.#typed - 1)
       else if (key === CTRL_U) this.#typed = 0
       else this.#typed++

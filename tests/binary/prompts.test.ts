@@ -67,6 +67,9 @@ describe('a terminal that cannot move its cursor', () => {
     ['Ctrl-C at the e-mail', 'E-mail', terminal => terminal.type('\u0003'), 130],
     ['Ctrl-D at the e-mail', 'E-mail', terminal => terminal.type('\u0004'), 130],
     ['Ctrl-C at the password', 'Password', terminal => terminal.type('\u0003'), 130],
+    ['Ctrl-\\ at the e-mail', 'E-mail', terminal => terminal.type('\u001c'), 131],
+    ['Ctrl-\\ at the password', 'Password', terminal => terminal.type('\u001c'), 130],
+    ['Escape at the password', 'Password', terminal => terminal.type('\u001b'), 130],
     ['SIGTERM at the password', 'Password', terminal => terminal.signal('SIGTERM'), 143],
   ]
   test.each(WAYS)('is left by %s, and echoes again', async (_, prompt, leave, status) => {
@@ -133,9 +136,11 @@ describe('a prompt that is left', () => {
     ['by Ctrl-D at the e-mail', 'E-mail', terminal => terminal.type('\u0004'), 130],
     ['by Ctrl-D at the password', 'Password', terminal => terminal.type('\u0004'), 130],
     ['by Escape at the password', 'Password', terminal => terminal.type('\u001b'), 130],
+    ['by Ctrl-\\ at the password', 'Password', terminal => terminal.type('\u001c'), 130],
     ['by SIGINT', 'Password', terminal => terminal.signal('SIGINT'), 130],
     ['by SIGTERM', 'Password', terminal => terminal.signal('SIGTERM'), 143],
     ['by SIGHUP', 'Password', terminal => terminal.signal('SIGHUP'), 129],
+    ['by SIGQUIT', 'Password', terminal => terminal.signal('SIGQUIT'), 131],
   ]
   test.each(WAYS)('%s sends nothing and leaves a terminal that echoes', async (_, prompt, leave, status) => {
     await using server = await startAtlasServer()

@@ -13,6 +13,7 @@ const SIGNALS: [signal: NodeJS.Signals, status: number][] = [
   ['SIGINT', 130],
   ['SIGTERM', 143],
   ['SIGHUP', 129],
+  ['SIGQUIT', 131],
 ]
 const COMMANDS = [
   ['auth', 'refresh'],

@@ -37,7 +37,7 @@ export function openTerminal(
   let transcript = ''
   const watchers = new Set<() => void>()
   const script = `${columns === 0 ? 'stty cols 0; ' : ''}"$@" ${redirect}; status=$?; stty -a; echo "atlas ended with $status"; read -r _`
-  const shell = Bun.spawn(['sh', '-c', `trap : INT HUP TERM; ${script}`, 'sh', BINARY, ...args], {
+  const shell = Bun.spawn(['sh', '-c', `trap : INT HUP TERM QUIT; ${script}`, 'sh', BINARY, ...args], {
     cwd: sandbox.cwd,
     env: { ...sandbox.env, TERM: 'xterm', ...env },
     terminal: {
