@@ -120,9 +120,9 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
     return session
   }
 
-  /** Where others can reach the credentials, that is said, and not that they can reach the lock beside them. */
+  /** What is wrong with the credentials is said before anything is done, and not what is wrong with the lock beside them. */
   const locked = async <T>(work: (stillExcludes: () => boolean) => Promise<T>): Promise<T> => {
-    await store.check()
+    await store.check(account)
     return lock.hold(work)
   }
 

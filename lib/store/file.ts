@@ -6,6 +6,8 @@ import { shellQuoted } from '../shell-quote.ts'
 import type { CredentialStore } from './store.ts'
 
 const MAX_RECORD_BYTES = 1024 * 1024
+/** Follow no link; without O_NONBLOCK a named pipe in a file's place would be waited for. */
+const UNTRICKED = (fs.constants.O_NOFOLLOW ?? 0) | (fs.constants.O_NONBLOCK ?? 0)
 
 export interface FileStoreOptions {
   /** The folder that holds the config file. */
@@ -46,9 +48,7 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
     kind: 'file',
     location: folder,
     lockFolder: folder,
-    async check() {
-      checkFolder(folder, uid)
-    },
+    check: account => guarded('check', account, file => checkReplaceable(file, uid)),
     read: account => guarded('read', account, file => readPrivateFile(file, uid)),
     write: (account, record) =>
       guarded('write', account, file => {
@@ -115,17 +115,37 @@ function checkFolder(folder: string, uid: number | undefined): void {
  * @throws {AtlasError} `store_denied`
  */
 function readPrivateFile(file: string, uid: number | undefined): string | undefined {
+  const descriptor = openPrivateFile(file, uid)
+  if (descriptor === undefined) return undefined
+  try {
+    return fs.readFileSync(descriptor, 'utf8')
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
+/** @throws {AtlasError} `store_denied`; the system's own error where an attribute of the file forbids it. */
+function checkReplaceable(file: string, uid: number | undefined): void {
+  const descriptor = openPrivateFile(file, uid)
+  if (descriptor === undefined) return
+  fs.closeSync(descriptor)
+  try {
+    fs.closeSync(fs.openSync(file, fs.constants.O_WRONLY | UNTRICKED))
+  } catch (error) {
+    // An immutable file can neither be written nor replaced; one that is read-only by its mode can be replaced.
+    if (errorCode(error) === 'EPERM') throw error
+  }
+}
+
+/** Open a file that its owner alone can read. @throws {AtlasError} `store_denied` */
+function openPrivateFile(file: string, uid: number | undefined): number | undefined {
   const there = fs.lstatSync(file, { throwIfNoEntry: false })
   if (there?.isSymbolicLink()) throw refused(file, 'is a symbolic link', `rm ${shellQuoted(file)}`)
   // Somebody else's private file cannot be opened to be asked whose it is.
   if (there !== undefined && uid !== undefined && there.uid !== uid) throw foreign(file, uid)
   let descriptor: number
   try {
-    // Without O_NONBLOCK a named pipe in its place would be waited for.
-    descriptor = fs.openSync(
-      file,
-      fs.constants.O_RDONLY | (fs.constants.O_NOFOLLOW ?? 0) | (fs.constants.O_NONBLOCK ?? 0),
-    )
+    descriptor = fs.openSync(file, fs.constants.O_RDONLY | UNTRICKED)
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined
     throw error
@@ -137,9 +157,10 @@ function readPrivateFile(file: string, uid: number | undefined): string | undefi
     if (uid !== undefined && (found.mode & 0o077) !== 0)
       throw refused(file, 'can be read by others', `chmod 600 ${shellQuoted(file)}`)
     if (found.size > MAX_RECORD_BYTES) throw refused(file, 'is too large', `rm ${shellQuoted(file)}`)
-    return fs.readFileSync(descriptor, 'utf8')
-  } finally {
+    return descriptor
+  } catch (error) {
     fs.closeSync(descriptor)
+    throw error
   }
 }
 

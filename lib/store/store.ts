@@ -16,8 +16,11 @@ export interface CredentialStore {
   readonly location: string
   /** A folder with the scope of the credentials: two processes that share one share the other. */
   readonly lockFolder: string
-  /** See that nobody else can reach what the store keeps, as far as that shows without asking it. */
-  check(): Promise<void>
+  /**
+   * See that nobody else can reach what the store keeps, and that the account's record can be replaced, as
+   * far as that shows without asking a keychain.
+   */
+  check(account: string): Promise<void>
   read(account: string): Promise<string | undefined>
   /** Replace the account's record as a whole; readers see the old one or the new one. */
   write(account: string, record: string): Promise<void>

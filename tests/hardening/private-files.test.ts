@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import { accountOf } from '../../lib/auth/session.ts'
 import { startAtlasServer } from '../support/atlas-server.ts'
@@ -148,6 +149,68 @@ describe('a file store that others can reach', () => {
     expect(Bun.spawnSync(['sh', '-c', command]).exitCode).toBe(0)
     expect((await sandbox.run(['api', '/auth/me'])).status).toBe(0)
   })
+
+  const hasAttributes = ((): boolean => {
+    const probe = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-attribute-')), 'probe')
+    fs.writeFileSync(probe, '')
+    try {
+      return setImmutable(probe, true)
+    } finally {
+      setImmutable(probe, false)
+      fs.rmSync(path.dirname(probe), { recursive: true })
+    }
+  })()
+  const UNREPLACEABLE: [what: string, spoil: (record: string) => void][] = [
+    ['that others can read', record => fs.chmodSync(record, 0o644)],
+    ['that is a link', record => replace(record, () => fs.symlinkSync('/nonexistent/record', record))],
+    ['that is a folder', record => replace(record, () => fs.mkdirSync(record))],
+    ['that is a pipe', record => replace(record, () => void Bun.spawnSync(['mkfifo', record]))],
+    ...(hasAttributes ? [['that is immutable', immutable] as [string, (record: string) => void]] : []),
+  ]
+  test.each(
+    UNREPLACEABLE,
+  )('(a record %s) is told before a login or refresh sends anything, and by doctor', async (_, spoil) => {
+    await using server = await startAtlasServer({ rotate: true })
+    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
+    await sandbox.logIn(server)
+    server.forget()
+    const record = only(sandbox)
+    spoil(record)
+    try {
+      const outcomes = [await sandbox.logIn(server), await sandbox.run(['auth', 'refresh'])]
+      expect(outcomes.map(({ status, stdout }) => ({ status, stdout }))).toEqual(
+        Array(2).fill({ status: 6, stdout: '' }),
+      )
+      for (const { stderr } of outcomes) expect(stderr).toStartWith(`atlas: The credential store ${record} `)
+      expect(server.log()).toEqual([])
+      const { status, stdout } = await sandbox.run(['doctor', '--json'])
+      const checks: { name: string; status: string }[] = JSON.parse(stdout).checks
+      expect({
+        status,
+        failed: checks.filter(check => check.status === 'fail').map(({ name }) => name),
+      }).toEqual({
+        status: 1,
+        failed: ['store'],
+      })
+    } finally {
+      setImmutable(record, false)
+    }
+  })
+
+  function replace(record: string, place: () => void): void {
+    fs.rmSync(record)
+    place()
+  }
+
+  function immutable(record: string): void {
+    setImmutable(record, true)
+  }
+
+  /** @returns whether it could be done: not on every file system, nor by everybody. */
+  function setImmutable(file: string, on: boolean): boolean {
+    if (Bun.which('chattr') === null) return false
+    return Bun.spawnSync(['chattr', on ? '+i' : '-i', file]).exitCode === 0
+  }
 
   twoUsersTest('(a record of another user) is refused', async () => {
     await using server = await startAtlasServer()
