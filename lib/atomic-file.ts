@@ -143,7 +143,8 @@ export function removeFile(file: string): boolean {
   return found.at(-1) === true
 }
 
-const temporaryOf = (file: string): string => `${file}.tmp`
+/** Where a file is written before it is put in place; a writer that was killed leaves it. */
+export const temporaryOf = (file: string): string => `${file}.tmp`
 
 /**
  * Make a rename or a deletion outlast a power cut, where folders can be flushed. Windows cannot open

@@ -12,6 +12,7 @@ import {
   writeConfigFile,
 } from './config-file.ts'
 import { describeSettings, loginCommand } from './config-settings.ts'
+import { AtlasError } from './errors.ts'
 import { type BearerSource, createClient } from './http/client.ts'
 import { createGuardedFetch, type GuardedFetch } from './http/guarded-fetch.ts'
 import { proxyFor } from './http/proxy.ts'
@@ -64,8 +65,8 @@ export interface System extends Host {
   sessionsOf(target: StoredSession): { sessions: Sessions; store: CredentialStore }
   /** The token in ATLAS_ACCESS_TOKEN, as a session is one. */
   readonly fixedToken: string | undefined
-  /** The sessions in the file store, whether the config file knows of them or not. */
-  sessionsInFiles(): StoredSession[]
+  /** The sessions in the file store, whether the config file knows of them or not, and why others cannot be told. */
+  sessionsInFiles(): Promise<{ sessions: StoredSession[]; faults: AtlasError[] }>
   /** A client that carries the session's token, or the one in ATLAS_ACCESS_TOKEN. */
   authenticatedClient(session: Session | undefined): { client: $Fetch; apiRoot: string; bearer: BearerSource }
   /** A client that carries a session's token as it is, and refreshes nothing. */
@@ -187,12 +188,14 @@ export function createSystem(host: Host, flags: ConfigFlags, options: SystemOpti
         bearer,
       }
     },
-    sessionsInFiles: () =>
-      createFileStore({ configFolder: config.folder.value, uid, debug })
-        .accounts()
-        .map(partsOf)
-        .filter(parts => parts !== undefined)
-        .map(parts => ({ ...parts, store: 'file' })),
+    async sessionsInFiles() {
+      const accounts = await createFileStore({ configFolder: config.folder.value, uid, debug }).accounts()
+      const parts = accounts.flatMap(account => (typeof account === 'string' ? (partsOf(account) ?? []) : []))
+      return {
+        sessions: parts.map(owner => ({ ...owner, store: 'file' })),
+        faults: accounts.filter(account => account instanceof AtlasError),
+      }
+    },
     unrefreshedClient: ({ apiRoot, accessToken }) =>
       createClient({ apiRoot, guardedFetch, userAgent: USER_AGENT, bearer: fixedBearer(accessToken) }),
     proveConfigFile: () => configLock.hold(async () => proveConfigFile(config.folder.value)),

@@ -39,7 +39,12 @@ export async function logout({ all }: LogoutOptions, needs: Needs): Promise<void
       apiUrl === configured.apiUrl &&
       (!storeIsNamed || store === configured.store))
   // The config file may have been deleted, or a login killed before it was noted there.
-  const listed = unique([...config.file.sessions, ...sessionsInFiles()].filter(isMeant))
+  const inFiles = await sessionsInFiles()
+  const inFile: StoredSession = { ...configured, store: 'file' }
+  const mayBeFaulty = inFiles.faults.length > 0 && isMeant(inFile)
+  // What cannot be read may be there all the same.
+  const faulty = mayBeFaulty && (await cannotBeRead(sessionsOf(inFile))) ? [inFile] : []
+  const listed = unique([...[...config.file.sessions, ...inFiles.sessions].filter(isMeant), ...faulty])
   // A store that nobody named and nothing points to need not exist.
   const isGuess = all || config.store.source === 'default'
   const targets = isGuess && listed.length > 0 ? listed : unique([...listed, configured])
@@ -68,6 +73,7 @@ export async function logout({ all }: LogoutOptions, needs: Needs): Promise<void
       store.close()
     }
   }
+  if (all) failure ??= inFiles.faults[0]
   if (failure !== undefined && ended.length === 0) throw failure
 
   if (fixedToken !== undefined)
@@ -75,6 +81,12 @@ export async function logout({ all }: LogoutOptions, needs: Needs): Promise<void
   await publish(ended, all, configured.apiUrl, needs)
   if (failure !== undefined) throw failure
 }
+
+const cannotBeRead = ({ sessions }: ReturnType<Needs['sessionsOf']>): Promise<boolean> =>
+  sessions.current().then(
+    () => false,
+    () => true,
+  )
 
 async function publish(
   ended: readonly Ended[],

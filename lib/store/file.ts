@@ -1,9 +1,16 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { makePrivateFolder, type PendingFile, prepareFile, removeFile, replaceFile } from '../atomic-file.ts'
+import {
+  makePrivateFolder,
+  type PendingFile,
+  prepareFile,
+  removeFile,
+  replaceFile,
+  temporaryOf,
+} from '../atomic-file.ts'
 import { type AtlasCode, AtlasError, errorCode } from '../errors.ts'
 import { shellQuoted } from '../shell-quote.ts'
-import type { CredentialStore } from './store.ts'
+import { type CredentialStore, isProbe } from './store.ts'
 
 const MAX_RECORD_BYTES = 1024 * 1024
 /** Follow no link; without O_NONBLOCK a named pipe in a file's place would be waited for. */
@@ -19,8 +26,8 @@ export interface FileStoreOptions {
 
 /** A store that can tell what is in it, unlike keychains, where looking for that unlocks everything. */
 export interface FileStore extends CredentialStore {
-  /** The accounts that records are there for; files that cannot be read as such are passed over. */
-  accounts(): string[]
+  /** The accounts that records are there for; for a record that cannot be read as such, why it cannot. */
+  accounts(): Promise<(string | AtlasError)[]>
 }
 
 /** Credentials in plain text, one file (0600) an account in a folder (0700) of their own. */
@@ -30,8 +37,23 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
   const fileOf = (account: string): string =>
     path.join(folder, `${new Bun.CryptoHasher('sha256').update(account).digest('hex').slice(0, 32)}.json`)
 
-  const guarded = async <T>(operation: string, account: string, work: (file: string) => T): Promise<T> => {
-    const file = fileOf(account)
+  /** A record's account; where a writer was killed before there was a record, that of what it left. */
+  const accountOfFile = (file: string): string | undefined => {
+    const record = readPrivateFile(file, uid) ?? readPrivateFile(temporaryOf(file), uid)
+    if (record === undefined || isProbe(record)) return undefined
+    const account = accountIn(record)
+    if (account !== undefined && fileOf(account) === file) return account
+    throw new AtlasError(
+      'store_unavailable',
+      `The credential file ${file} does not say whose it is.`,
+      `If nothing else needs it, delete it with: rm -f ${shellQuoted(file)} ${shellQuoted(temporaryOf(file))}`,
+    )
+  }
+
+  const guarded = <T>(operation: string, account: string, work: (file: string) => T): Promise<T> =>
+    guardedAt(operation, fileOf(account), work)
+
+  const guardedAt = async <T>(operation: string, file: string, work: (file: string) => T): Promise<T> => {
     const startedAt = performance.now()
     try {
       checkFolder(folder, uid)
@@ -71,17 +93,44 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
         }
       }),
     delete: account => guarded('delete', account, removeFile),
-    accounts() {
-      checkFolder(folder, uid)
-      if (!fs.existsSync(folder)) return []
-      return fs
-        .readdirSync(folder)
-        .filter(name => name.endsWith('.json'))
-        .map(name => accountIn(path.join(folder, name), uid))
-        .filter(account => account !== undefined)
+    async accounts() {
+      const found: (string | AtlasError)[] = []
+      try {
+        for (const file of await guardedAt('list', folder, recordsIn)) {
+          const account = await guardedAt('read', file, accountOfFile).catch(asAtlasError)
+          if (account !== undefined) found.push(account)
+        }
+      } catch (error) {
+        found.push(asAtlasError(error))
+      }
+      return found
     },
     close() {},
   }
+}
+
+/** The files of all records in a folder, or where they would be: a writer that was killed leaves another name. */
+function recordsIn(folder: string): string[] {
+  if (!fs.existsSync(folder)) return []
+  const names = fs
+    .readdirSync(folder)
+    .flatMap(name => /^[0-9a-f]{32}\.json(?=$|\.tmp$)/.exec(name)?.[0] ?? [])
+  return [...new Set(names)].map(name => path.join(folder, name))
+}
+
+/** The account that a record names, however damaged it is otherwise. */
+function accountIn(record: string): string | undefined {
+  try {
+    const account: unknown = JSON.parse(record)?.account
+    return typeof account === 'string' ? account : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function asAtlasError(error: unknown): AtlasError {
+  if (error instanceof AtlasError) return error
+  throw error
 }
 
 /** @throws {AtlasError} `lock_timeout`: there is no writing there now, which is no word on the credentials. */
@@ -199,15 +248,4 @@ const REASONS: Record<string, string> = {
   EROFS: 'the file system is read-only',
   ENOSPC: 'the disk is full',
   EDQUOT: 'the disk quota is used up',
-}
-
-/** The account that a record names, undefined where the file is none. */
-function accountIn(file: string, uid: number | undefined): string | undefined {
-  try {
-    const record: unknown = JSON.parse(readPrivateFile(file, uid) ?? 'null')
-    const { account } = record as { account?: unknown }
-    return typeof account === 'string' ? account : undefined
-  } catch {
-    return undefined
-  }
 }

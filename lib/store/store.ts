@@ -44,6 +44,11 @@ export interface Reservation {
   release(): void
 }
 
+const PROBE = 'atlas probe'
+
+/** Whether a record is what a proof that was killed has left: it holds no secret. */
+export const isProbe = (record: string): boolean => record.startsWith(PROBE)
+
 /**
  * Prove that a store keeps what it is given: see that what is there for the account can be reached, then write,
  * read back and delete a probe beside it.
@@ -55,7 +60,7 @@ export async function proveStore(store: CredentialStore, account: string): Promi
     if (!(error instanceof DamagedRecord)) throw error
   })
   const probeAccount = `${account}#probe`
-  const probe = `atlas probe ${Date.now()}`
+  const probe = `${PROBE} ${Date.now()}`
   await store.write(probeAccount, probe)
   const found = await store.read(probeAccount)
   await store.delete(probeAccount)

@@ -1,9 +1,12 @@
 import { Database } from 'bun:sqlite'
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
+import path from 'node:path'
 import { lockPath } from '../../lib/auth/lock.ts'
 import { ADA, type AtlasServer, answer, signToken, startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, outcomeOf, type Sandbox } from '../support/binary.ts'
+import { secretServiceTest, startSecretService } from '../support/secret-service.ts'
+import { createUnprivilegedSandbox } from '../support/unprivileged.ts'
 
 const ME = 'GET /api/v1/auth/me'
 const REFRESH = 'POST /api/v1/auth/refresh'
@@ -401,6 +404,90 @@ describe('a session that the config file does not know', () => {
       stdout: `Logged out of ${server.url} as ada@example.com\n`,
     })
     expect(sandbox.filesHolding('access_token')).toEqual([])
+  })
+})
+
+describe('what logout finds in the folder of the file store, and the config file does not list,', () => {
+  const endedBy = async (sandbox: Sandbox, args: string[] = [], options = {}) => {
+    const { status, stdout, stderr } = await sandbox.run(['auth', 'logout', '--json', ...args], options)
+    const { logged_out = [] } = stdout === '' ? {} : JSON.parse(stdout)
+    return {
+      status,
+      said: stderr === '' ? null : JSON.parse(stderr).error.message,
+      ended: logged_out.map((entry: Record<string, unknown>) => entry['profile']),
+    }
+  }
+  const recordOf = (sandbox: Sandbox): string => sandbox.filesHolding('access_token')[0] ?? ''
+  const deleteList = (sandbox: Sandbox): void => fs.rmSync(path.join(sandbox.configFolder, 'config.json'))
+
+  test('and a killed writer has left without a record, is deleted', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    fs.renameSync(recordOf(sandbox), `${recordOf(sandbox)}.tmp`)
+    deleteList(sandbox)
+    expect((await sandbox.run(['auth', 'logout', '--all'])).status).toBe(0)
+    expect(sandbox.filesHolding('access_token')).toEqual([])
+  })
+
+  test('and does not say whose it is, is named and keeps no other from being ended', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const stray = path.join(path.dirname(recordOf(sandbox)), `${'0'.repeat(32)}.json`)
+    fs.copyFileSync(recordOf(sandbox), stray)
+    deleteList(sandbox)
+    expect(await endedBy(sandbox, ['--all'])).toEqual({
+      status: 6,
+      said: `The credential file ${stray} does not say whose it is.`,
+      ended: ['default'],
+    })
+    expect(sandbox.filesHolding('access_token')).toEqual([stray])
+  })
+
+  test.each([[[]], [['--all']]])('and others can read, is no nobody (%j)', async args => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({ ATLAS_API_URL: server.url })
+    await sandbox.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
+    fs.chmodSync(recordOf(sandbox), 0o644)
+    deleteList(sandbox)
+    expect(await endedBy(sandbox, args)).toEqual({
+      status: 6,
+      said: `The credential store ${recordOf(sandbox)} can be read by others, so atlas does not use it.`,
+      ended: [],
+    })
+  })
+
+  secretServiceTest('keeps no session in the keychain from being ended where it cannot be read', async () => {
+    await using server = await startAtlasServer()
+    await using keychain = await startSecretService()
+    using sandbox = createSandbox({ ...keychain.env, ATLAS_API_URL: server.url })
+    const folder = path.join(sandbox.configFolder, 'credentials')
+    for (const spoil of [() => fs.symlinkSync('/nonexistent', folder), () => fs.writeFileSync(folder, '')]) {
+      await loggedIn(sandbox, server)
+      spoil()
+      const { status, ended } = await endedBy(sandbox, ['--all'])
+      expect({ status, ended, stored: keychain.search('atlas-cli') }).toEqual({
+        status: 6,
+        ended: ['default'],
+        stored: [],
+      })
+      fs.rmSync(folder)
+    }
+  })
+
+  test('cannot be looked at without permission, which is said', async () => {
+    using sandbox = createUnprivilegedSandbox()
+    const folder = path.join(sandbox.configFolder, 'credentials')
+    fs.mkdirSync(folder, { recursive: true })
+    const { uid = process.getuid?.() ?? 0, gid = process.getgid?.() ?? 0 } = sandbox.user ?? {}
+    for (const place of [path.dirname(sandbox.configFolder), sandbox.configFolder, folder])
+      fs.chownSync(place, uid, gid)
+    fs.chmodSync(folder, 0)
+    const { status, said } = await endedBy(sandbox, ['--all'])
+    expect(status).toBe(6)
+    expect(said).toStartWith(`The credential store ${folder}`)
+    expect(said).toEndWith('cannot be used: permission denied.')
   })
 })
 
