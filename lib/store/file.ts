@@ -70,7 +70,11 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
     kind: 'file',
     location: folder,
     lockFolder: folder,
-    check: account => guarded('check', account, file => checkReplaceable(file, uid)),
+    check: account =>
+      guarded('check', account, file => {
+        checkWritable(folder)
+        checkReplaceable(file, uid)
+      }),
     read: account => guarded('read', account, file => readPrivateFile(file, uid)),
     write: (account, record) =>
       guarded('write', account, file => {
@@ -170,6 +174,22 @@ function readPrivateFile(file: string, uid: number | undefined): string | undefi
     return fs.readFileSync(descriptor, 'utf8')
   } finally {
     fs.closeSync(descriptor)
+  }
+}
+
+/**
+ * See that files can be put into a folder, or into the nearest one above it that exists.
+ * @throws {AtlasError} `store_denied`: permission is missing. A disk that is read-only is left to the lock:
+ * it refuses nobody, and may be writable the next time.
+ */
+function checkWritable(folder: string, nearest = folder): void {
+  try {
+    fs.accessSync(nearest, fs.constants.W_OK | fs.constants.X_OK)
+  } catch (error) {
+    const code = errorCode(error)
+    const above = path.dirname(nearest)
+    if (code === 'ENOENT' && above !== nearest) checkWritable(folder, above)
+    if (code === 'EACCES' || code === 'EPERM') throw unusable(folder, code)
   }
 }
 

@@ -18,6 +18,7 @@ async function expectFault(
   server: AtlasServer,
   place: string,
   reason: string,
+  exitStatus = 5,
 ): Promise<void> {
   const [record = ''] = sandbox.filesHolding(server.lastTokens.refresh)
   const before = fs.readFileSync(record, 'utf8')
@@ -31,7 +32,7 @@ async function expectFault(
     ['auth', 'logout'],
   ]) {
     const { status, stdout, stderr } = await sandbox.run(command)
-    expect({ command, status, said: stdout + stderr }).toMatchObject({ command, status: 5 })
+    expect({ command, status, said: stdout + stderr }).toMatchObject({ command, status: exitStatus })
     expect(stdout + stderr).toContain(`${place} cannot be used: ${reason}.`)
   }
   expect(server.log().filter(line => line === REFRESH || line.endsWith('/logout'))).toEqual([])
@@ -83,21 +84,6 @@ describe('a lock that cannot be trusted is no licence to refresh', () => {
     await expectFault(sandbox, server, lock, 'permission denied')
   })
 
-  test.each([
-    ['with the lock in it', () => {}],
-    ['without a lock in it', (lock: string) => fs.rmSync(lock)],
-  ])('where its folder is read-only, %s', async (_, arrange) => {
-    await using server = await startAtlasServer({ rotate: true })
-    using sandbox = createUnprivilegedSandbox()
-    await sandbox.logIn(server)
-    const lock = lockOf(sandbox, server)
-    arrange(lock)
-    fs.chmodSync(path.dirname(lock), 0o500)
-    await expectFault(sandbox, server, lock, 'permission denied')
-    fs.chmodSync(path.dirname(lock), 0o700)
-    expect((await sandbox.run(['api', '/auth/me'])).status).toBe(0)
-  })
-
   twoUsersTest.each([0o600, 0o666])('where it is another user’s, mode %o', async mode => {
     await using server = await startAtlasServer({ rotate: true })
     using sandbox = createUnprivilegedSandbox()
@@ -106,6 +92,50 @@ describe('a lock that cannot be trusted is no licence to refresh', () => {
     fs.chownSync(lock, 0, 0)
     fs.chmodSync(lock, mode)
     await expectFault(sandbox, server, lock, 'it belongs to another user')
+  })
+})
+
+describe('a file store whose folder', () => {
+  const FOLDERS: [what: string, mode: number, arrange: (lock: string) => void][] = [
+    ['is read-only, with the lock in it', 0o500, () => {}],
+    ['is read-only, without a lock in it', 0o500, lock => fs.rmSync(lock)],
+    ['cannot be entered', 0o000, () => {}],
+  ]
+  test.each(FOLDERS)('%s denies a login and everything else', async (_, mode, arrange) => {
+    await using server = await startAtlasServer({ rotate: true })
+    using sandbox = createUnprivilegedSandbox()
+    await sandbox.logIn(server)
+    const lock = lockOf(sandbox, server)
+    const folder = path.dirname(lock)
+    arrange(lock)
+    fs.chmodSync(folder, mode)
+    server.forget()
+    const { status, stderr } = await sandbox.logIn(server)
+    expect({ status, stderr, log: server.log() }).toEqual({
+      status: 6,
+      stderr:
+        `atlas: The credential store ${folder} cannot be used: permission denied.\n` +
+        '       Check its permissions, or choose another folder with ATLAS_CONFIG_DIR.\n',
+      log: [],
+    })
+    if (mode !== 0) await expectFault(sandbox, server, folder, 'permission denied', 6)
+    expect((await sandbox.run(['auth', 'logout'])).status).toBe(6)
+    fs.chmodSync(folder, 0o700)
+    expect((await sandbox.run(['api', '/auth/me'])).status).toBe(0)
+  })
+
+  test('is missing below one that is read-only is denied to a login', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createUnprivilegedSandbox()
+    fs.mkdirSync(sandbox.configFolder, { recursive: true })
+    fs.chmodSync(sandbox.configFolder, 0o555)
+    if (sandbox.user) fs.chownSync(sandbox.configFolder, sandbox.user.uid, sandbox.user.gid)
+    const { status, stderr } = await sandbox.logIn(server)
+    expect(status).toBe(6)
+    expect(stderr).toContain(
+      `${path.join(sandbox.configFolder, 'credentials')} cannot be used: permission denied.`,
+    )
+    expect(server.log()).toEqual([])
   })
 })
 
