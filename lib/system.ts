@@ -70,7 +70,7 @@ export interface System extends Host {
   /** A client that carries the session's token, or the one in ATLAS_ACCESS_TOKEN. */
   authenticatedClient(session: Session | undefined): { client: $Fetch; apiRoot: string; bearer: BearerSource }
   /** A client that carries a session's token as it is, and refreshes nothing. */
-  unrefreshedClient(session: Session): $Fetch
+  unrefreshedClient(session: Session, signal: AbortSignal): $Fetch
   /** See that the config file can be written. @throws {AtlasError} `file_error`, `lock_timeout` */
   proveConfigFile(): Promise<void>
   /** The lock of a file that belongs to the user, whatever profile or config folder changes it. */
@@ -196,8 +196,13 @@ export function createSystem(host: Host, flags: ConfigFlags, options: SystemOpti
         faults: accounts.filter(account => account instanceof AtlasError),
       }
     },
-    unrefreshedClient: ({ apiRoot, accessToken }) =>
-      createClient({ apiRoot, guardedFetch, userAgent: USER_AGENT, bearer: fixedBearer(accessToken) }),
+    unrefreshedClient: ({ apiRoot, accessToken }, signal) =>
+      createClient({
+        apiRoot,
+        guardedFetch: (input, init) => guardedFetch(input, { ...init, signal }),
+        userAgent: USER_AGENT,
+        bearer: fixedBearer(accessToken),
+      }),
     proveConfigFile: () => configLock.hold(async () => proveConfigFile(config.folder.value)),
     fileLock: file => lockOf(userLockFolder(uid, host.accountHomeFolder), `file ${file}`),
     updateConfigFile: change =>

@@ -66,18 +66,21 @@ export async function login({ email: givenEmail, passwordStdin }: LoginOptions, 
   const session = await terminal.during(`Logging in to ${server}`, sessions.logIn(email, password, remember))
 
   if (terminal.json) {
-    // The session is stored and stays so, whatever the server says of it now.
-    const confirmation = await fetchUser(needs.unrefreshedClient(session), needs.secrets)
-    const doubt = confirmation.kind === 'failed' ? needs.secrets.mask(confirmation.error.message) : null
-    await terminal.sayJson(
-      statusJson(config, {
-        state: doubt === null ? 'authenticated' : 'unverified',
-        session,
-        source: store.kind,
-        user: confirmation.known,
-        reason: doubt,
-      }),
-    )
+    // The session is stored and stays so, whatever the server says of it now, and a signal that comes
+    // meanwhile does not keep that from being told.
+    await needs.interrupts.shield(async hurry => {
+      const confirmation = await fetchUser(needs.unrefreshedClient(session, hurry), needs.secrets)
+      const doubt = confirmation.kind === 'failed' ? needs.secrets.mask(confirmation.error.message) : null
+      await terminal.sayJson(
+        statusJson(config, {
+          state: doubt === null ? 'authenticated' : 'unverified',
+          session,
+          source: store.kind,
+          user: confirmation.known,
+          reason: doubt,
+        }),
+      )
+    })
   } else {
     await terminal.say([styled('green', `Logged in to ${server} as ${email}`)])
   }

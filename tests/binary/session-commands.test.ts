@@ -522,6 +522,28 @@ test('a login told as JSON keeps the session, whatever the server says of it the
   expect(sandbox.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
 })
 
+test('a login told as JSON is told although a signal comes before the server’s word on it', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  const held = server.hold('GET /auth/me')
+  const child = sandbox.start(['auth', 'login', '--email', 'ada@example.com', '--password-stdin', '--json'], {
+    input: 'correct horse',
+    env: { ATLAS_API_URL: server.apiRoot },
+  })
+  await held.arrived
+  child.kill('SIGINT')
+  const { status, stdout } = await outcomeOf(child)
+  held.release()
+  const { state, email, source } = JSON.parse(stdout)
+  expect({ status, state, email, source }).toEqual({
+    status: 130,
+    state: 'unverified',
+    email: 'ada@example.com',
+    source: 'file',
+  })
+  expect(sandbox.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
+})
+
 describe('an answer to who is logged in', () => {
   const TYPES: Record<string, string>[] = [{}, { 'content-type': 'text/plain' }]
   test.each(TYPES)('that is JSON confirms it with the headers %j too', async headers => {
