@@ -115,10 +115,16 @@ function prepare(file: string, uid: number | undefined): void {
   const folder = path.dirname(file)
   makePrivateFolder(folder)
   const foundFolder = fs.lstatSync(folder)
-  if (!foundFolder.isDirectory()) throw faulty(folder, 'it is not a folder')
-  if (uid !== undefined && foundFolder.uid !== uid) throw faulty(folder, 'it belongs to another user')
+  if (!foundFolder.isDirectory()) throw faultyFolder(folder, 'it is not a folder')
+  // In a temporary folder nobody but its owner and root can remove it.
+  if (uid !== undefined && foundFolder.uid !== uid)
+    throw faultyFolder(
+      folder,
+      'it belongs to another user',
+      'Ask its owner or an administrator to remove it, then try again.',
+    )
   if (uid !== undefined && (foundFolder.mode & 0o022) !== 0)
-    throw faulty(folder, 'others can change it', `Mend it with: chmod go-w ${shellQuoted(folder)}`)
+    throw faultyFolder(folder, 'others can change it', `Mend it with: chmod go-w ${shellQuoted(folder)}`)
   fs.accessSync(folder, fs.constants.W_OK)
   try {
     fs.closeSync(fs.openSync(file, 'wx', 0o600))
@@ -153,12 +159,17 @@ const busy = (file: string, timeoutMs: number): AtlasError =>
     'Wait for it or end it, then try again.',
   )
 
-const faulty = (
-  place: string,
-  reason: string,
-  hint = 'atlas changes nothing without it. Mend or remove that path and try again.',
-): AtlasError =>
-  new AtlasError('lock_timeout', `The lock ${place} cannot be used: ${REASONS[reason] ?? reason}.`, hint)
+const MEND = 'atlas changes nothing without it. Mend or remove that path and try again.'
+
+const faulty = (file: string, reason: string): AtlasError =>
+  new AtlasError('lock_timeout', `The lock ${file} cannot be used: ${REASONS[reason] ?? reason}.`, MEND)
+
+const faultyFolder = (folder: string, reason: string, hint = MEND): AtlasError =>
+  new AtlasError(
+    'lock_timeout',
+    `The folder ${folder}, where atlas keeps a lock, cannot be used: ${reason}.`,
+    hint,
+  )
 
 const REASONS: Record<string, string> = {
   EACCES: 'permission denied',

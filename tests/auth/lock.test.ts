@@ -138,7 +138,7 @@ describe('the file', () => {
       const attempt = lockOf().hold(async () => {})
       expect(await attempt.catch(error => [error.code, error.message, error.hint])).toEqual([
         'lock_timeout',
-        `The lock ${folder} cannot be used: others can change it.`,
+        `The folder ${folder}, where atlas keeps a lock, cannot be used: others can change it.`,
         `Mend it with: chmod go-w ${folder}`,
       ])
     }

@@ -140,27 +140,36 @@ describe('a file store whose folder', () => {
 })
 
 describe('the folder for locks on the keychain', () => {
-  const PLANTED: [what: string, reason: string, plant: (folder: string) => void][] = [
+  const MEND = 'atlas changes nothing without it. Mend or remove that path and try again.'
+  const PLANTED: [what: string, reason: string, plant: (folder: string) => void, hint?: string][] = [
     ['a symlink', 'it is not a folder', folder => fs.symlinkSync('/tmp', folder)],
     ['a symlink to nothing', 'a file is in the way of the folder', f => fs.symlinkSync('/nonexistent/x', f)],
     ['a file', 'a file is in the way of the folder', folder => fs.writeFileSync(folder, '')],
-    ['another user’s', 'it belongs to another user', folder => fs.mkdirSync(folder, 0o777)],
+    [
+      'another user’s',
+      'it belongs to another user',
+      folder => fs.mkdirSync(folder, 0o777),
+      'Ask its owner or an administrator to remove it, then try again.',
+    ],
   ]
-  twoUsersTest.each(PLANTED)('is refused where somebody has put %s there first', async (_, reason, plant) => {
-    // A user of the test's own, since the path holds the user's number and nothing else.
-    const uid = 100_000_000 + process.pid
-    const folder = userLockFolder(uid, '')
-    using sandbox = createUnprivilegedSandbox({ ATLAS_API_URL: 'http://127.0.0.1:9' }, { uid, gid: uid })
-    plant(folder)
-    try {
-      const { status, stdout, stderr } = await sandbox.run(['auth', 'logout'])
-      expect({ status, stdout }).toEqual({ status: 5, stdout: '' })
-      expect(stderr).toStartWith(`atlas: The lock ${folder}`)
-      expect(stderr).toContain(`cannot be used: ${reason}.`)
-    } finally {
-      fs.rmSync(folder, { recursive: true })
-    }
-  })
+  twoUsersTest.each(PLANTED)(
+    'is refused where somebody has put %s there first',
+    async (_, reason, plant, hint = MEND) => {
+      // A user of the test's own, since the path holds the user's number and nothing else.
+      const uid = 100_000_000 + process.pid
+      const folder = userLockFolder(uid, '')
+      using sandbox = createUnprivilegedSandbox({ ATLAS_API_URL: 'http://127.0.0.1:9' }, { uid, gid: uid })
+      plant(folder)
+      try {
+        const { status, stdout, stderr } = await sandbox.run(['auth', 'logout'])
+        expect({ status, stdout }).toEqual({ status: 5, stdout: '' })
+        expect(stderr).toMatch(new RegExp(`^atlas: The (lock|folder) ${folder}\\b`))
+        expect(stderr).toEndWith(`cannot be used: ${reason}.\n       ${hint}\n`)
+      } finally {
+        fs.rmSync(folder, { recursive: true })
+      }
+    },
+  )
 })
 
 describe('a disk', () => {
