@@ -80,6 +80,8 @@ export interface System extends Host {
   readonly guardedFetch: GuardedFetch
   /** The lock of the configured profile and server. */
   readonly lock: Lock
+  /** The lock of the config file. */
+  readonly configLock: Lock
   readonly debug: (line: string) => void
 }
 
@@ -176,6 +178,7 @@ export function createSystem(host: Host, flags: ConfigFlags, options: SystemOpti
     sessions,
     sessionsOf,
     guardedFetch,
+    configLock,
     lock: lockOf(configuredStore.lockFolder, accountOf(profile.value, apiUrl.value)),
     fixedToken,
     debug,

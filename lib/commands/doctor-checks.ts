@@ -265,10 +265,18 @@ export async function checkCredentials({
 /** Enough of an e-mail to tell accounts apart, in a report that may be published. */
 const shortenedEmail = (email: string): string => email.replace(/^(.)[^@]*/, '$1…')
 
-export async function checkLock({ lock, store }: Pick<System, 'lock' | 'store'>): Promise<Finding> {
+export async function checkLock({
+  lock,
+  configLock,
+  config,
+  store,
+}: Pick<System, 'lock' | 'configLock' | 'config' | 'store'>): Promise<Finding> {
   const startedAt = performance.now()
   await lock.hold(async () => {})
-  return ok(`Taken and released in ${(performance.now() - startedAt).toFixed(0)} ms, in ${store.lockFolder}.`)
+  const elapsedMs = (performance.now() - startedAt).toFixed(0)
+  // A login needs this one too; the folder is not made for a report's sake.
+  if (fs.existsSync(config.folder.value)) await configLock.hold(async () => {})
+  return ok(`Taken and released in ${elapsedMs} ms, in ${store.lockFolder}.`)
 }
 
 /** Which proxy and which certificate authorities are in force for the configured server. */

@@ -311,6 +311,23 @@ describe('the cause is named first', () => {
     },
   )
 
+  test.skipIf(process.platform === 'win32')('a config folder that others can change', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({ ATLAS_API_URL: server.url, ATLAS_CREDENTIAL_STORE: 'file' })
+    await sandbox.logIn(server)
+    fs.chmodSync(sandbox.configFolder, 0o775)
+    const outcome = await doctor(sandbox)
+    expect({ status: outcome.status, failure: firstFailure(outcome) }).toEqual({
+      status: 1,
+      failure: check(
+        'lock',
+        'fail',
+        'The folder ~/.config/atlas, where atlas keeps a lock, cannot be used: others can change it.',
+        'Mend it with: chmod go-w ~/.config/atlas',
+      ),
+    })
+  })
+
   test('a file in place of the config folder', async () => {
     using sandbox = createSandbox({ ATLAS_API_URL: 'http://127.0.0.1:1', ATLAS_CREDENTIAL_STORE: 'file' })
     fs.mkdirSync(path.dirname(sandbox.configFolder))
