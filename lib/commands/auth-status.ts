@@ -60,7 +60,8 @@ export async function status({ offline }: StatusOptions, needs: Needs): Promise<
   const judged = judge(confirmation, secrets.mask)
   // The request may have refreshed the session, or ended it.
   const latest = await latestSession(session, needs)
-  await print({ ...credentials, ...judged, session: latest, user: confirmation.known }, needs)
+  const source = fixedToken === undefined && latest === undefined ? null : credentials.source
+  await print({ ...credentials, ...judged, source, session: latest, user: confirmation.known }, needs)
   const hint = confirmation.kind === 'cannot_confirm' ? apiPathHint(config) : undefined
   if (hint !== undefined) terminal.notice(hint)
   return judged.exitStatus

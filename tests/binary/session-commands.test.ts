@@ -153,6 +153,23 @@ describe('auth status', () => {
     expect(told.reason).toBeString()
   })
 
+  test('names no place for credentials that the server’s refusal has ended', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    server.expireAccessTokens()
+    server.revokeSessions()
+    const { stdout } = await sandbox.run(['auth', 'status', '--json'])
+    const { state, source, email, expires_at } = JSON.parse(stdout)
+    expect({ state, source, email, expires_at, left: sandbox.filesHolding('access_token') }).toEqual({
+      state: 'rejected',
+      source: null,
+      email: null,
+      expires_at: null,
+      left: [],
+    })
+  })
+
   test('of an unreachable server still tells what is stored', async () => {
     using sandbox = createSandbox()
     let url = ''
