@@ -164,8 +164,9 @@ export function writeConfigFile(folder: string, { currentProfile, profiles, sess
 function writing(folder: string, work: (file: string) => void): void {
   const file = configFilePath(folder)
   try {
-    work(file)
+    work(behindLink(file))
   } catch (error) {
+    if (error instanceof AtlasError) throw error
     const code = errorCode(error)
     const full = code === 'ENOSPC' || code === 'EDQUOT'
     throw new AtlasError(
@@ -174,6 +175,25 @@ function writing(folder: string, work: (file: string) => void): void {
       full ? 'Make room and try again.' : 'Mend that, or choose another folder with ATLAS_CONFIG_DIR.',
     )
   }
+}
+
+/**
+ * Where to write a file that may be a link to one elsewhere, as managers of dotfiles have it: the link stays.
+ * @throws {AtlasError} `file_error`: it leads to what belongs to somebody else.
+ */
+function behindLink(file: string): string {
+  if (!fs.lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) return file
+  // One that leads nowhere is replaced: nothing is read through it.
+  if (!fs.existsSync(file)) return file
+  const target = fs.realpathSync(file)
+  const found = fs.lstatSync(target)
+  // The config folder is the user's own, which its lock has seen to.
+  if (found.isFile() && found.uid === fs.lstatSync(path.dirname(file)).uid) return target
+  throw new AtlasError(
+    'file_error',
+    `The config file ${file} is a link to ${target}, which is no file of yours, so atlas does not replace it.`,
+    'Put a file of your own in its place, or choose another folder with ATLAS_CONFIG_DIR.',
+  )
 }
 
 export const isStoreKind = (value: unknown): value is StoreKind => STORE_KINDS.some(kind => kind === value)

@@ -224,6 +224,45 @@ describe('a file store that others can reach', () => {
   })
 })
 
+describe('a config file that is a link', () => {
+  const CONTENT = '{"profiles":{},"sessions":[]}\n'
+
+  const linked = (sandbox: Sandbox): { link: string; target: string } => {
+    const link = path.join(sandbox.configFolder, 'config.json')
+    const target = path.join(sandbox.home, 'dotfiles.json')
+    fs.mkdirSync(sandbox.configFolder, { recursive: true, mode: 0o700 })
+    fs.writeFileSync(target, CONTENT)
+    fs.symlinkSync('../../dotfiles.json', link)
+    return { link, target }
+  }
+
+  test('stays one, and the file that it leads to is replaced', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    const { link, target } = linked(sandbox)
+    expect((await sandbox.logIn(server)).status).toBe(0)
+    expect(fs.readlinkSync(link)).toBe('../../dotfiles.json')
+    expect(JSON.parse(fs.readFileSync(target, 'utf8')).current_profile).toBe('default')
+    expect(fs.readdirSync(sandbox.home).sort()).toEqual(['.config', 'cwd', 'dotfiles.json'])
+  })
+
+  twoUsersTest('to another user’s is not replaced, which is said before anything is asked', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    const { link, target } = linked(sandbox)
+    fs.chownSync(target, 12_345, 12_345)
+    const { status, stderr } = await sandbox.logIn(server)
+    expect({ status, stderr, log: server.log() }).toEqual({
+      status: 1,
+      stderr:
+        `atlas: The config file ${link} is a link to ${target}, which is no file of yours, so atlas does not replace it.\n` +
+        '       Put a file of your own in its place, or choose another folder with ATLAS_CONFIG_DIR.\n',
+      log: [],
+    })
+    expect([fs.readlinkSync(link), fs.readFileSync(target, 'utf8')]).toEqual(['../../dotfiles.json', CONTENT])
+  })
+})
+
 describe('a config file that is no file', () => {
   const ODD: [what: string, put: (file: string) => void][] = [
     ['a pipe', file => void Bun.spawnSync(['mkfifo', file])],
