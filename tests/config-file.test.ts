@@ -49,6 +49,16 @@ test('what is written is read again, whatever profiles are called', () => {
   expect(fs.readdirSync(place.folder)).toEqual(['config.json'])
 })
 
+test('what is too large to be read again is not written', () => {
+  using place = temporaryFolder()
+  writeConfigFile(place.folder, EMPTY)
+  const profile = { apiUrl: 'https://a.example', store: 'file', email: 'a'.repeat(1024 * 1024) } as const
+  expect(() => writeConfigFile(place.folder, { ...EMPTY, profiles: new Map([['a', profile]]) })).toThrow(
+    `The config file ${path.join(place.folder, 'config.json')} would be larger than 1048576 bytes.`,
+  )
+  expect(readConfigFile(place.folder)).toEqual(EMPTY)
+})
+
 test('an absent file is an empty one', () => {
   using place = temporaryFolder()
   expect(readConfigFile(place.folder)).toEqual(EMPTY)

@@ -205,6 +205,12 @@ describe('asking', () => {
       '--email is "ada", which is no e-mail address.',
     ],
     [
+      'an e-mail address beyond any length',
+      ['--email', `${'a'.repeat(310)}@example.com`, '--password-stdin'],
+      'x',
+      `--email is "${'a'.repeat(80)}", which is no e-mail address.`,
+    ],
+    [
       'bytes that are no text',
       ['--email', 'a@b.c', '--password-stdin'],
       new Uint8Array([0xff, 0xfe]),

@@ -218,6 +218,23 @@ describe('auth token', () => {
     expect(server.log()).toEqual([REFRESH])
   })
 
+  test('of a session without a refresh token is good for what is left, and for no longer', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    server.fault('POST /auth/login', response =>
+      answer(response, 200, { access_token: 'alone', token_type: 'bearer', expires_in: 1800 }),
+    )
+    await loggedIn(sandbox, server)
+    expect((await sandbox.run(['auth', 'token', '--min-ttl', '10m'])).stdout).toBe('alone\n')
+    const { status, stdout, stderr } = await sandbox.run(['auth', 'token', '--min-ttl', '1h', '--json'])
+    expect({ status, stdout, code: JSON.parse(stderr).error.code }).toEqual({
+      status: 1,
+      stdout: '',
+      code: 'ttl_unavailable',
+    })
+    expect(server.log()).toEqual([])
+  })
+
   test('tells token, end and source as JSON', async () => {
     await using server = await startAtlasServer()
     using sandbox = createSandbox()
