@@ -43,14 +43,13 @@ async function main(argv: readonly string[]): Promise<number> {
     const surroundings = {
       env: process.env,
       platform: process.platform,
-      // A user that the machine does not know has none.
-      homeFolder: orEmpty(os.homedir),
+      homeFolder: ifKnown(os.homedir),
       interactive: stdinIsTerminal && stderrIsTerminal,
     }
     const cli = cac('atlas')
     const context: Context = {
       terminal,
-      homes: [surroundings.homeFolder],
+      homes: [surroundings.homeFolder].filter(home => home !== undefined),
       async system(flags, options) {
         const { createSystem } = await import('./lib/system.ts')
         return createSystem(
@@ -58,7 +57,7 @@ async function main(argv: readonly string[]): Promise<number> {
             ...surroundings,
             stdinIsTerminal,
             uid: process.getuid?.(),
-            accountHomeFolder: orEmpty(() => os.userInfo().homedir),
+            accountHomeFolder: ifKnown(() => os.userInfo().homedir),
             terminal,
             interrupts,
             secrets,
@@ -104,14 +103,6 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-const orEmpty = (read: () => string): string => {
-  try {
-    return read()
-  } catch {
-    return ''
-  }
-}
-
 /** What Linux says of this process, empty elsewhere. */
 function processStatus(): string {
   if (process.platform !== 'linux') return ''
@@ -119,6 +110,15 @@ function processStatus(): string {
     return process.getBuiltinModule('node:fs').readFileSync('/proc/self/status', 'utf8')
   } catch {
     return ''
+  }
+}
+
+/** The user database does not know every user, least in containers, and says so by throwing. */
+function ifKnown(ask: () => string): string | undefined {
+  try {
+    return ask()
+  } catch {
+    return undefined
   }
 }
 

@@ -55,7 +55,8 @@ export type Environment = Readonly<Record<string, string | undefined>>
 export interface Surroundings {
   readonly env: Environment
   readonly platform: NodeJS.Platform
-  readonly homeFolder: string
+  /** Undefined where neither the environment nor the user database says it. */
+  readonly homeFolder: string | undefined
   /** Whether standard input and standard error are terminals. */
   readonly interactive: boolean
 }
@@ -147,6 +148,7 @@ export function loadConfig(flags: ConfigFlags, surroundings: Surroundings): Conf
 export function configFolder({ env, platform, homeFolder }: Surroundings): Setting<string> {
   const { join } = platform === 'win32' ? path.win32 : path.posix
   const absolute = (value: string, from: string): string => absolutePath(value, from, platform)
+  const home = (): string => requireHome(homeFolder, platform, 'ATLAS_CONFIG_DIR')
   const fromVariable = (variable: string, ...below: string[]): Setting<string> | undefined => {
     const value = env[variable]
     if (!value) return undefined
@@ -156,10 +158,26 @@ export function configFolder({ env, platform, homeFolder }: Surroundings): Setti
     fromVariable('ATLAS_CONFIG_DIR') ??
     (platform === 'win32' ? fromVariable('APPDATA', 'atlas') : fromVariable('XDG_CONFIG_HOME', 'atlas')) ??
     byDefault(
-      platform === 'win32'
-        ? join(absolute(homeFolder, 'The home folder'), 'AppData', 'Roaming', 'atlas')
-        : join(absolute(homeFolder, 'The home folder'), '.config', 'atlas'),
+      platform === 'win32' ? join(home(), 'AppData', 'Roaming', 'atlas') : join(home(), '.config', 'atlas'),
     )
+  )
+}
+
+/**
+ * The home folder, for what has its place there.
+ * @param instead what may be given in its stead.
+ * @throws {AtlasError} `usage`: nobody knows it, or it is relative.
+ */
+export function requireHome(
+  homeFolder: string | undefined,
+  platform: NodeJS.Platform,
+  instead: string,
+): string {
+  if (homeFolder !== undefined) return absolutePath(homeFolder, 'The home folder', platform)
+  throw new AtlasError(
+    'usage',
+    'HOME is not set, and the user database knows no home folder for this user.',
+    `Set HOME or ${instead} to a folder of this user.`,
   )
 }
 
@@ -168,8 +186,6 @@ export function configFolder({ env, platform, homeFolder }: Surroundings): Setti
  * @throws {AtlasError} `usage`: it is relative.
  */
 export function absolutePath(value: string, from: string, platform: NodeJS.Platform): string {
-  if (value === '')
-    throw new AtlasError('usage', `${from} is not known.`, 'Set HOME, or ATLAS_CONFIG_DIR to a folder.')
   const { isAbsolute } = platform === 'win32' ? path.win32 : path.posix
   if (isAbsolute(value)) return value
   throw new AtlasError(

@@ -35,8 +35,8 @@ const LOCK_MARGIN_MS = 5_000
 export interface Host extends Surroundings {
   /** The numeric user id; undefined on Windows. */
   readonly uid: number | undefined
-  /** From the user database, whatever HOME says. */
-  readonly accountHomeFolder: string
+  /** From the user database, whatever HOME says; undefined for a user whom it does not know. */
+  readonly accountHomeFolder: string | undefined
   readonly terminal: Terminal
   readonly interrupts: Interrupts
   readonly secrets: Secrets

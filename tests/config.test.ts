@@ -242,8 +242,10 @@ describe('the config folder', () => {
     ['win32', WINDOWS, { ATLAS_CONFIG_DIR: 'C:own' }, 'ATLAS_CONFIG_DIR'],
   ]
   test('that nothing names is asked for', () => {
-    const surroundings = { platform: 'linux', homeFolder: '', env: {}, interactive: false } as const
-    expect(refusal(() => configFolder(surroundings))).toStartWith('usage: The home folder is not known.')
+    const surroundings = { platform: 'linux', homeFolder: undefined, env: {}, interactive: false } as const
+    expect(refusal(() => configFolder(surroundings))).toStartWith(
+      'usage: HOME is not set, and the user database knows no home folder for this user.',
+    )
   })
 
   test.each(

@@ -48,7 +48,7 @@ export async function doctor(system: System): Promise<number> {
     ...local,
     ...server,
   }
-  const homes = [homeFolder, accountHomeFolder]
+  const homes = [homeFolder, accountHomeFolder].filter(home => home !== undefined)
   return publish(
     CHECK_NAMES.map(name => ({ name, ...shortened(findings[name], homes) })),
     terminal,

@@ -1,6 +1,6 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { absolutePath, type Setting, type Surroundings } from '../config.ts'
+import { absolutePath, requireHome, type Setting, type Surroundings } from '../config.ts'
 import { AtlasError, errorCode } from '../errors.ts'
 import { fileError } from './file-error.ts'
 
@@ -33,10 +33,11 @@ export function findPlace(dir: string | undefined, surroundings: Surroundings): 
 }
 
 function syncFolder(dir: string | undefined, { env, platform, homeFolder }: Surroundings): Setting<string> {
+  const home = (): string => requireHome(homeFolder, platform, 'CLAUDE_CONFIG_DIR')
   if (dir === '') throw new AtlasError('usage', '--dir is empty.', 'Name a folder.')
   if (dir !== undefined) {
     // Shells leave the tilde of `--dir=~/x` alone; a folder named "~" is never meant.
-    const expanded = /^~(?=$|\/)/.test(dir) ? homeFolder + dir.slice(1) : dir
+    const expanded = /^~(?=$|\/)/.test(dir) ? home() + dir.slice(1) : dir
     return { value: path.resolve(expanded), source: 'flag', from: '--dir' }
   }
   const variable = 'CLAUDE_CONFIG_DIR'
@@ -48,7 +49,7 @@ function syncFolder(dir: string | undefined, { env, platform, homeFolder }: Surr
       from: variable,
     }
   return {
-    value: path.join(absolutePath(homeFolder, 'The home folder', platform), '.claude'),
+    value: path.join(home(), '.claude'),
     source: 'default',
     from: 'default',
   }

@@ -7,6 +7,7 @@ import { createAuthority, hasOpenssl } from '../support/certificates.ts'
 import { createHostileFolder } from '../support/hostile-folder.ts'
 import { startRawServer } from '../support/raw-server.ts'
 import { CANARY, storeSession } from '../support/stored-session.ts'
+import { createUnprivilegedSandbox, twoUsersTest } from '../support/unprivileged.ts'
 
 const inCi = process.env['CI'] === 'true'
 /** Tests that need a tool are skipped without it, but fail there in CI. */
@@ -378,4 +379,46 @@ test('a current directory that is gone, and a closed one, hinder nothing', async
   })
   const { status, stdout } = await outcomeOf(child)
   expect({ status, state: JSON.parse(stdout).state }).toEqual({ status: 0, state: 'authenticated' })
+})
+
+describe('a user whom the user database does not know, as in containers', () => {
+  const stranger = { uid: 12_345, gid: 12_345 }
+
+  twoUsersTest('needs a home folder for nothing but what has its place there', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createUnprivilegedSandbox(
+      { ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url },
+      stranger,
+    )
+    const env = { HOME: undefined, ATLAS_CONFIG_DIR: path.join(sandbox.home, 'config') }
+    expect((await sandbox.logIn(server, { env })).status).toBe(0)
+    const me = await sandbox.run(['auth', 'status', '--json'], { env })
+    expect({ ...me, stdout: JSON.parse(me.stdout).state }).toEqual({
+      status: 0,
+      stdout: 'authenticated',
+      stderr: '',
+    })
+    const refused = (instead: string) => ({
+      status: 2,
+      stdout: '',
+      stderr:
+        'atlas: HOME is not set, and the user database knows no home folder for this user.\n' +
+        `       Set HOME or ${instead} to a folder of this user.\n`,
+    })
+    expect(await sandbox.run(['sync'], { env })).toEqual(refused('CLAUDE_CONFIG_DIR'))
+    const without = { env: { HOME: undefined } }
+    expect(await sandbox.run(['auth', 'status'], without)).toEqual(refused('ATLAS_CONFIG_DIR'))
+    expect((await sandbox.run(['--help'], without)).status).toBe(0)
+  })
+
+  twoUsersTest('locks keychain items by the number alone', async () => {
+    using sandbox = createUnprivilegedSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain' }, stranger)
+    const config = path.join(sandbox.home, 'config')
+    const env = { HOME: undefined, TMPDIR: sandbox.home, ATLAS_CONFIG_DIR: config }
+    const { status, stderr } = await sandbox.run(['auth', 'status', '--offline'], { env })
+    expect({ status, said: stderr.split(' (')[0] }).toEqual({
+      status: 6,
+      said: 'atlas: The Secret Service keychain cannot be used',
+    })
+  })
 })

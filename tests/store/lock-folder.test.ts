@@ -9,3 +9,8 @@ test.each([
 ])('user %p has locks where the keychain’s scope is: by the user, not by the environment', (uid, home, folder) => {
   expect(userLockFolder(uid, home)).toBe(folder)
 })
+
+test('a user without a home folder is refused where the locks need one', () => {
+  expect(userLockFolder(1000, undefined)).toBe('/tmp/atlas-1000')
+  expect(() => userLockFolder(undefined, undefined)).toThrow('Windows knows no profile folder for this user.')
+})
