@@ -60,7 +60,8 @@ if ($Version -cnotmatch '^[A-Za-z0-9.+-]+$') {
 }
 if (-not $BaseUrl) { $BaseUrl = "$DefaultBaseUrl/$Version" }
 $BaseUrl = $BaseUrl.TrimEnd('/')
-if ($BaseUrl -match '@' -or $BaseUrl -notmatch '^(https://|http://(127\.0\.0\.1|localhost)[:/])') {
+# Host and port alone: what stands before an @ may look like a host, and is none.
+if ($BaseUrl -notmatch '^(https://[\[\]a-z0-9.:-]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)(/|$)') {
   Stop-Installation "$BaseUrl is not an https URL" 'Give one with -BaseUrl or ATLAS_INSTALL_BASE_URL.'
 }
 if (-not $Dir) { $Dir = Join-Path $env:LOCALAPPDATA 'Programs\atlas' }
@@ -77,6 +78,9 @@ try {
   Expand-Archive -Path (Join-Path $work "$name.zip") -DestinationPath $work
   New-Item -ItemType Directory -Force -Path $Dir | Out-Null
   $program = Join-Path $Dir 'atlas.exe'
+  if (Test-Path -PathType Container $program) {
+    Stop-Installation "$program is a folder" 'Move it away, or choose another folder with -Dir.'
+  }
   $staged = Join-Path $Dir 'atlas.new.exe'
   Copy-Item -Force -Path (Join-Path $work "$name\atlas.exe") -Destination $staged
   $running = & $staged --version
@@ -92,6 +96,9 @@ try {
   }
   Move-Item -Path $staged -Destination $program
   Remove-Item -Force -ErrorAction SilentlyContinue (Join-Path $Dir 'atlas.old.exe')
+  if ((& $program --version) -ne $running) {
+    Stop-Installation "$program is not what was installed" 'Look at what else writes there, and try again.'
+  }
   Write-Output "Installed $running as $program"
   if (($env:PATH -split ';') -notcontains $Dir) {
     Write-Output 'Put it on your PATH with:'

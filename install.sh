@@ -32,11 +32,16 @@ main() {
   esac
   [ -n "$base_url" ] || base_url=$DEFAULT_BASE_URL/$version
   base_url=${base_url%/}
-  case $base_url in
-    # What stands before an @ looks like the host and is not.
-    *@*) fail "$base_url holds an @" "Give one without user and password." ;;
-    https://*) protocol=https ;;
-    http://127.0.0.1[:/]* | http://localhost[:/]*) protocol=http ;;
+  # Host and port alone: what stands before an @ may look like a host, and is none.
+  host=${base_url#*://}
+  host=${host%%/*}
+  case $host in
+    '' | *[!][A-Za-z0-9.:-]*) protocol= ;;
+    *) protocol=${base_url%%://*} ;;
+  esac
+  case $protocol://$host in
+    https://*) ;;
+    http://127.0.0.1 | http://127.0.0.1:* | http://localhost | http://localhost:*) ;;
     *) fail "$base_url is not an https URL" "Give one with --base-url or ATLAS_INSTALL_BASE_URL." ;;
   esac
   if [ -z "$folder" ]; then
@@ -47,6 +52,9 @@ main() {
     /*) ;;
     *) folder=$PWD/$folder ;;
   esac
+  # A program that is moved onto a folder, or a link to one, ends up inside.
+  [ ! -d "$folder/atlas" ] ||
+    fail "$folder/atlas is a folder" 'Move it away, or choose another folder with --dir.'
 
   name=atlas-$version-$(detect_target)
   work=$(mktemp -d "${TMPDIR:-/tmp}/atlas-install.XXXXXX") || fail 'no temporary folder can be made' 'Set TMPDIR.'
@@ -118,7 +126,11 @@ download() {
   if has curl; then
     set -- curl --fail --silent --show-error --location --proto "=$protocol" --retry 2 --output "$2" "$1"
   elif has wget; then
-    set -- wget -q -O "$2" "$1"
+    # wget would follow a redirect to plain http. That of BusyBox cannot be told not to.
+    case $(wget --help 2>&1 || :) in
+      *--max-redirect*) set -- wget -q --max-redirect=0 -O "$2" "$1" ;;
+      *) set -- wget -q -O "$2" "$1" ;;
+    esac
   else
     fail 'neither curl nor wget is here' 'Install one of them and try again.'
   fi
@@ -144,7 +156,6 @@ verify() {
 
 # Beside its place first, then over what is there: a program that runs meanwhile keeps running.
 install_program() {
-  [ ! -d "$folder/atlas" ] || fail "$folder/atlas is a folder" 'Move it away, or choose another folder with --dir.'
   mkdir -p "$folder" || fail "$folder cannot be made" 'Choose another folder with --dir.'
   staged=$(mktemp "$folder/.atlas.XXXXXX") || fail "$folder cannot be written" 'Choose another folder with --dir.'
   cp "$1" "$staged" || fail "$folder has no room" 'Make room and try again.'
@@ -155,6 +166,8 @@ install_program() {
   esac
   mv -f "$staged" "$folder/atlas" || fail "$folder/atlas cannot be replaced" 'Remove it and try again.'
   staged=
+  [ "$("$folder/atlas" --version 2>/dev/null || :)" = "$running" ] ||
+    fail "$folder/atlas is not what was installed" 'Look at what else writes there, and try again.'
   say "Installed $running as $folder/atlas"
   case :${PATH:-}: in
     *":$folder:"*)
