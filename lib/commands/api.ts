@@ -7,6 +7,7 @@ import { answerIn, unwrapFetchError } from '../http/fetch-error.ts'
 import { shellQuoted } from '../shell-quote.ts'
 import type { System } from '../system.ts'
 import { describeBytes } from '../terminal/progress.ts'
+import { OutputClosed } from '../terminal/terminal.ts'
 import { printBody, printHead, refusal, type StreamedResponse } from './api-answer.ts'
 import { parseMethod } from './api-method.ts'
 import { requestContent, type TypedField } from './api-request.ts'
@@ -94,8 +95,13 @@ export async function api(options: ApiOptions, needs: Needs): Promise<void> {
     if (answered === undefined) throw error
     response = answered
   }
-  if (options.include) await printHead(response, terminal)
-  await printBody(response, { silent: options.silent, what }, terminal)
+  try {
+    if (options.include) await printHead(response, terminal)
+    await printBody(response, { silent: options.silent, what }, terminal)
+  } catch (error) {
+    // That nobody reads a refusal makes it no success.
+    if (!(error instanceof OutputClosed && response.status >= 300)) throw error
+  }
   if (response.status >= 300)
     throw refusal(response, {
       method,

@@ -389,6 +389,19 @@ describe('a standard stream that', () => {
     expect(both.stderr).toBe('ended with 0\n')
   })
 
+  test.each([
+    [500, 1],
+    [401, 4],
+  ])('nobody reads hides no answer of %d, which ends api with %d', async (answered, ended) => {
+    await using server = await startAtlasServer()
+    using sandbox = await loggedIn(server)
+    server.fault('GET /x', response => answer(response, answered, { detail: 'x'.repeat(100_000) }))
+    const script = '{ { sleep 0.1; "$0" "$@"; echo "ended with $?" >&3; } 2>&4 | true; } 3>&2 4>&2'
+    const { stderr } = await inShell(sandbox, script, ['api', '/x'])
+    expect(stderr).toContain(`GET /api/v1/x answered ${answered}`)
+    expect(stderr).toEndWith(`ended with ${ended}\n`)
+  })
+
   test('nobody reads swallows an error alone, not its status', async () => {
     using sandbox = createSandbox()
     const { stderr } = await inShell(
