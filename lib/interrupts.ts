@@ -82,7 +82,11 @@ export function createInterrupts(
   }
 }
 
-/** Wait for work, but leave it to itself when the signal is aborted. @throws the signal's reason then. */
+/**
+ * Wait for work, but leave it to itself when the signal is aborted. Not by `Promise.race`: one promise that
+ * outlives many races would hold the result of each.
+ * @throws the signal's reason then.
+ */
 export function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(signal.reason)

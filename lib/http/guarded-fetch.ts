@@ -1,5 +1,6 @@
 import { isLoopback, requireSecure } from '../api-url.ts'
 import { AtlasError, errorCode } from '../errors.ts'
+import { unlessAborted } from '../interrupts.ts'
 import { ACCEPT_ENCODING, type BodyReader, unpackingReader } from './content-coding.ts'
 
 /** The most that an answer which is parsed may hold, in bytes after decompression. */
@@ -167,18 +168,9 @@ class Deadline {
     return this.#controller.signal
   }
 
-  /**
-   * Wait for something, but no longer than the deadline. Not by `Promise.race`: one promise that outlives
-   * many races would hold every piece of a long body.
-   */
+  /** Wait for something, but no longer than the deadline. */
   race<T>(wait: Promise<T>): Promise<T> {
-    const { signal } = this.#controller
-    return new Promise((resolve, reject) => {
-      const abort = (): void => reject(signal.reason)
-      if (signal.aborted) abort()
-      signal.addEventListener('abort', abort, { once: true })
-      wait.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-    })
+    return unlessAborted(this.#controller.signal, wait)
   }
 
   /** Give the next step the whole time again. */
