@@ -1,18 +1,12 @@
 import { cac } from 'cac'
-import { configFlags } from './lib/command-line/flags.ts'
-import { COMPLETE_COMMAND } from './lib/commands/completion-scripts.ts'
+import { COMPLETE_COMMAND } from './lib/cli/completion/scripts.ts'
+import { configFlags } from './lib/cli/flags.ts'
 import type { Context } from './lib/commands/context.ts'
 import { report } from './lib/errors.ts'
 import { createInterrupts, ignoredSignals } from './lib/interrupts.ts'
+import { createTerminal, isTerminal, OutputClosed, type Terminal, writeShort } from './lib/terminal/output.ts'
 import { createSecrets, type Secrets } from './lib/terminal/secrets.ts'
-import { wantsColour } from './lib/terminal/styled-text.ts'
-import {
-  createTerminal,
-  isTerminal,
-  OutputClosed,
-  type Terminal,
-  writeShort,
-} from './lib/terminal/terminal.ts'
+import { wantsColour } from './lib/terminal/style.ts'
 import { VERSION } from './lib/version.ts'
 
 /** Ways to ask for the version that need no program defined: scripts ask for nothing more often. */
@@ -51,7 +45,7 @@ async function main(argv: readonly string[]): Promise<number> {
       terminal,
       homes: [surroundings.homeFolder].filter(home => home !== undefined),
       async system(flags, options) {
-        const { createSystem } = await import('./lib/system.ts')
+        const { createSystem } = await import('./lib/run.ts')
         return createSystem(
           {
             ...surroundings,
@@ -83,7 +77,7 @@ async function main(argv: readonly string[]): Promise<number> {
       case 'version':
         return sayVersion()
       case 'help': {
-        const { renderHelp } = await import('./lib/command-line/help.ts')
+        const { renderHelp } = await import('./lib/cli/help.ts')
         await terminal.raw(
           Buffer.from(
             renderHelp(cli, request.topic, {

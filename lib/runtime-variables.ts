@@ -1,4 +1,4 @@
-import type { Environment } from './config.ts'
+import type { Environment } from './config/load.ts'
 import { AtlasError } from './errors.ts'
 
 const DEBUGGER = ['BUN_INSPECT', 'BUN_INSPECT_CONNECT_TO', 'BUN_INSPECT_NOTIFY']

@@ -2,7 +2,7 @@ import path from 'node:path'
 import type { Target } from './targets.ts'
 
 /** The program and, as a file of its own, the thread that talks to keychains. */
-const ATLAS = ['./atlas.ts', './lib/store/keychain-worker.ts']
+const ATLAS = ['./atlas.ts', './lib/store/keychain/worker.ts']
 
 export interface CompileOptions {
   readonly outfile: string

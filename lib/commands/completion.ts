@@ -1,10 +1,10 @@
 import type { CAC, Command } from 'cac'
-import { type FlagDefinition, flagDefinitions, splitWords } from '../command-line/argv.ts'
-import { TOPICS } from '../command-line/reference.ts'
-import { configFolder, type Surroundings } from '../config.ts'
-import { readConfigFile, STORE_KINDS } from '../config-file.ts'
+import { type FlagDefinition, flagDefinitions, splitWords } from '../cli/argv.ts'
+import { COMPLETION_SCRIPTS, SHELLS, type Shell } from '../cli/completion/scripts.ts'
+import { TOPICS } from '../cli/help-text.ts'
+import { readConfigFile, STORE_KINDS } from '../config/file.ts'
+import { configFolder, type Surroundings } from '../config/load.ts'
 import { AtlasError } from '../errors.ts'
-import { COMPLETION_SCRIPTS, SHELLS, type Shell } from './completion-scripts.ts'
 import type { Context } from './context.ts'
 
 export interface Candidate {

@@ -1,6 +1,6 @@
-import type { Flags } from '../command-line/flags.ts'
-import type { System, SystemOptions } from '../system.ts'
-import type { Terminal } from '../terminal/terminal.ts'
+import type { Flags } from '../cli/flags.ts'
+import type { System, SystemOptions } from '../run.ts'
+import type { Terminal } from '../terminal/output.ts'
 
 /** What a command's action is given: the means to put its system together, once it knows its flags. */
 export interface Context {

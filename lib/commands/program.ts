@@ -1,23 +1,23 @@
 import type { CAC, Command } from 'cac'
 import type { Context } from './context.ts'
 
-export { readArgv } from '../command-line/argv.ts'
+export { readArgv } from '../cli/argv.ts'
 
 type Register = (cli: CAC, context: Context) => Command
 
 /** Every command in the order of help, by name, with the module that defines it. */
 const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
-  'auth login': async () => (await import('./login.ts')).registerLogin,
+  'auth login': async () => (await import('./auth-login.ts')).registerLogin,
   'auth status': async () => (await import('./auth-status.ts')).registerStatus,
-  'auth token': async () => (await import('./token.ts')).registerToken,
-  'auth refresh': async () => (await import('./refresh.ts')).registerRefresh,
-  'auth list': async () => (await import('./profiles.ts')).registerList,
-  'auth switch': async () => (await import('./profiles.ts')).registerSwitch,
-  'auth logout': async () => (await import('./logout.ts')).registerLogout,
-  api: async () => (await import('./api.ts')).registerApi,
+  'auth token': async () => (await import('./auth-token.ts')).registerToken,
+  'auth refresh': async () => (await import('./auth-refresh.ts')).registerRefresh,
+  'auth list': async () => (await import('./auth-profiles.ts')).registerList,
+  'auth switch': async () => (await import('./auth-profiles.ts')).registerSwitch,
+  'auth logout': async () => (await import('./auth-logout.ts')).registerLogout,
+  api: async () => (await import('./api/api.ts')).registerApi,
   sync: async () => (await import('./sync.ts')).registerSync,
-  status: async () => (await import('./sync-status.ts')).registerSyncStatus,
-  doctor: async () => (await import('./doctor.ts')).registerDoctor,
+  status: async () => (await import('./status.ts')).registerSyncStatus,
+  doctor: async () => (await import('./doctor/doctor.ts')).registerDoctor,
   completion: async () => (await import('./completion.ts')).registerCompletion,
 }
 

@@ -1,9 +1,9 @@
-import type { Session } from '../auth/record.ts'
-import { apiPathHint } from '../config-settings.ts'
+import { apiPathHint } from '../config/settings.ts'
+import type { System } from '../run.ts'
+import type { Session } from '../session/record.ts'
 import { type Configuration, fetchConfiguration } from '../sync/configuration.ts'
+import { createSyncMemory, type SyncMemory } from '../sync/memory.ts'
 import type { Place } from '../sync/place.ts'
-import { createSyncMemory, type SyncMemory } from '../sync/sync-state.ts'
-import type { System } from '../system.ts'
 
 /** What both commands that look at the synced file need. */
 export type SyncNeeds = Pick<

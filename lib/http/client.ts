@@ -1,7 +1,7 @@
 import { type $Fetch, createFetch, type FetchContext, type FetchOptions } from 'ofetch'
-import { resolveRequestUrl } from '../api-url.ts'
+import { resolveRequestUrl } from '../config/server.ts'
 import { AtlasError } from '../errors.ts'
-import type { GuardedFetch } from './guarded-fetch.ts'
+import type { GuardedFetch } from './transport.ts'
 
 /** Where a client's access token comes from. */
 export interface BearerSource {

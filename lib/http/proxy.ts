@@ -1,5 +1,5 @@
-import { isLoopback } from '../api-url.ts'
-import type { Environment } from '../config.ts'
+import type { Environment } from '../config/load.ts'
+import { isLoopback } from '../config/server.ts'
 import { AtlasError } from '../errors.ts'
 
 /** The variable in force for a server, whatever it says. */

@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import path from 'node:path'
+import { type AtlasCode, AtlasError, errorCode } from '../errors.ts'
 import {
   makePrivateFolder,
   type PendingFile,
@@ -7,9 +8,8 @@ import {
   removeFile,
   replaceFile,
   temporaryOf,
-} from '../atomic-file.ts'
-import { type AtlasCode, AtlasError, errorCode } from '../errors.ts'
-import { shellQuoted } from '../shell-quote.ts'
+} from '../files/atomic.ts'
+import { shellQuoted } from '../terminal/shell-quote.ts'
 import { type CredentialStore, isProbe } from './store.ts'
 
 const MAX_RECORD_BYTES = 1024 * 1024

@@ -1,6 +1,6 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { syncFolder } from '../atomic-file.ts'
+import { syncFolder } from '../files/atomic.ts'
 import { fileError } from './file-error.ts'
 import { displacedOf, readLocal } from './local-file.ts'
 import { isKnown, type Known, sameBytes, sha256 } from './verdict.ts'

@@ -1,7 +1,7 @@
 import type { $Fetch } from 'ofetch'
-import { type Asked, badResponse, judge, parseJsonObject } from '../auth/protocol.ts'
 import { AtlasError } from '../errors.ts'
 import { answerIn, unwrapFetchError } from '../http/fetch-error.ts'
+import { type Asked, badResponse, judge, parseJsonObject } from '../session/protocol.ts'
 
 /** The most that a configuration may hold, in bytes of UTF-8. */
 export const MAX_CONTENT_BYTES = 10 * 1024 * 1024

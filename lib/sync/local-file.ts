@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { createFile, syncFolder } from '../atomic-file.ts'
 import { errorCode } from '../errors.ts'
+import { createFile, syncFolder } from '../files/atomic.ts'
 import { fileError, unusable } from './file-error.ts'
 import { sameBytes } from './verdict.ts'
 

@@ -1,6 +1,6 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { absolutePath, requireHome, type Setting, type Surroundings } from '../config.ts'
+import { absolutePath, requireHome, type Setting, type Surroundings } from '../config/load.ts'
 import { AtlasError, errorCode } from '../errors.ts'
 import { fileError } from './file-error.ts'
 

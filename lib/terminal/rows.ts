@@ -1,5 +1,5 @@
-import { type Style, styled } from './styled-text.ts'
-import type { Terminal } from './terminal.ts'
+import type { Terminal } from './output.ts'
+import { type Style, styled } from './style.ts'
 
 /** A name and what there is to say about it; left out where that is undefined. */
 export type Row = readonly [name: string, value: string | undefined, look?: Style]

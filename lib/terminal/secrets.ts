@@ -1,4 +1,4 @@
-import { sanitizeLine } from './sanitize.ts'
+import { sanitizeLine } from './safe-text.ts'
 
 /*
  * Shorter ones would blank ordinary words out of our own sentences; where a server repeats one of

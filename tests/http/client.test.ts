@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { type BearerSource, createClient, createUnauthenticatedClient } from '../../lib/http/client.ts'
 import { answerIn, unwrapFetchError } from '../../lib/http/fetch-error.ts'
-import { createGuardedFetch } from '../../lib/http/guarded-fetch.ts'
+import { createGuardedFetch } from '../../lib/http/transport.ts'
 import { type AtlasServer, answer, startAtlasServer } from '../support/atlas-server.ts'
 import { startRawServer } from '../support/raw-server.ts'
 

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'bun:test'
-import { createKeychainStore, itemName } from '../../lib/store/keychain.ts'
-import { callKeychain } from '../../lib/store/keychain-call.ts'
+import { callKeychain } from '../../lib/store/keychain/call.ts'
 import {
   classifyKeychainFailure,
   describeKeychain,
   type KeychainPlace,
   keychainFailure,
   silent,
-} from '../../lib/store/keychain-failure.ts'
+} from '../../lib/store/keychain/failure.ts'
+import { createKeychainStore, itemName } from '../../lib/store/keychain/keychain.ts'
 import { secretServiceTest, startSecretService } from '../support/secret-service.ts'
 import { codeOf } from '../support/session-kit.ts'
 import { callStore } from '../support/store-driver.ts'

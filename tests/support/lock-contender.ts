@@ -4,7 +4,7 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
-import { createLock } from '../../lib/auth/lock.ts'
+import { createLock } from '../../lib/files/lock.ts'
 
 const [folder = '', role] = process.argv.slice(2)
 const counter = path.join(folder, 'counter')

@@ -1,5 +1,5 @@
-import { decodeRecord } from '../../lib/auth/record.ts'
-import { accountOf } from '../../lib/auth/session.ts'
+import { decodeRecord } from '../../lib/session/record.ts'
+import { accountOf } from '../../lib/session/session.ts'
 import { startAtlasServer } from './atlas-server.ts'
 import { createSandbox } from './binary.ts'
 

@@ -4,7 +4,7 @@
  */
 import path from 'node:path'
 import { AtlasError } from '../../lib/errors.ts'
-import { createKeychainStore, type KeychainOptions } from '../../lib/store/keychain.ts'
+import { createKeychainStore, type KeychainOptions } from '../../lib/store/keychain/keychain.ts'
 
 export type StoreCall =
   | readonly ['write', account: string, record: string]

@@ -1,6 +1,6 @@
 import fs from 'node:fs'
-import { encodeRecord, type Session } from '../../lib/auth/record.ts'
-import { accountOf } from '../../lib/auth/session.ts'
+import { encodeRecord, type Session } from '../../lib/session/record.ts'
+import { accountOf } from '../../lib/session/session.ts'
 import { createFileStore } from '../../lib/store/file.ts'
 import type { Sandbox } from './binary.ts'
 

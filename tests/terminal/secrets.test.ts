@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { sanitizeLine } from '../../lib/terminal/sanitize.ts'
+import { sanitizeLine } from '../../lib/terminal/safe-text.ts'
 import { createSecrets } from '../../lib/terminal/secrets.ts'
 
 const knowing = (...values: (string | null | undefined)[]) => {

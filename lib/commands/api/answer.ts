@@ -1,0 +1,125 @@
+import type { FetchResponse } from 'ofetch'
+import { withoutQuery } from '../../config/server.ts'
+import { AtlasError } from '../../errors.ts'
+import { JsonPrinter } from '../../terminal/json.ts'
+import type { Terminal } from '../../terminal/output.ts'
+import { describeProgress } from '../../terminal/progress.ts'
+import { sanitizeBlock } from '../../terminal/safe-text.ts'
+import { renderLine, styled } from '../../terminal/style.ts'
+
+/** Shorter transfers show no progress, in milliseconds. */
+const PROGRESS_DELAY_MS = 1_000
+
+/** The most that is shown of a server's own words. */
+const MAX_QUOTE_LENGTH = 200
+
+export type StreamedResponse = FetchResponse<ReadableStream<Uint8Array>>
+
+/** Status line and headers, as they are written on the wire. */
+export async function printHead(
+  { status, statusText, headers }: Response,
+  terminal: Terminal,
+): Promise<void> {
+  const colour = terminal.stdoutIsTerminal && terminal.colour.stdout
+  const lines = [
+    renderLine([styled('bold', `HTTP/1.1 ${status} ${statusText}`.trimEnd())], colour),
+    ...[...headers].map(([name, value]) => renderLine([styled('cyan', name), `: ${value}`], colour)),
+  ]
+  await terminal.raw(Buffer.from(`${lines.join('\n')}\n\n`))
+}
+
+/**
+ * The body as it comes; made readable and harmless where it goes to a terminal.
+ * @param silent read it to its end, but print nothing.
+ * @param what the request, for the progress display.
+ */
+export async function printBody(
+  response: StreamedResponse,
+  { silent, what }: { silent: boolean; what: string },
+  terminal: Terminal,
+): Promise<void> {
+  const body = response._data ?? response.body
+  if (!body) return
+  let received = 0
+  const copy = async (): Promise<void> => {
+    const reader = body.getReader()
+    const show = terminal.stdoutIsTerminal ? terminalForm(response, terminal.colour.stdout) : undefined
+    try {
+      for (;;) {
+        const { done, value } = await reader.read()
+        if (done) break
+        received += value.byteLength
+        if (!silent) await terminal.raw(show ? Buffer.from(show(value)) : value)
+      }
+    } catch (error) {
+      await reader.cancel().catch(() => {})
+      throw error
+    }
+    if (show && !silent) await terminal.raw(Buffer.from(`${show()}\n`))
+  }
+  // Where the body itself goes to the terminal, it shows how far it is.
+  if (terminal.stdoutIsTerminal && !silent) return copy()
+  const startedAt = performance.now()
+  const total = lengthOf(response)
+  const label = (): string =>
+    `${what}  ${describeProgress({ bytes: received, total, elapsedMs: performance.now() - startedAt })}`
+  return terminal.during(label, copy(), PROGRESS_DELAY_MS)
+}
+
+/** How long the body will be, in bytes; not known where the length is that of its packed form. */
+function lengthOf({ headers }: Response): number | undefined {
+  const length = headers.get('content-length')
+  return length === null || headers.has('content-encoding') ? undefined : Number(length)
+}
+
+function terminalForm({ headers }: Response, colour: boolean): (bytes?: Uint8Array) => string {
+  const decoder = new TextDecoder()
+  const printer = /\bjson\b/i.test(headers.get('content-type') ?? '') ? new JsonPrinter(colour) : undefined
+  let carriageReturn = ''
+  return bytes => {
+    const text = bytes ? decoder.decode(bytes, { stream: true }) : decoder.decode()
+    if (printer) return printer.push(text) + (bytes ? '' : printer.end())
+    // A line ending may be torn apart between two pieces.
+    const whole = carriageReturn + text
+    carriageReturn = bytes && whole.endsWith('\r') ? '\r' : ''
+    return sanitizeBlock(carriageReturn ? whole.slice(0, -1) : whole)
+  }
+}
+
+export interface Refused {
+  readonly method: string
+  readonly url: URL
+  /** Whether the token is the one in ATLAS_ACCESS_TOKEN. */
+  readonly fixed: boolean
+  /** What a person is told to run to log in. */
+  readonly loginCommand: string
+  /** What may be wrong with the URL where the answer is 404. */
+  readonly notFoundHint: string | undefined
+  /** Whether a text of the server may be shown: not where it repeats a secret. */
+  readonly quotable: (text: string) => boolean
+}
+
+/** What an answer of 300 or above means, as an error. */
+export function refusal(
+  { status, statusText, headers }: Response,
+  { method, url, fixed, loginCommand, notFoundHint, quotable }: Refused,
+): AtlasError {
+  const quote = (text: string): string => (quotable(text) ? text.slice(0, MAX_QUOTE_LENGTH) : '[hidden]')
+  const what = `${method} ${url.pathname}`
+  const answered = `${what} answered ${`${status} ${quote(statusText)}`.trim()}`
+  if (status === 401) {
+    return new AtlasError(
+      'token_rejected',
+      `${answered}: the server rejects the access token.`,
+      fixed ? 'Set ATLAS_ACCESS_TOKEN to a valid token, or unset it.' : `Log in again with: ${loginCommand}`,
+    )
+  }
+  const target = headers.get('location')
+  if (status < 400) {
+    return new AtlasError(
+      'api_error',
+      `${answered}${target ? `: a redirect to ${quote(withoutQuery(target))}, which is not followed` : ''}.`,
+    )
+  }
+  return new AtlasError('api_error', `${answered}.`, status === 404 ? notFoundHint : undefined)
+}

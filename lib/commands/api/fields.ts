@@ -1,0 +1,92 @@
+import { AtlasError } from '../../errors.ts'
+
+/** A value that JSON can hold. */
+export type Json = string | number | boolean | null | Json[] | { [key: string]: Json }
+
+/** One `-f` or `-F`; without a value it is an empty list. */
+export interface Field {
+  readonly key: string
+  readonly value: Json | undefined
+}
+
+/** `key=value` as typed, or `key[]` alone. @throws {AtlasError} `usage` */
+export function splitField(text: string, flag: string): { key: string; value: string | undefined } {
+  const equals = text.indexOf('=')
+  if (equals < 0 && text.endsWith('[]')) return { key: text, value: undefined }
+  if (equals < 1)
+    throw new AtlasError('usage', `${flag} needs key=value; "${text.slice(0, 80)}" is not that.`)
+  return { key: text.slice(0, equals), value: text.slice(equals + 1) }
+}
+
+/** What a `-F` value means: true, false, null, a whole number, or the text itself. */
+export function typedValue(text: string): Json {
+  if (text === 'true') return true
+  if (text === 'false') return false
+  if (text === 'null') return null
+  const number = Number(text)
+  return /^-?(0|[1-9]\d*)$/.test(text) && Number.isSafeInteger(number) ? number : text
+}
+
+/**
+ * The JSON object that fields make: `a=1`, nested `a[b]=1`, lists `a[]=1`, lists of objects `a[][b]=1`
+ * (a key that the last object has already begins the next one, unless it is a list there) and the empty
+ * list `a[]`.
+ * @throws {AtlasError} `usage`: a key is malformed, or two fields want the same place to be different things.
+ */
+export function buildObject(fields: readonly Field[]): { [key: string]: Json } {
+  const root: { [key: string]: Json } = Object.create(null)
+  for (const { key, value } of fields) place(root, parseKey(key), value, key)
+  return root
+}
+
+/** `a[b][]` to `['a', 'b', '']`; the empty name stands for the next entry of a list. */
+function parseKey(key: string): string[] {
+  const [, head, tail = ''] = /^([^[\]]+)((?:\[[^[\]]*\])*)$/.exec(key) ?? []
+  if (head === undefined)
+    throw new AtlasError('usage', `"${key.slice(0, 80)}" is not a field name.`, 'Write a, a[b] or a[].')
+  return [head, ...[...tail.matchAll(/\[([^[\]]*)\]/g)].map(([, name = '']) => name)]
+}
+
+function place(container: Json, [name = '', ...below]: string[], value: Json | undefined, key: string): void {
+  const conflict = (): AtlasError =>
+    new AtlasError('usage', `The field "${key.slice(0, 80)}" contradicts an earlier one.`)
+  const [next] = below
+  const fresh = (): Json => (next === '' ? [] : Object.create(null))
+
+  if (Array.isArray(container)) {
+    if (name !== '') throw conflict()
+    if (next === undefined) {
+      if (value !== undefined) container.push(value)
+      return
+    }
+    const last = container.at(-1)
+    const open = isObject(last) && next !== '' && (!(next in last) || Array.isArray(last[next]))
+    const entry = open ? last : fresh()
+    if (!open) container.push(entry)
+    place(entry, below, value, key)
+    return
+  }
+  if (!isObject(container) || name === '') throw conflict()
+  if (next === undefined) {
+    if (name in container || value === undefined) throw conflict()
+    container[name] = value
+    return
+  }
+  const existing = container[name]
+  if (existing !== undefined && Array.isArray(existing) !== (next === '')) throw conflict()
+  const entry = existing ?? fresh()
+  container[name] = entry
+  place(entry, below, value, key)
+}
+
+const isObject = (value: Json | undefined): value is { [key: string]: Json } =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Fields as query parameters: nested and list fields keep their brackets, null and empty lists carry nothing. */
+export function toQuery(fields: readonly Field[]): [string, string][] {
+  return fields.flatMap(({ key, value }) => {
+    if (value === undefined) return []
+    if (value === null) return [[key, '']]
+    return [[key, typeof value === 'string' ? value : JSON.stringify(value)]]
+  })
+}

@@ -1,0 +1,94 @@
+import type { CAC, Command } from 'cac'
+import type { Flags } from '../cli/flags.ts'
+import { AtlasError } from '../errors.ts'
+import type { System } from '../run.ts'
+import { readClaims } from '../session/protocol.ts'
+import { endsWithin, FRESH_MS } from '../session/record.ts'
+import { describeDuration } from '../terminal/time.ts'
+import type { Context } from './context.ts'
+
+export interface TokenOptions {
+  /** The least life that the token must have, in milliseconds; undefined where it was not asked for. */
+  readonly minTtlMs: number | undefined
+}
+
+type Needs = Pick<System, 'sessions' | 'store' | 'terminal' | 'now' | 'fixedToken'>
+
+/**
+ * Print an access token that lives long enough, refreshing the session first where the stored one does not.
+ * @throws {AtlasError} `ttl_unavailable`: the server gives no token of that life.
+ */
+export async function token(
+  { minTtlMs }: TokenOptions,
+  { sessions, store, terminal, now, fixedToken }: Needs,
+): Promise<void> {
+  if (fixedToken !== undefined) {
+    const { expiresAt } = readClaims(fixedToken)
+    if (minTtlMs !== undefined && endsWithin(expiresAt, minTtlMs, now())) throw tooShort(expiresAt, now())
+    return print({ accessToken: fixedToken, expiresAt }, 'env', terminal)
+  }
+  const ttlMs = minTtlMs ?? FRESH_MS
+  let session = await sessions.require()
+  if (endsWithin(session.expiresAt, ttlMs, now())) {
+    const isOver = endsWithin(session.expiresAt, 0, now())
+    if (session.refreshToken === null && !isOver) throw tooShort(session.expiresAt, now())
+    session = await terminal.during('Refreshing the session', sessions.refresh(session))
+    if (endsWithin(session.expiresAt, ttlMs, now())) throw tooShort(session.expiresAt, now())
+  }
+  return print(session, store.kind, terminal)
+}
+
+function print(
+  { accessToken, expiresAt }: { accessToken: string; expiresAt: Date | null },
+  source: string,
+  terminal: Needs['terminal'],
+): Promise<void> {
+  return terminal.json
+    ? terminal.sayJson({ access_token: accessToken, expires_at: expiresAt, source })
+    : terminal.say(accessToken)
+}
+
+function tooShort(expiresAt: Date | null, now: Date): AtlasError {
+  const lifeMs = Math.max(0, (expiresAt?.getTime() ?? 0) - now.getTime())
+  return new AtlasError(
+    'ttl_unavailable',
+    `The longest that a token of this server stays valid is ${describeDuration(lifeMs)}.`,
+    `Ask for less with --min-ttl ${Math.floor(lifeMs / 1000)}s.`,
+  )
+}
+
+const UNIT_MS: Record<string, number> = { '': 1000, s: 1000, m: 60_000, h: 3_600_000 }
+
+/** A duration as people write it (`90s`, `10m`, `1h`, bare seconds), in milliseconds. */
+export function parseDuration(text: string, flag: string): number {
+  const [, number, unit = ''] = /^(\d{1,9}(?:\.\d+)?)([smh]?)$/.exec(text) ?? []
+  const unitMs = UNIT_MS[unit]
+  if (number === undefined || unitMs === undefined)
+    throw new AtlasError(
+      'usage',
+      `${flag} is "${text.slice(0, 80)}", which is not a duration.`,
+      'Give one such as 90s, 10m or 1h.',
+    )
+  return Number(number) * unitMs
+}
+
+export function parseToken(flags: Flags): TokenOptions {
+  const minTtl = flags.text('min-ttl')
+  return { minTtlMs: minTtl === undefined ? undefined : parseDuration(minTtl, '--min-ttl') }
+}
+
+export const registerToken = (cli: CAC, context: Context): Command =>
+  cli
+    .command('auth token', 'Print a valid access token, for scripts')
+    .option(
+      '--min-ttl <duration>',
+      'The least time it must stay valid, such as 90s, 10m or 1h (default: 30s)',
+    )
+    .example('  $ atlas auth token --min-ttl 10m')
+    .example(
+      '  $ curl -H "Authorization: Bearer $(atlas auth token)" https://atlas.example.com/api/v1/auth/me',
+    )
+    .action(async (flags: Flags) => {
+      const options = parseToken(flags)
+      await token(options, await context.system(flags))
+    })

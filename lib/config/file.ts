@@ -1,0 +1,212 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import { AtlasError, errorCode } from '../errors.ts'
+import { prepareFile, replaceFile } from '../files/atomic.ts'
+import { normalizeApiUrl } from './server.ts'
+
+const MAX_CONFIG_BYTES = 1024 * 1024
+
+export const STORE_KINDS = ['keychain', 'kernel', 'file'] as const
+export type StoreKind = (typeof STORE_KINDS)[number]
+
+/** What the last login of a profile used. */
+export interface Profile {
+  readonly apiUrl: string
+  readonly store: StoreKind
+  /** Who is logged in; null after a logout. */
+  readonly email: string | null
+}
+
+/** Where a credential was stored, so that it can be found again without searching a keychain. */
+export interface StoredSession {
+  readonly profile: string
+  readonly apiUrl: string
+  readonly store: StoreKind
+}
+
+export const isSameSession = (one: StoredSession, other: StoredSession): boolean =>
+  one.profile === other.profile && one.apiUrl === other.apiUrl && one.store === other.store
+
+/** The config file's content. It holds no secret. */
+export interface ConfigFile {
+  readonly currentProfile: string | undefined
+  readonly profiles: ReadonlyMap<string, Profile>
+  /** The one of the last login comes last. */
+  readonly sessions: readonly StoredSession[]
+}
+
+const EMPTY: ConfigFile = { currentProfile: undefined, profiles: new Map(), sessions: [] }
+
+export const PROFILE_NAME = /^[A-Za-z0-9._-]{1,64}$/
+
+export const configFilePath = (folder: string): string => path.join(folder, 'config.json')
+
+/**
+ * The config file of a folder, empty where there is none.
+ * @throws {AtlasError} `usage`: it cannot be read or is not what atlas writes.
+ */
+export function readConfigFile(folder: string): ConfigFile {
+  const file = configFilePath(folder)
+  let text: string
+  try {
+    const found = fs.statSync(file)
+    // A pipe or a device in its place could be read for ever.
+    if (!found.isFile()) throw malformed(file, 'it is not a regular file')
+    if (found.size > MAX_CONFIG_BYTES) throw malformed(file, `it is larger than ${MAX_CONFIG_BYTES} bytes`)
+    text = fs.readFileSync(file, 'utf8')
+  } catch (error) {
+    if (error instanceof AtlasError) throw error
+    const code = errorCode(error)
+    if (code === undefined) throw error
+    if (code === 'ENOENT' || code === 'ENOTDIR') return EMPTY
+    throw new AtlasError(
+      'usage',
+      `The config file ${file} cannot be read (${code}).`,
+      'Check its permissions.',
+    )
+  }
+  return parseConfigFile(text, file)
+}
+
+/**
+ * @param file its path, for messages.
+ * @throws {AtlasError} `usage`
+ */
+export function parseConfigFile(text: string, file: string): ConfigFile {
+  let root: unknown
+  try {
+    root = JSON.parse(text)
+  } catch {
+    throw malformed(file, 'it is not valid JSON')
+  }
+  if (!isObject(root)) throw malformed(file, 'it is not a JSON object')
+  const { current_profile: currentProfile, profiles = {}, sessions = [] } = root
+  if (currentProfile !== undefined && !isProfileName(currentProfile))
+    throw malformed(file, '"current_profile" is not a profile name')
+  if (!isObject(profiles)) throw malformed(file, '"profiles" is not an object')
+  if (!Array.isArray(sessions)) throw malformed(file, '"sessions" is not a list')
+  return {
+    currentProfile,
+    profiles: new Map(
+      Object.entries(profiles).map(([name, value]) => {
+        if (!isProfileName(name)) throw malformed(file, `"profiles" has a name that is not a profile name`)
+        return [name, parseProfile(value, `profiles.${name}`, file)]
+      }),
+    ),
+    sessions: sessions.map((value, index) => {
+      const where = `sessions[${index}]`
+      if (!isObject(value) || !isProfileName(value['profile']))
+        throw malformed(file, `"${where}" names no profile`)
+      return { profile: value['profile'], ...parseTarget(value, where, file) }
+    }),
+  }
+}
+
+function parseProfile(value: unknown, where: string, file: string): Profile {
+  if (!isObject(value)) throw malformed(file, `"${where}" is not an object`)
+  const { email = null } = value
+  if (email !== null && typeof email !== 'string') throw malformed(file, `"${where}.email" is not a string`)
+  return { ...parseTarget(value, where, file), email }
+}
+
+function parseTarget(
+  value: Record<string, unknown>,
+  where: string,
+  file: string,
+): Pick<Profile, 'apiUrl' | 'store'> {
+  const { api_url: apiUrl, store } = value
+  if (typeof apiUrl !== 'string') throw malformed(file, `"${where}.api_url" is not a string`)
+  if (!isStoreKind(store)) throw malformed(file, `"${where}.store" is none of ${STORE_KINDS.join(', ')}`)
+  return { apiUrl: parseApiUrl(apiUrl, where, file), store }
+}
+
+function parseApiUrl(text: string, where: string, file: string): string {
+  try {
+    return normalizeApiUrl(text, file)
+  } catch {
+    throw malformed(file, `"${where}.api_url" is not a usable server URL`)
+  }
+}
+
+/** Room for some more profiles than anybody has, in bytes. */
+const ROOM_BYTES = 16 * 1024
+
+/**
+ * See that the config file can be written. Callers hold the lock of the config folder.
+ * @throws {AtlasError} `file_error`
+ */
+export const proveConfigFile = (folder: string): void =>
+  writing(folder, file => prepareFile(file, ROOM_BYTES).discard())
+
+/**
+ * Write the config file as a whole. Callers hold the lock of the config folder.
+ * @throws {AtlasError} `file_error`: it could not be written; the old one is intact.
+ */
+export function writeConfigFile(folder: string, { currentProfile, profiles, sessions }: ConfigFile): void {
+  const content = {
+    current_profile: currentProfile,
+    profiles: Object.fromEntries(
+      [...profiles].map(([name, { apiUrl, store, email }]) => [name, { api_url: apiUrl, store, email }]),
+    ),
+    sessions: sessions.map(({ profile, apiUrl, store }) => ({ profile, api_url: apiUrl, store })),
+  }
+  const text = `${JSON.stringify(content, null, 2)}\n`
+  // What could not be read again would keep every command from working.
+  if (Buffer.byteLength(text) > MAX_CONFIG_BYTES)
+    throw new AtlasError(
+      'file_error',
+      `The config file ${configFilePath(folder)} would be larger than ${MAX_CONFIG_BYTES} bytes.`,
+      'Log out of profiles that are not needed: atlas auth logout --all',
+    )
+  writing(folder, file => replaceFile(file, text))
+}
+
+function writing(folder: string, work: (file: string) => void): void {
+  const file = configFilePath(folder)
+  try {
+    work(behindLink(file))
+  } catch (error) {
+    if (error instanceof AtlasError) throw error
+    const code = errorCode(error)
+    const full = code === 'ENOSPC' || code === 'EDQUOT'
+    throw new AtlasError(
+      'file_error',
+      `The config file ${file} could not be written: ${full ? 'the disk is full' : code}.`,
+      full ? 'Make room and try again.' : 'Mend that, or choose another folder with ATLAS_CONFIG_DIR.',
+    )
+  }
+}
+
+/**
+ * Where to write a file that may be a link to one elsewhere, as managers of dotfiles have it: the link stays.
+ * @throws {AtlasError} `file_error`: it leads to what belongs to somebody else.
+ */
+function behindLink(file: string): string {
+  if (!fs.lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) return file
+  // One that leads nowhere is replaced: nothing is read through it.
+  if (!fs.existsSync(file)) return file
+  const target = fs.realpathSync(file)
+  const found = fs.lstatSync(target)
+  // The config folder is the user's own, which its lock has seen to.
+  if (found.isFile() && found.uid === fs.lstatSync(path.dirname(file)).uid) return target
+  throw new AtlasError(
+    'file_error',
+    `The config file ${file} is a link to ${target}, which is no file of yours, so atlas does not replace it.`,
+    'Put a file of your own in its place, or choose another folder with ATLAS_CONFIG_DIR.',
+  )
+}
+
+export const isStoreKind = (value: unknown): value is StoreKind => STORE_KINDS.some(kind => kind === value)
+
+const isProfileName = (value: unknown): value is string =>
+  typeof value === 'string' && PROFILE_NAME.test(value)
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const malformed = (file: string, reason: string): AtlasError =>
+  new AtlasError(
+    'usage',
+    `The config file ${file} cannot be used: ${reason}.`,
+    'Mend it, or delete it and log in again.',
+  )

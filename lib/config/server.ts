@@ -1,0 +1,84 @@
+import { AtlasError } from '../errors.ts'
+
+const MAX_SHOWN_LENGTH = 200
+
+const RULE = 'an http or https URL with a host and without user, query or fragment'
+
+/**
+ * The URL of a server as atlas compares and stores it: lower-case scheme and host, no default port,
+ * no trailing slash.
+ * @param from where the value came from, for the message.
+ * @throws {AtlasError} `usage`: it is not a URL that atlas accepts.
+ */
+export function normalizeApiUrl(text: string, from: string): string {
+  const url = URL.parse(text)
+  const usable =
+    url !== null &&
+    /^https?:\/\/[^/]/i.test(text) &&
+    !/[\s\\?#\u0000-\u001f\u007f]/.test(text) &&
+    url.hostname !== '' &&
+    url.username === '' &&
+    url.password === '' &&
+    !/^https?:\/\/[^/]*@/i.test(text)
+  if (!usable) {
+    const meant = withScheme(text)
+    const hint = meant ? `Did you mean ${meant}?` : `Give ${RULE}, such as https://atlas.example.com.`
+    throw new AtlasError('usage', `${from} is not a usable server URL.`, hint)
+  }
+  return url.origin + url.pathname.replace(/\/+$/, '')
+}
+
+/** The URL that a host without a scheme most likely stands for; undefined where the text is something else. */
+function withScheme(text: string): string | undefined {
+  if (!/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?(?:\/[\w./-]*)?$/i.test(text)) return undefined
+  const host = URL.parse(`http://${text}`)?.hostname
+  return host && `${isLoopback(host) ? 'http' : 'https'}://${text}`
+}
+
+/** Whether a host name or address (as `URL.hostname` writes it) never leaves this machine. */
+export const isLoopback = (hostname: string): boolean =>
+  hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
+
+/**
+ * Refuse to talk in clear to another machine.
+ * @throws {AtlasError} `insecure_url`
+ */
+export function requireSecure(url: URL, allowHttp: boolean): void {
+  if (url.protocol === 'https:' || isLoopback(url.hostname) || allowHttp) return
+  throw new AtlasError(
+    'insecure_url',
+    `Refusing to send credentials to ${url.origin} over plain http, where anyone on the way can read them.`,
+    'Use https, or pass --allow-http (ATLAS_ALLOW_HTTP=1) if you trust the network.',
+  )
+}
+
+/** Whether the URL names a server alone, so that login may look for the API below it. */
+export const hasNoPath = (apiUrl: string): boolean => new URL(apiUrl).pathname === '/'
+
+/**
+ * The URL a request path stands for: relative to the API root, with or without a leading slash, or
+ * absolute on the same origin.
+ * @throws {AtlasError} `usage`: it leads to another origin, where the token must not go.
+ */
+export function resolveRequestUrl(apiRoot: string, path: string): URL {
+  const absolute = /^[a-z][a-z0-9+.-]*:/i.test(path) || path.startsWith('//')
+  const url = absolute ? URL.parse(path, apiRoot) : URL.parse(`${apiRoot}/${path.replace(/^\/+/, '')}`)
+  const hint = `Give a path relative to ${apiRoot}, such as /auth/me.`
+  if (url === null) throw new AtlasError('usage', 'PATH is not a valid request path.', hint)
+  // Not quoted: a password may be in it.
+  if (url.username !== '' || url.password !== '')
+    throw new AtlasError('usage', 'PATH holds a user name or a password, which atlas does not send.', hint)
+  const { origin } = new URL(apiRoot)
+  if (url.origin !== origin) {
+    throw new AtlasError(
+      'usage',
+      `"${path.slice(0, MAX_SHOWN_LENGTH)}" is not on ${origin}; credentials are sent to that server alone.`,
+      hint,
+    )
+  }
+  url.hash = ''
+  return url
+}
+
+/** Where a redirect leads, without the parts that may carry what was sent. */
+export const withoutQuery = (location: string): string => location.replace(/[?#].*$/s, '')

@@ -1,0 +1,120 @@
+import { isToken } from '../config/load.ts'
+import { DamagedRecord } from '../store/store-error.ts'
+
+/** What atlas knows of a login: one record, replaced as a whole. */
+export interface Session {
+  /** Where its requests go; the origin alone may ever see the tokens. */
+  readonly apiRoot: string
+  readonly email: string
+  readonly accessToken: string
+  /** Null where the server gave none; the session then ends with its access token. */
+  readonly refreshToken: string | null
+  /** When the access token ends by our clock; null where the server did not say. */
+  readonly expiresAt: Date | null
+  /** How long the access token lived when it was given, in milliseconds; none where that is unknown. */
+  readonly lifetimeMs?: number | null
+  /** When the refresh token ends; null where that is unknown. */
+  readonly sessionExpiresAt: Date | null
+}
+
+/** An access token with less life than this is refreshed before it is used, in milliseconds. */
+export const FRESH_MS = 30_000
+
+/** Whether a moment is known and less than so many milliseconds away. */
+export const endsWithin = (moment: Date | null, ms: number, now: Date): boolean =>
+  moment !== null && moment.getTime() - now.getTime() < ms
+
+/** What is between the answer of a server and the reading of the clock, and more. */
+const TOLERATED_MS = 60_000
+
+/**
+ * A session as it can be believed by a clock that says `now`: an access token that seems to have more life
+ * left than it ever had was stored while the clock ran ahead, and counts as ended.
+ */
+export function believed(session: Session, now: Date): Session {
+  const { expiresAt, lifetimeMs } = session
+  if (expiresAt === null || lifetimeMs == null) return session
+  return expiresAt.getTime() - now.getTime() > lifetimeMs + TOLERATED_MS
+    ? { ...session, expiresAt: now }
+    : session
+}
+
+/** How long an access token lives that was given now, in milliseconds. */
+export const lifetimeFrom = (now: Date, expiresAt: Date | null): number | null =>
+  expiresAt && expiresAt.getTime() - now.getTime()
+
+const VERSION = 1
+
+/** @param account the account the record is stored under, which it repeats. */
+export const encodeRecord = (account: string, session: Session): string =>
+  JSON.stringify({
+    version: VERSION,
+    account,
+    origin: new URL(session.apiRoot).origin,
+    api_root: session.apiRoot,
+    email: session.email,
+    access_token: session.accessToken,
+    refresh_token: session.refreshToken,
+    expires_at: session.expiresAt,
+    // Left out where it is unknown, as in records of earlier versions.
+    expires_in: session.lifetimeMs == null ? undefined : session.lifetimeMs / 1000,
+    session_expires_at: session.sessionExpiresAt,
+  })
+
+/**
+ * The session in a stored record.
+ * @param apiUrl the server it must belong to.
+ * @throws {AtlasError} `store_unavailable`: it is not a record of that account, whole and well-formed.
+ */
+export function decodeRecord(account: string, apiUrl: string, text: string): Session {
+  const broken = (reason: string): Error => new DamagedRecord(account, reason)
+  let root: unknown
+  try {
+    root = JSON.parse(text)
+  } catch {
+    throw broken('they are not an atlas record')
+  }
+  if (typeof root !== 'object' || root === null || Array.isArray(root))
+    throw broken('they are not an atlas record')
+  const fields = root as Record<string, unknown>
+  if (fields['version'] !== VERSION) throw broken('another version of atlas wrote them')
+  if (fields['account'] !== account) throw broken('they belong to another account')
+
+  const { origin } = new URL(apiUrl)
+  const apiRoot = fields['api_root']
+  if (fields['origin'] !== origin || typeof apiRoot !== 'string' || !isBelow(apiRoot, origin))
+    throw broken(`they belong to another server than ${origin}`)
+
+  const { email, access_token: accessToken, refresh_token: refreshToken } = fields
+  if (typeof email !== 'string') throw broken('the e-mail is missing')
+  if (typeof accessToken !== 'string' || !isToken(accessToken)) throw broken('the access token is damaged')
+  if (refreshToken !== null && (typeof refreshToken !== 'string' || !isCookieValue(refreshToken)))
+    throw broken('the refresh token is damaged')
+
+  const time = (name: string): Date | null => {
+    const value = fields[name]
+    if (value === null) return null
+    const date = typeof value === 'string' ? new Date(value) : undefined
+    if (!date || Number.isNaN(date.getTime())) throw broken(`${name} is not a time`)
+    return date
+  }
+  const lifetimeS = fields['expires_in']
+  return {
+    apiRoot,
+    email,
+    accessToken,
+    refreshToken,
+    expiresAt: time('expires_at'),
+    ...(typeof lifetimeS === 'number' && { lifetimeMs: lifetimeS * 1000 }),
+    sessionExpiresAt: time('session_expires_at'),
+  }
+}
+
+/** Whether a text is the plain URL of a place on an origin: without user, query or fragment. */
+function isBelow(apiRoot: string, origin: string): boolean {
+  const url = URL.parse(apiRoot)
+  return url?.origin === origin && (origin + url.pathname).replace(/\/+$/, '') === apiRoot
+}
+
+/** A token that can be sent back in a Cookie header without ending it (RFC 6265 §4.1.1). */
+export const isCookieValue = (value: string): boolean => isToken(value) && !value.includes(';')

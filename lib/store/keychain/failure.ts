@@ -1,0 +1,145 @@
+import { type AtlasCode, AtlasError } from '../../errors.ts'
+import { shellQuoted } from '../../terminal/shell-quote.ts'
+import { ALTERNATIVES, DamagedRecord } from '../store-error.ts'
+import type { AddonFolder } from './addon-folder.ts'
+
+export type KeychainCode = Extract<
+  AtlasCode,
+  'store_locked' | 'store_denied' | 'store_timeout' | 'store_unavailable'
+>
+
+/** What a failure is told with: which keychain it was, and what was asked of it. */
+export interface KeychainPlace {
+  readonly kind: 'keychain' | 'kernel'
+  readonly platform: NodeJS.Platform
+  readonly service: string
+}
+
+/** The addon gives a Secret Service two seconds for each answer, then says what it also says of a lost connection. */
+const ADDON_WAIT_MS = 1_900
+
+const LOCKED =
+  /prompt was dismissed|object locked|is ?locked|interaction (is )?(not allowed|required)|interaction with .* is not allowed|no UI possible/i
+const DENIED =
+  /access ?denied|permission denied|not authorized|not permitted|rejected send message|policy prevents|user cancell?ed|authentication failed|passphrase you entered is not correct|entitlement|windows error code (5|1223)$/i
+const NO_REPLY = /did not receive a reply|timed ?out/i
+/** Neither a variable nor a socket names a D-Bus session. */
+const NO_SESSION_BUS = /dbus-daemon autolaunch|DBUS_SESSION_BUS_ADDRESS/
+/** There is a Secret Service, but nothing in it to put items into. */
+const NO_COLLECTION = /Secret Service: no result found/i
+const NOT_TEXT = /not valid UTF-8/i
+const AMBIGUOUS = /^Entry is matched by (\d+) credentials/
+
+/**
+ * Which of the store's answers a failure is. The addon gives prose alone: that of the keyring library
+ * and, inside it, of the platform.
+ * @param tookMs how long the call took, in milliseconds.
+ */
+export function classifyKeychainFailure(message: string, tookMs: number): KeychainCode {
+  if (LOCKED.test(message)) return 'store_locked'
+  if (DENIED.test(message)) return 'store_denied'
+  if (NO_REPLY.test(message) && tookMs >= ADDON_WAIT_MS) return 'store_timeout'
+  return 'store_unavailable'
+}
+
+/** A failed call as an error that says what to do. */
+export function keychainFailure(
+  message: string,
+  tookMs: number,
+  account: string,
+  place: KeychainPlace,
+): AtlasError {
+  if (NOT_TEXT.test(message)) return new DamagedRecord(account, 'they are not text')
+  const count = AMBIGUOUS.exec(message)?.[1]
+  if (count !== undefined) return ambiguous(count, account, place)
+  const code = classifyKeychainFailure(message, tookMs)
+  if (code === 'store_timeout') return silent(tookMs, place)
+  return new AtlasError(
+    code,
+    `${sentence(describeKeychain(place))} ${SAYS[code]} (${brief(message)}).`,
+    NO_COLLECTION.test(message)
+      ? `Create one (with Seahorse, KWallet or KeePassXC, or by logging in to the desktop), ${ALTERNATIVES}.`
+      : nextStep(code, place),
+  )
+}
+
+/** No answer came in time. */
+export const silent = (waitedMs: number, place: KeychainPlace): AtlasError =>
+  new AtlasError(
+    'store_timeout',
+    `${sentence(describeKeychain(place))} did not answer within ${Math.round(waitedMs / 100) / 10} s.`,
+    `See whether it waits to be unlocked, allow it longer with ATLAS_KEYCHAIN_TIMEOUT=60, ${ALTERNATIVES}.`,
+  )
+
+/** The addon itself could not be unpacked or loaded. @param reason the end of a sentence. */
+export const unloadable = (reason: string, { path, from = 'TMPDIR' }: AddonFolder): AtlasError =>
+  new AtlasError(
+    'store_unavailable',
+    `The keychain support, which is unpacked into ${path}, could not be loaded: ${reason}.`,
+    `Set ${from} to a folder that exists, has room and allows programs, ${ALTERNATIVES}.`,
+  )
+
+/** What the system's loader says, which is prose alone, in words where they are known. */
+export const loadFault = (message: string): string =>
+  /failed to map segment|operation not permitted/i.test(message)
+    ? 'programs may not run from there (is it mounted noexec?)'
+    : message
+
+export const noKernelStore = (): AtlasError =>
+  new AtlasError(
+    'store_unavailable',
+    'The kernel store exists on Linux only.',
+    `To store credentials, leave --store out, or ${ALTERNATIVES}.`,
+  )
+
+/** A keychain as told to a person. */
+export function describeKeychain({ kind, platform }: Omit<KeychainPlace, 'service'>): string {
+  if (kind === 'kernel') return 'the kernel key store (gone at reboot)'
+  if (platform === 'darwin') return 'the macOS Keychain'
+  if (platform === 'win32') return 'the Windows Credential Manager'
+  return 'the Secret Service keychain'
+}
+
+const ambiguous = (count: string, account: string, place: KeychainPlace): AtlasError =>
+  new AtlasError(
+    'store_unavailable',
+    `${sentence(describeKeychain(place))} holds ${count} items for "${place.service}" and ${account}, and atlas wrote at most one of them.`,
+    `Delete them with: secret-tool clear service ${place.service} username ${shellQuoted(account)}, then log in again.`,
+  )
+
+const SAYS: Record<Exclude<KeychainCode, 'store_timeout'>, string> = {
+  store_locked: 'is locked',
+  store_denied: 'refused access',
+  store_unavailable: 'cannot be used',
+}
+
+function nextStep(
+  code: Exclude<KeychainCode, 'store_timeout'>,
+  { kind, platform }: Omit<KeychainPlace, 'service'>,
+): string {
+  if (kind === 'kernel')
+    return code === 'store_denied'
+      ? `It needs a session with a key ring of its own: run atlas below "keyctl session -", ${ALTERNATIVES}.`
+      : `See "keyctl show" and /proc/key-users (the kernel limits what a user may store), ${ALTERNATIVES}.`
+  switch (code) {
+    case 'store_locked':
+      return `Unlock it and try again${platform === 'linux' ? ' (log in to the desktop, or run gnome-keyring-daemon --unlock)' : ''}, ${ALTERNATIVES}.`
+    case 'store_denied':
+      return `Allow atlas to use it, ${ALTERNATIVES}.`
+    case 'store_unavailable':
+      return `${platform === 'linux' ? 'Start one (gnome-keyring, KWallet, KeePassXC)' : 'Check it'}, ${ALTERNATIVES}.`
+  }
+}
+
+/** The platform's own words where they help, without the library's preface and what follows the first sentence. */
+const brief = (message: string): string =>
+  NO_SESSION_BUS.test(message)
+    ? 'there is no D-Bus session, as over ssh and in containers'
+    : NO_COLLECTION.test(message)
+      ? 'it has no default keyring'
+      : message
+          .replace(/^(Platform failure|Couldn't access platform storage): /, '')
+          .replace(/(\. |;|\n).*$/s, '')
+          .replace(/\.$/, '')
+
+const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)

@@ -1,0 +1,112 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import { errorCode } from '../errors.ts'
+import { replaceFile } from '../files/atomic.ts'
+import { fileError } from './file-error.ts'
+import type { Known } from './verdict.ts'
+
+const VERSION = 1
+const MAX_STATE_BYTES = 64 * 1024
+
+/** What was last synced into a folder. */
+export interface SyncState extends Known {
+  readonly commitSha: string | null
+  /** When the last sync took a text over; null before the first. */
+  readonly syncedAt: Date | null
+}
+
+export const NEVER_SYNCED: SyncState = {
+  syncedSha256: null,
+  pendingSha256: null,
+  commitSha: null,
+  syncedAt: null,
+}
+
+/** The memory of one profile, server and folder. Callers that change it hold the synced file's lock. */
+export interface SyncMemory {
+  /**
+   * What is remembered. A file that is not what atlas writes counts as nothing remembered, which can
+   * overwrite nothing.
+   * @throws {AtlasError} `file_error`: it cannot be read.
+   */
+  recall(): SyncState
+  /** @throws {AtlasError} `file_error` */
+  remember(state: SyncState): void
+}
+
+export interface SyncMemoryOptions {
+  readonly configFolder: string
+  readonly profile: string
+  /** As configured, normalised. */
+  readonly apiUrl: string
+  readonly folder: string
+}
+
+/** A memory in a file of its own beside the config file. It holds hashes and no text. */
+export function createSyncMemory({ configFolder, profile, apiUrl, folder }: SyncMemoryOptions): SyncMemory {
+  const name = new Bun.CryptoHasher('sha256').update(JSON.stringify([profile, apiUrl, folder])).digest('hex')
+  const file = path.join(configFolder, 'sync', `${name.slice(0, 32)}.json`)
+  return {
+    recall() {
+      try {
+        return parseState(readSmall(file) ?? '')
+      } catch (error) {
+        const code = errorCode(error)
+        if (code === 'ENOENT' || code === 'ENOTDIR') return NEVER_SYNCED
+        throw fileError(file, error)
+      }
+    },
+    remember({ syncedSha256, pendingSha256, commitSha, syncedAt }) {
+      const content = {
+        version: VERSION,
+        profile,
+        api_url: apiUrl,
+        folder,
+        synced_sha256: syncedSha256,
+        pending_sha256: pendingSha256,
+        commit_sha: commitSha,
+        synced_at: syncedAt,
+      }
+      try {
+        replaceFile(file, `${JSON.stringify(content, null, 2)}\n`)
+      } catch (error) {
+        throw fileError(file, error)
+      }
+    },
+  }
+}
+
+/** The text of a regular file; undefined where it is another kind of file, or longer than atlas writes. */
+function readSmall(file: string): string | undefined {
+  // Without O_NONBLOCK a named pipe in its place would be waited for.
+  const descriptor = fs.openSync(file, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0))
+  try {
+    const found = fs.fstatSync(descriptor)
+    if (found.isDirectory()) throw Object.assign(new Error('is a folder'), { code: 'EISDIR' })
+    return found.isFile() && found.size <= MAX_STATE_BYTES ? fs.readFileSync(descriptor, 'utf8') : undefined
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
+function parseState(text: string): SyncState {
+  let fields: Record<string, unknown>
+  try {
+    fields = Object(JSON.parse(text))
+  } catch {
+    return NEVER_SYNCED
+  }
+  if (fields['version'] !== VERSION) return NEVER_SYNCED
+  const hash = (name: string): string | null => {
+    const value = fields[name]
+    return typeof value === 'string' && /^[0-9a-f]{64}$/.test(value) ? value : null
+  }
+  const { commit_sha: commitSha, synced_at: syncedAt } = fields
+  const moment = new Date(typeof syncedAt === 'string' ? syncedAt : Number.NaN)
+  return {
+    syncedSha256: hash('synced_sha256'),
+    pendingSha256: hash('pending_sha256'),
+    commitSha: typeof commitSha === 'string' ? commitSha : null,
+    syncedAt: Number.isNaN(moment.getTime()) ? null : moment,
+  }
+}

@@ -1,0 +1,136 @@
+import type { Lock } from '../files/lock.ts'
+import { settleDisplaced } from './backups.ts'
+import type { Configuration } from './configuration.ts'
+import { unusable } from './file-error.ts'
+import { type LocalFile, readLocal, removeTemporary, replaceLocal } from './local-file.ts'
+import type { SyncMemory, SyncState } from './memory.ts'
+import type { Place } from './place.ts'
+import { isKnown, judge, sha256, type Verdict } from './verdict.ts'
+
+/** How often a file that is being edited is looked at again before atlas gives up. */
+const MAX_ATTEMPTS = 3
+
+export interface SyncOptions {
+  /** Overwrite local changes, and keep them as a backup. */
+  readonly force: boolean
+  /** Find out what would happen and write nothing. */
+  readonly dryRun: boolean
+}
+
+export interface SyncDependencies {
+  readonly place: Place
+  readonly memory: SyncMemory
+  /** Held by whoever writes to the place's target. */
+  readonly lock: Lock
+  readonly fetchConfiguration: () => Promise<Configuration>
+  readonly now: () => Date
+}
+
+/** How a local file stands to the server's text. */
+export interface Comparison {
+  readonly verdict: Verdict
+  /** Undefined where there is no file. */
+  readonly local: LocalFile | undefined
+  readonly remote: Configuration
+  readonly state: SyncState
+}
+
+export type SyncResult =
+  | 'up_to_date'
+  | 'written'
+  | 'remote_empty'
+  /** There are local changes, and nothing was written. */
+  | 'refused'
+  /** Something would be written or refused, and was not. */
+  | 'dry_run'
+
+/** How a sync ended. The comparison is the one that it acted on. */
+export interface Synced extends Comparison {
+  readonly result: SyncResult
+  /** Where the overwritten local text is; null where it came from the server. */
+  readonly backup: string | null
+  /** Where a local text is that an earlier sync, killed in the act, had left behind; null where there was none. */
+  readonly recovered: string | null
+}
+
+/** @throws {AtlasError} `file_error` */
+export function compare(place: Place, memory: SyncMemory, remote: Configuration): Comparison {
+  const state = memory.recall()
+  const local = readLocal(place.target)
+  return { verdict: judge(local?.bytes, remote.content, state), local, remote, state }
+}
+
+/**
+ * Bring the server's text into the local file where no local text is lost by it.
+ * @throws {AtlasError} `file_error`, `lock_timeout`, and what fetching may throw; the local file is as
+ * it was then.
+ */
+export async function sync(options: SyncOptions, dependencies: SyncDependencies): Promise<Synced> {
+  const { place, memory, lock, fetchConfiguration, now } = dependencies
+  if (options.dryRun) {
+    const comparison = compare(place, memory, await fetchConfiguration())
+    return { ...comparison, result: resting(comparison) ?? 'dry_run', backup: null, recovered: null }
+  }
+  // Held while fetching too: an older answer must not be written after a newer one.
+  return lock.hold(async () => {
+    removeTemporary(place.target)
+    const recovered = settleDisplaced(place.target, memory.recall(), now()) ?? null
+    const remote = await fetchConfiguration()
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const comparison = compare(place, memory, remote)
+      const done = (result: SyncResult, backup: string | null = null): Synced => ({
+        ...comparison,
+        result,
+        backup,
+        recovered,
+      })
+      const result = resting(comparison)
+      if (result === 'up_to_date') rememberUnwritten(comparison, dependencies)
+      if (result !== undefined) return done(result)
+      if (isEdited(comparison) && !options.force) return done('refused')
+      const written = write(comparison, dependencies)
+      if (written !== undefined) return done('written', written.backup)
+    }
+    throw unusable(place.file, 'it is being changed again and again', 'Close the program that writes to it.')
+  })
+}
+
+/** Where there is nothing to write or to refuse. */
+const resting = ({ verdict }: Comparison): 'up_to_date' | 'remote_empty' | undefined =>
+  verdict === 'in_sync' ? 'up_to_date' : verdict === 'remote_empty' ? verdict : undefined
+
+const isEdited = ({ verdict }: Comparison): boolean => verdict === 'local_changed' || verdict === 'diverged'
+
+/** The text is here already: by a first sync, by a sync that was killed at its end, or by hand. */
+function rememberUnwritten({ remote, state }: Comparison, { memory, now }: SyncDependencies): void {
+  const syncedSha256 = sha256(remote.content)
+  const { commitSha } = remote
+  const isRemembered =
+    state.syncedSha256 === syncedSha256 && state.pendingSha256 === null && state.commitSha === commitSha
+  if (!isRemembered) memory.remember({ syncedSha256, pendingSha256: null, commitSha, syncedAt: now() })
+}
+
+/** @returns undefined where the file is no longer as it was compared; nothing was written then. */
+function write(
+  { local, remote, state }: Comparison,
+  { place, memory, now }: SyncDependencies,
+): { backup: string | null } | undefined {
+  const syncedSha256 = sha256(remote.content)
+  // Announced first: after a crash behind the replacement the new text would pass for a local edit. What
+  // is replaced stays known too, be it the pending text of a sync that had crashed there.
+  const replacedSha256 = local === undefined ? null : sha256(local.bytes)
+  const begun = {
+    ...state,
+    syncedSha256:
+      replacedSha256 !== null && isKnown(replacedSha256, state) ? replacedSha256 : state.syncedSha256,
+    pendingSha256: syncedSha256,
+  }
+  memory.remember(begun)
+  if (!replaceLocal(place.target, remote.content, local)) {
+    memory.remember(state)
+    return undefined
+  }
+  const backup = settleDisplaced(place.target, begun, now()) ?? null
+  memory.remember({ syncedSha256, pendingSha256: null, commitSha: remote.commitSha, syncedAt: now() })
+  return { backup }
+}

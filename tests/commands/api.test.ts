@@ -1,0 +1,406 @@
+import { describe, expect, test } from 'bun:test'
+import fs from 'node:fs'
+import path from 'node:path'
+import { METHODS } from '../../lib/commands/api/method.ts'
+import { type AtlasServer, answer, startAtlasServer } from '../support/atlas-server.ts'
+import { createSandbox, outcomeOf, type Sandbox } from '../support/binary.ts'
+import { answering } from '../support/hostile-answers.ts'
+import { startRawServer } from '../support/raw-server.ts'
+
+async function loggedIn(sandbox: Sandbox, server: AtlasServer): Promise<void> {
+  expect((await sandbox.logIn(server)).status).toBe(0)
+  server.forget()
+}
+
+const JSON_TYPE = 'application/json; charset=utf-8'
+
+describe('a request', () => {
+  const CASES: [args: string[], method: string, path: string, type: string | null, body: string][] = [
+    [['/echo'], 'GET', '/echo', null, ''],
+    [['echo'], 'GET', '/echo', null, ''],
+    [['/echo?a=1'], 'GET', '/echo?a=1', null, ''],
+    [['/echo', '-f', 'a=1'], 'POST', '/echo', JSON_TYPE, '{"a":"1"}'],
+    [
+      ['/echo', '-F', 'a=1', '-F', 'b=true', '-F', 'c=null', '-F', 'd=text', '-F', 'e=007', '-F', 'f=1.5'],
+      'POST',
+      '/echo',
+      JSON_TYPE,
+      '{"a":1,"b":true,"c":null,"d":"text","e":"007","f":"1.5"}',
+    ],
+    [['/echo', '-f', 'a=x=y'], 'POST', '/echo', JSON_TYPE, '{"a":"x=y"}'],
+    [['/echo', '--raw-field=a=-1'], 'POST', '/echo', JSON_TYPE, '{"a":"-1"}'],
+    [
+      ['/echo', '-F', 'a[b]=1', '-F', 'a[c][]=2', '-F', 'a[c][]=3'],
+      'POST',
+      '/echo',
+      JSON_TYPE,
+      '{"a":{"b":1,"c":[2,3]}}',
+    ],
+    [
+      ['/echo', '-F', 'l[][a]=1', '-F', 'l[][b]=2', '-F', 'l[][a]=3'],
+      'POST',
+      '/echo',
+      JSON_TYPE,
+      '{"l":[{"a":1,"b":2},{"a":3}]}',
+    ],
+    [['/echo', '-X', 'GET', '-f', 'a=1 2', '-F', 'b=3'], 'GET', '/echo?a=1+2&b=3', null, ''],
+    [['/echo', '-X', 'GET', '-F', 'a=null', '-F', 'b[]'], 'GET', '/echo?a=', null, ''],
+    [['/echo', '-F', 'a[]', '-f', 'b[]'], 'POST', '/echo', JSON_TYPE, '{"b":[],"a":[]}'],
+    [['/echo', '-XPUT', '-f', 'a=1'], 'PUT', '/echo', JSON_TYPE, '{"a":"1"}'],
+    [['/echo', '-X=PATCH', '-f=a=1'], 'PATCH', '/echo', JSON_TYPE, '{"a":"1"}'],
+    [['/echo', '--method', 'delete'], 'DELETE', '/echo', null, ''],
+    [['/echo', '-H', 'Content-Type: text/plain', '-f', 'a=1'], 'POST', '/echo', 'text/plain', '{"a":"1"}'],
+    [['/echo', '-F', 'text=@note.txt'], 'POST', '/echo', JSON_TYPE, '{"text":"a note\\n"}'],
+    [['/echo', '-f', 'text=@note.txt'], 'POST', '/echo', JSON_TYPE, '{"text":"@note.txt"}'],
+    [['/echo', '--input', 'note.txt'], 'POST', '/echo', JSON_TYPE, 'a note\n'],
+    [['/echo', '--input', 'note.txt', '-X', 'PUT', '-f', 'q=1'], 'PUT', '/echo?q=1', JSON_TYPE, 'a note\n'],
+    [['/echo', '--input', '-'], 'POST', '/echo', JSON_TYPE, 'from a pipe'],
+    [['/echo', '-F', 'text=@-'], 'POST', '/echo', JSON_TYPE, '{"text":"from a pipe"}'],
+  ]
+  test.each(CASES)('atlas api %j', async (args, method, requestPath, type, body) => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    fs.writeFileSync(path.join(sandbox.cwd, 'note.txt'), 'a note\n')
+    const { status, stdout, stderr } = await sandbox.run(['api', ...args], { input: 'from a pipe' })
+    expect({ status, stderr, told: JSON.parse(stdout) }).toEqual({
+      status: 0,
+      stderr: '',
+      told: { method, path: requestPath, type, body },
+    })
+  })
+
+  test('takes its body from a pipe that is named as a file', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const script = '"$0" api /echo --input <(printf piped)'
+    const child = Bun.spawn(['bash', '-c', script, sandbox.binary], { env: sandbox.env, stdout: 'pipe' })
+    expect(JSON.parse(await new Response(child.stdout).text())).toMatchObject({
+      method: 'POST',
+      body: 'piped',
+    })
+  })
+
+  test('that asks for no body prints what comes: the head', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    server.fault('HEAD /x', response => void response.writeHead(200, { 'content-length': '100' }).end())
+    const { status, stdout, stderr } = await sandbox.run(['api', '/x', '-X', 'HEAD', '-i'])
+    expect({ status, stderr, first: stdout.split('\n')[0] }).toEqual({
+      status: 0,
+      stderr: '',
+      first: 'HTTP/1.1 200 OK',
+    })
+  })
+
+  test('carries the headers that are asked for, and atlas’s own', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    await sandbox.run(['api', '/echo', '-H', 'X-One: 1', '-H', 'Accept: text/plain'])
+    const { authorization, accept, 'x-one': one } = server.requests[0]?.headers ?? {}
+    expect({ authorization, accept, one }).toEqual({
+      authorization: `Bearer ${server.lastTokens.access}`,
+      accept: 'text/plain',
+      one: '1',
+    })
+  })
+
+  test('carries a header value of Latin-1', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    await sandbox.run(['api', '/echo', '-H', 'X-Name: J\u00fcrgen'])
+    expect(server.requests[0]?.headers['x-name']).toBe('J\u00fcrgen')
+  })
+
+  test('takes an absolute URL of the same origin', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    expect((await sandbox.run(['api', `${server.url}/health`])).stdout).toBe('{"status":"healthy"}')
+  })
+
+  test('with a piped body is sent again after a refresh', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    server.expireAccessTokens()
+    const { status, stdout } = await sandbox.run(['api', '/echo', '--input', '-'], { input: 'once' })
+    expect({ status, body: JSON.parse(stdout).body }).toEqual({ status: 0, body: 'once' })
+    expect(server.requests.map(({ method, path: at, body }) => [method, at, body])).toEqual([
+      ['POST', '/api/v1/echo', 'once'],
+      ['POST', '/api/v1/auth/refresh', ''],
+      ['POST', '/api/v1/echo', 'once'],
+    ])
+  })
+})
+
+describe('an answer', () => {
+  test('that rejects the token for good costs two requests and one refresh, and ends with 4', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    server.fault('GET /auth/me', response => answer(response, 401, { detail: 'never' }))
+    expect(await sandbox.run(['api', '/auth/me'])).toEqual({
+      status: 4,
+      stdout: '{"detail":"never"}',
+      stderr:
+        'atlas: GET /api/v1/auth/me answered 401 Unauthorized: the server rejects the access token.\n' +
+        '       Log in again with: atlas auth login\n',
+    })
+    expect(server.log()).toEqual(['GET /api/v1/auth/me', 'POST /api/v1/auth/refresh', 'GET /api/v1/auth/me'])
+  })
+
+  const STATUSES: [status: number, headers: Record<string, string>, stderr: string][] = [
+    [300, {}, 'atlas: GET /api/v1/x answered 300 Multiple Choices.\n'],
+    [
+      302,
+      { location: 'https://other.example/x' },
+      'atlas: GET /api/v1/x answered 302 Found: a redirect to https://other.example/x, which is not followed.\n',
+    ],
+    [403, {}, 'atlas: GET /api/v1/x answered 403 Forbidden.\n'],
+    [404, {}, 'atlas: GET /api/v1/x answered 404 Not Found.\n'],
+    [500, {}, 'atlas: GET /api/v1/x answered 500 Internal Server Error.\n'],
+  ]
+  test.each(STATUSES)('of %d is printed and named', async (status, headers, stderr) => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    server.fault('GET /x', response => answer(response, status, { no: 1 }, headers))
+    expect(await sandbox.run(['api', '/x'])).toEqual({ status: 1, stdout: '{"no":1}', stderr })
+    expect(server.log()).toEqual(['GET /api/v1/x'])
+  })
+
+  test('of 404 says what may be missing where a ready-made token goes to an origin alone', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({ ATLAS_API_URL: server.url, ATLAS_ACCESS_TOKEN: 'token' })
+    expect(await sandbox.run(['api', '/auth/me'])).toEqual({
+      status: 1,
+      stdout: '{"detail":"Not Found"}',
+      stderr:
+        'atlas: GET /auth/me answered 404 Not Found.\n' +
+        `       With ATLAS_ACCESS_TOKEN the server URL needs the API's path too: ${server.apiRoot}\n`,
+    })
+  })
+
+  test('of 404 says where the path repeats that of the API', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    expect((await sandbox.run(['api', '/api/v1/auth/me'])).stderr).toBe(
+      'atlas: GET /api/v1/api/v1/auth/me answered 404 Not Found.\n' +
+        `       PATH is relative to ${server.apiRoot}: try atlas api /auth/me\n`,
+    )
+  })
+
+  test('is one JSON error with --json', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const { status, stdout, stderr } = await sandbox.run(['api', '/nowhere', '--json'])
+    expect({ status, stdout, told: JSON.parse(stderr) }).toEqual({
+      status: 1,
+      stdout: '{"detail":"Not Found"}',
+      told: {
+        error: { code: 'api_error', message: 'GET /api/v1/nowhere answered 404 Not Found.', hint: null },
+      },
+    })
+  })
+
+  test('shows status and headers with -i, and no body with --silent', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    server.fault('GET /x', response => answer(response, 200, {}, { 'x-shown': 'yes' }))
+    const { stdout } = await sandbox.run(['api', '/x', '-i', '--silent'])
+    const lines = stdout.split('\n')
+    expect(lines[0]).toBe('HTTP/1.1 200 OK')
+    expect(lines).toContain('x-shown: yes')
+    expect(stdout.endsWith('\n\n')).toBe(true)
+    expect(stdout).not.toContain('{}')
+  })
+
+  test('reaches a pipe as the bytes that were sent, compressed ones unpacked', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const bytes = new Uint8Array(300_000).map((_, index) => index % 251)
+    server.fault('GET /x', response => {
+      response
+        .writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' })
+        .end(Bun.gzipSync(bytes))
+    })
+    const child = sandbox.start(['api', '/x'], { input: '' })
+    expect(Buffer.from(await new Response(child.stdout).arrayBuffer()).equals(Buffer.from(bytes))).toBe(true)
+    expect(await child.exited).toBe(0)
+  })
+
+  test('that is cut off is an error, with what came before it printed', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    server.fault('GET /x', (response, _, socket) => {
+      response.writeHead(200, { 'content-length': '100' }).write('part')
+      setImmediate(() => socket.destroy())
+    })
+    const { status, stderr } = await sandbox.run(['api', '/x', '--json'])
+    expect({ status, code: JSON.parse(stderr).error.code }).toEqual({ status: 5, code: 'network' })
+  })
+
+  test('that stops in the middle is waited for no longer than the timeout', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    server.fault(
+      'GET /x',
+      response => void response.writeHead(200, { 'content-length': '100' }).write('part'),
+    )
+    const { status, stdout, stderr } = await sandbox.run(['api', '/x', '--json', '--timeout', '0.5'])
+    expect({ status, stdout, code: JSON.parse(stderr).error.code }).toEqual({
+      status: 5,
+      stdout: 'part',
+      code: 'timeout',
+    })
+  })
+})
+
+describe('a method', () => {
+  test('arrives as itself, with its body where there is one', async () => {
+    await using server = await startRawServer(answering('200 OK'))
+    const url = `http://127.0.0.1:${server.port}`
+    using sandbox = createSandbox({ ATLAS_API_URL: url, ATLAS_ACCESS_TOKEN: 'token' })
+    const statuses = await Promise.all(
+      METHODS.map(
+        async method => (await sandbox.run(['api', `/${method}`, '-X', method, '-f', 'a=1'])).status,
+      ),
+    )
+    expect(statuses).toEqual(METHODS.map(() => 0))
+    expect(server.received.match(/[A-Z-]+ \/\S* HTTP\/1\.1/g)?.toSorted()).toEqual(
+      METHODS.map(method => `${method} /${method}${carriesFields(method) ? '' : '?a=1'} HTTP/1.1`).sort(),
+    )
+    expect(server.received.match(/\{"a":"1"\}/g)).toHaveLength(METHODS.filter(carriesFields).length)
+  })
+
+  const carriesFields = (method: string): boolean => method !== 'GET' && method !== 'HEAD'
+
+  test('that is mistyped is told by the one that is meant', async () => {
+    using sandbox = createSandbox()
+    const { status, stderr } = await sandbox.run(['api', '/x', '-X', 'delte', '--json'])
+    expect({ status, error: JSON.parse(stderr).error }).toEqual({
+      status: 2,
+      error: {
+        code: 'usage',
+        message: '--method is "delte", which is no HTTP method that atlas sends.',
+        hint: 'Did you mean DELETE?',
+      },
+    })
+  })
+})
+
+describe('wrong use', () => {
+  const CASES: [args: string[], message: string][] = [
+    [[], 'atlas api needs PATH.'],
+    [['/x', '/y'], 'atlas api takes no argument "/y".'],
+    [['/x', '-f', 'novalue'], '--raw-field needs key=value; "novalue" is not that.'],
+    [['/x', '-H', 'nocolon'], '--header needs "Name: value" on one line.'],
+    [
+      ['/x', '-H', 'X-Name: Łukasz'],
+      'The value of --header X-Name holds a character that no header can carry.',
+    ],
+    [
+      ['/x', '-H', 'X-Bell: \u0007'],
+      'The value of --header X-Bell holds a character that no header can carry.',
+    ],
+    [['/x', '-H', 'Authorization: mine'], '--header cannot set Authorization: atlas does that itself.'],
+    [['/x', '-X', 'NO SPACE'], '--method is "NO SPACE", which is no HTTP method that atlas sends.'],
+    [['/x', '-X', 'DELTE'], '--method is "DELTE", which is no HTTP method that atlas sends.'],
+    [['/x', '-X', 'FOO', '-f', 'a=1'], '--method is "FOO", which is no HTTP method that atlas sends.'],
+    [['/x', '-X', 'CONNECT'], '--method is "CONNECT", which is no HTTP method that atlas sends.'],
+    [['/x', '-X', 'TRACE'], '--method is "TRACE", which is no HTTP method that atlas sends.'],
+    [['/x', '-X', 'GET', '--input', '-'], 'GET carries no body.'],
+    [['/x', '-f', 'a=1', '-f', 'a[b]=2'], 'The field "a[b]" contradicts an earlier one.'],
+    [['/x', '-f', 'a[=1'], '"a[" is not a field name.'],
+    [['/x', '--input', '-', '-F', 'a=@-'], 'Standard input can be read only once.'],
+    [['/x', '--input', '.'], '. is a folder.'],
+    [['/x', '-F', 'a=@.'], '. cannot be read (EISDIR).'],
+    [
+      ['/x', '-F', 'a=@/dev/zero'],
+      '/dev/zero holds more than 16777216 bytes, which is too much for a field.',
+    ],
+    [['/x', '--input', 'missing.json'], 'missing.json cannot be read (ENOENT).'],
+  ]
+  test.each(CASES)('atlas api %j sends nothing', async (args, message) => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const { status, stdout, stderr } = await sandbox.run(['api', ...args, '--json'])
+    expect({ status, stdout, message: JSON.parse(stderr).error.message }).toEqual({
+      status: 2,
+      stdout: '',
+      message,
+    })
+    expect(server.log()).toEqual([])
+  })
+})
+
+test('a folder as standard input is told, whatever reads it', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  await loggedIn(sandbox, server)
+  const env = { ...sandbox.env, ATLAS_API_URL: server.url }
+  for (const args of [
+    ['api', '/x', '--input', '-'],
+    ['api', '/x', '-F', 'a=@-'],
+    ['auth', 'login', '--email', 'ada@example.com', '--password-stdin'],
+  ]) {
+    const child = Bun.spawn(['sh', '-c', 'exec "$0" "$@" --json <.', sandbox.binary, ...args], {
+      env,
+      cwd: sandbox.cwd,
+      stdin: 'pipe',
+      stdout: 'pipe',
+      stderr: 'pipe',
+    })
+    const { status, stderr } = await outcomeOf(child)
+    expect({ status, error: JSON.parse(stderr).error }).toEqual({
+      status: 2,
+      error: { code: 'usage', message: 'Standard input is a folder.', hint: 'Give a file or a pipe.' },
+    })
+  }
+  expect(server.log()).toEqual([])
+})
+
+test('a reader that goes away ends the command quietly', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  await loggedIn(sandbox, server)
+  server.fault('GET /x', response => void response.end('x'.repeat(1_000_000)))
+  const child = sandbox.start(['api', '/x'], { input: '' })
+  const reader = child.stdout.getReader()
+  await reader.read()
+  await reader.cancel()
+  expect({ status: await child.exited, stderr: await new Response(child.stderr).text() }).toEqual({
+    status: 0,
+    stderr: '',
+  })
+})
+
+test('a full disk below standard output is an error', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  await loggedIn(sandbox, server)
+  const child = Bun.spawn(['sh', '-c', 'exec "$0" auth token >/dev/full', sandbox.binary], {
+    env: sandbox.env,
+    stdin: 'pipe',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  expect(await outcomeOf(child)).toEqual({
+    status: 1,
+    stdout: '',
+    stderr:
+      'atlas: The output could not be written (ENOSPC).\n       The disk is full: make room and try again.\n',
+  })
+})

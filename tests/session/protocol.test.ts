@@ -1,0 +1,504 @@
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { AtlasError } from '../../lib/errors.ts'
+import {
+  type Answer,
+  type Asked,
+  isRefusal,
+  judge,
+  judgeLogin,
+  loginForm,
+  parseRefreshCookie,
+  parseRetryAfter,
+  parseTokens,
+  readClaims,
+  refreshCookieHeader,
+} from '../../lib/session/protocol.ts'
+
+const NOW = new Date('2026-03-04T05:06:07.000Z')
+const ASKED: Asked = {
+  what: 'POST /auth/refresh',
+  url: new URL('https://atlas.example.com/api/v1/auth/refresh'),
+  now: NOW,
+}
+const later = (seconds: number): Date => new Date(NOW.getTime() + seconds * 1000)
+
+const answer = (status: number, body: unknown, headers: Record<string, string> = {}): Answer => ({
+  status,
+  headers: new Headers(headers),
+  body: typeof body === 'string' ? body : JSON.stringify(body),
+})
+const tokens = (body: unknown, ...cookies: string[]) => {
+  const headers = new Headers()
+  for (const cookie of cookies) headers.append('set-cookie', cookie)
+  return parseTokens({ status: 200, headers, body: JSON.stringify(body) }, ASKED)
+}
+/** Cookies that no Headers object would take are among them. */
+const withCookies = (cookies: readonly string[], date: string | null = null): Pick<Answer, 'headers'> => ({
+  headers: {
+    getSetCookie: () => [...cookies],
+    get: (name: string) => (name === 'date' ? date : null),
+  } as Partial<Headers> as Headers,
+})
+const codeOf = (work: () => unknown): string => {
+  try {
+    work()
+  } catch (error) {
+    return error instanceof AtlasError ? error.code : String(error)
+  }
+  return 'no error'
+}
+
+describe('requests', () => {
+  test('a login is the OAuth2 password form', () => {
+    expect(loginForm('ada+x@example.com', 'p&=ä w').toString()).toBe(
+      'grant_type=password&username=ada%2Bx%40example.com&password=p%26%3D%C3%A4+w',
+    )
+  })
+  test('a refresh carries its cookie', () => {
+    expect(refreshCookieHeader('abc')).toBe('refresh_token=abc')
+  })
+})
+
+describe('tokens', () => {
+  const GOOD = { access_token: 'access', token_type: 'bearer' }
+
+  const LIFETIMES: [expiresIn: unknown, seconds: number | null][] = [
+    [1800, 1800],
+    [0, 0],
+    [0.5, 0.5],
+    ['1800', 1800],
+    [undefined, null],
+    [null, null],
+    [-1, null],
+    [1e308, null],
+    ['soon', null],
+    ['-5', null],
+    ['1e3', null],
+    [true, null],
+    [[], null],
+    [{}, null],
+    [10 * 365 * 86_400 + 1, null],
+  ]
+  test.each(LIFETIMES)('that live for %p end after %p s', (expiresIn, seconds) => {
+    expect(tokens({ ...GOOD, expires_in: expiresIn })).toEqual({
+      accessToken: 'access',
+      expiresAt: seconds === null ? null : later(seconds),
+      refresh: undefined,
+    })
+  })
+
+  test.each(['bearer', 'Bearer', 'BEARER'])('of type %s are taken', type => {
+    expect(tokens({ ...GOOD, token_type: type }).accessToken).toBe('access')
+  })
+
+  test.each([undefined, null])('of type %p are taken where the type may be left out', type => {
+    const got = answer(200, { ...GOOD, token_type: type })
+    expect(parseTokens(got, ASKED, { mayOmitType: true }).accessToken).toBe('access')
+  })
+  test.each(['mac', '', 7, {}])('of type %p are refused all the same', type => {
+    const got = answer(200, { ...GOOD, token_type: type })
+    expect(codeOf(() => parseTokens(got, ASKED, { mayOmitType: true }))).toBe('bad_response')
+  })
+
+  const BAD: [what: string, body: unknown][] = [
+    ['null', null],
+    ['a list', []],
+    ['a string', 'access'],
+    ['a number', 1],
+    ['an empty object', {}],
+    ['no token', { token_type: 'bearer' }],
+    ['an empty token', { ...GOOD, access_token: '' }],
+    ['a token that is a number', { ...GOOD, access_token: 1 }],
+    ['a token that is a list', { ...GOOD, access_token: ['access'] }],
+    ['a token with a line break', { ...GOOD, access_token: 'a\r\nx-evil: 1' }],
+    ['a token with a space', { ...GOOD, access_token: 'a b' }],
+    ['a token that is not ASCII', { ...GOOD, access_token: 'ä' }],
+    ['a token of more than 64 KiB', { ...GOOD, access_token: 'a'.repeat(65_537) }],
+    ['no type', { access_token: 'access' }],
+    ['another type', { ...GOOD, token_type: 'mac' }],
+    ['a type that is no string', { ...GOOD, token_type: null }],
+  ]
+  test.each(BAD)('are not in an answer with %s', (_, body) => {
+    expect(codeOf(() => tokens(body))).toBe('bad_response')
+  })
+  test.each(['', '<html>', '{"access_token":', 'null null'])('are not in "%s"', body => {
+    expect(codeOf(() => parseTokens(answer(200, body), ASKED))).toBe('bad_response')
+  })
+
+  test('of 64 KiB are taken', () => {
+    expect(tokens({ ...GOOD, access_token: 'a'.repeat(65_536) }).accessToken).toHaveLength(65_536)
+  })
+
+  test('in any answer are usable, or the answer is refused', () =>
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.json(),
+          fc.string(),
+          fc
+            .record({
+              access_token: fc.anything(),
+              token_type: fc.constantFrom('bearer', 'Bearer', 1, null),
+              expires_in: fc.anything(),
+            })
+            .map(body =>
+              JSON.stringify(body, (_, value) => (typeof value === 'bigint' ? Number(value) : value)),
+            ),
+          fc.string({ unit: 'binary' }).map(token => JSON.stringify({ ...GOOD, access_token: token })),
+        ),
+        fc.array(
+          fc.string({ unit: 'binary-ascii' }).map(text => `refresh_token=${text}`),
+          { maxLength: 3 },
+        ),
+        (body, cookies) => {
+          const got: Answer = { status: 200, body, ...withCookies(cookies) }
+          try {
+            const { accessToken, expiresAt, refresh } = parseTokens(got, ASKED)
+            expect(accessToken).toMatch(/^[\x21-\x7e]+$/)
+            expect(expiresAt?.getTime()).not.toBeNaN()
+            if (refresh) expect(refresh.token).toMatch(/^[\x21-\x3a\x3c-\x7e]+$/)
+          } catch (error) {
+            if (!(error instanceof AtlasError)) throw error
+            expect(error.code).toBe('bad_response')
+          }
+        },
+      ),
+      { numRuns: 2_000 },
+    ))
+})
+
+describe('the refresh cookie', () => {
+  const WEEK = 604_800
+  const session = (token: string) => ({ token, expiresAt: null })
+  const COOKIES: [what: string, cookies: string[], parsed: ReturnType<typeof parseRefreshCookie>][] = [
+    ['none', [], undefined],
+    ['another', ['sid=1; Path=/'], undefined],
+    ['one that only begins like it', ['refresh_token2=x'], undefined],
+    ['a name without a value', ['refresh_token'], undefined],
+    [
+      'the usual',
+      [`refresh_token=abc; HttpOnly; Max-Age=${WEEK}; Path=/api/v1/auth; SameSite=lax; Secure`],
+      { token: 'abc', expiresAt: later(WEEK) },
+    ],
+    ['one among others', ['sid=1', 'refresh_token=abc', 'theme=dark'], session('abc')],
+    ['two, of which the last counts', ['refresh_token=a', 'refresh_token=b'], session('b')],
+    ['one that is taken back', ['refresh_token=a', 'refresh_token=; Max-Age=0'], undefined],
+    ['spaces around', [' refresh_token = abc ; path=/'], session('abc')],
+    ['a value with "="', ['refresh_token=a=b=='], session('a=b==')],
+    ['a quoted value, which is sent back as it is', ['refresh_token="abc"'], session('"abc"')],
+    ['an empty value', ['refresh_token='], undefined],
+    ['an empty quoted value', ['refresh_token=""'], undefined],
+    ['Max-Age of nought', ['refresh_token=a; Max-Age=0'], undefined],
+    ['a negative Max-Age', ['refresh_token=a; Max-Age=-1'], undefined],
+    ['Max-Age that is no number', ['refresh_token=a; Max-Age=soon'], session('a')],
+    [
+      'a huge Max-Age',
+      ['refresh_token=a; Max-Age=9999999999999'],
+      { token: 'a', expiresAt: later(315_360_000) },
+    ],
+    [
+      'Expires ahead',
+      ['refresh_token=a; Expires=Wed, 04 Mar 2026 05:06:17 GMT'],
+      { token: 'a', expiresAt: later(10) },
+    ],
+    [
+      'Expires in the old way',
+      ['refresh_token=a; expires=Wed, 04-Mar-2026 05:06:17 GMT'],
+      { token: 'a', expiresAt: later(10) },
+    ],
+    ['Expires gone by', ['refresh_token=a; Expires=Thu, 01 Jan 1970 00:00:00 GMT'], undefined],
+    ['Expires that is no date', ['refresh_token=a; Expires=0'], session('a')],
+    [
+      'Max-Age, which beats Expires',
+      ['refresh_token=a; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=10'],
+      { token: 'a', expiresAt: later(10) },
+    ],
+    ['its own domain', ['refresh_token=a; Domain=atlas.example.com'], session('a')],
+    ['its own domain with a dot', ['refresh_token=a; Domain=.ATLAS.example.com'], session('a')],
+    ['the domain above', ['refresh_token=a; Domain=example.com'], session('a')],
+    ['an empty domain', ['refresh_token=a; Domain='], session('a')],
+    ['a foreign domain', ['refresh_token=a; Domain=evil.example'], undefined],
+    ['a domain below', ['refresh_token=a; Domain=x.atlas.example.com'], undefined],
+    ['a domain that ends alike', ['refresh_token=a; Domain=las.example.com'], undefined],
+    [
+      'a foreign one beside its own',
+      ['refresh_token=a', 'refresh_token=b; Domain=evil.example'],
+      session('a'),
+    ],
+    ['any path', ['refresh_token=a; Path=/elsewhere'], session('a')],
+  ]
+  /** By the server's clock; ours stands at 05:06:07 on the fourth. */
+  const DATES: [what: string, expires: string, date: string | null, parsed: unknown][] = [
+    [
+      'a week ahead of a server behind us',
+      'Wed, 11 Feb 2026 00:00:00 GMT',
+      'Wed, 04 Feb 2026 00:00:00 GMT',
+      WEEK,
+    ],
+    [
+      'a week ahead of a server before us',
+      'Wed, 11 Mar 2026 06:00:00 GMT',
+      'Wed, 04 Mar 2026 06:00:00 GMT',
+      WEEK,
+    ],
+    [
+      'past by the server’s clock alone',
+      'Wed, 04 Mar 2026 05:59:59 GMT',
+      'Wed, 04 Mar 2026 06:00:00 GMT',
+      'cleared',
+    ],
+    [
+      'past by our clock alone, of a server that does not say its own',
+      'Wed, 11 Feb 2026 00:00:00 GMT',
+      null,
+      null,
+    ],
+    ['past by our clock, of a server whose own is no date', 'Wed, 11 Feb 2026 00:00:00 GMT', 'soon', null],
+    ['long past, of a server that does not say its clock', 'Fri, 31 Dec 1999 23:59:59 GMT', null, 'cleared'],
+    ['ages ahead', 'Fri, 31 Dec 9999 23:59:59 GMT', 'Wed, 04 Mar 2026 06:00:00 GMT', 315_360_000],
+  ]
+  test.each(DATES)('with Expires %s', (_, expires, date, seconds) => {
+    const parsed = parseRefreshCookie(withCookies([`refresh_token=a; Expires=${expires}`], date), ASKED)
+    expect(parsed).toEqual(
+      seconds === 'cleared'
+        ? undefined
+        : { token: 'a', expiresAt: typeof seconds === 'number' ? later(seconds) : null },
+    )
+  })
+
+  test.each(COOKIES)('%s', (_, cookies, parsed) => {
+    expect(parseRefreshCookie(withCookies(cookies), ASKED)).toEqual(parsed)
+  })
+
+  test.each([
+    'a b',
+    'ä',
+    'a\u0000',
+    'a\tb',
+    'x'.repeat(65_537),
+  ])('that cannot be sent back is refused', token => {
+    expect(codeOf(() => parseRefreshCookie(withCookies([`refresh_token=${token}`]), ASKED))).toBe(
+      'bad_response',
+    )
+  })
+
+  test.each(['127.0.0.1', '[::1]'])('of the address %s is for the address alone', host => {
+    const asked = { ...ASKED, url: new URL(`http://${host}:8000/`) }
+    expect(parseRefreshCookie(withCookies([`refresh_token=a; Domain=${host}`]), asked)).toEqual(session('a'))
+    expect(parseRefreshCookie(withCookies(['refresh_token=a; Domain=0.0.1']), asked)).toBeUndefined()
+    expect(parseRefreshCookie(withCookies(['refresh_token=a; Domain=1]']), asked)).toBeUndefined()
+  })
+
+  test('of any server is usable, absent, ended or refused', () => {
+    const attribute = fc.oneof(
+      fc.string({ unit: 'binary-ascii' }),
+      fc.constantFrom(
+        'Max-Age',
+        'Max-Age=1e9',
+        'Expires=99',
+        'Domain',
+        'Path=/',
+        '=',
+        ';',
+        'Domain=example.com',
+      ),
+    )
+    const line = fc
+      .tuple(fc.constantFrom('refresh_token', ' refresh_token', 'other'), fc.string(), fc.array(attribute))
+      .map(([name, value, attributes]) => [`${name}=${value}`, ...attributes].join(';'))
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 4 }), lines => {
+        try {
+          const parsed = parseRefreshCookie(withCookies(lines), ASKED)
+          if (!parsed) return
+          expect(parsed.token).toMatch(/^[\x21-\x3a\x3c-\x7e]+$/)
+          expect(parsed.expiresAt?.getTime()).not.toBeNaN()
+          expect(refreshCookieHeader(parsed.token).split(';')).toHaveLength(1)
+        } catch (error) {
+          if (!(error instanceof AtlasError)) throw error
+          expect(error.code).toBe('bad_response')
+        }
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+})
+
+describe('claims', () => {
+  const jwt = (claims: unknown): string =>
+    `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.signature`
+  const NONE = { expiresAt: null, email: null }
+  const CLAIMS: [token: string, claims: ReturnType<typeof readClaims>][] = [
+    [jwt({ exp: 1_772_600_767, email: 'ada@example.com' }), { expiresAt: NOW, email: 'ada@example.com' }],
+    [jwt({ exp: 1_772_600_767.5 }), { expiresAt: later(0.5), email: null }],
+    [jwt({}), NONE],
+    [jwt({ exp: '1772600767', email: 1 }), NONE],
+    [jwt({ exp: 0 }), NONE],
+    [jwt({ exp: -1 }), NONE],
+    [jwt({ exp: 1e308 }), NONE],
+    [jwt({ exp: 1_772_600_767_000 }), NONE],
+    [jwt({ exp: null, email: null }), NONE],
+    [jwt([]), NONE],
+    [jwt(null), NONE],
+    [jwt('text'), NONE],
+    ['opaque', NONE],
+    ['', NONE],
+    ['..', NONE],
+    ['a.!!!.c', NONE],
+    [`a.${Buffer.from([0xff, 0xfe]).toString('base64url')}.c`, NONE],
+  ]
+  test.each(CLAIMS)('of %s', (token, claims) => {
+    expect(readClaims(token)).toEqual(claims)
+  })
+
+  test('of any token can be told to a person', () =>
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.json().map(json => `a.${Buffer.from(json).toString('base64url')}.b`),
+          fc.record({ exp: fc.oneof(fc.double(), fc.maxSafeInteger()), email: fc.string() }).map(jwt),
+        ),
+        token => {
+          const { expiresAt, email } = readClaims(token)
+          expect(expiresAt === null || /^\d{4}-/.test(expiresAt.toISOString())).toBe(true)
+          expect(email === null || typeof email === 'string').toBe(true)
+        },
+      ),
+      { numRuns: 1_000 },
+    ))
+})
+
+describe('a refusal of the refresh token', () => {
+  const ANSWERS: [status: number, body: unknown, refused: boolean][] = [
+    [401, { detail: 'Invalid refresh token' }, true],
+    [401, '<html>', true],
+    [400, { error: 'invalid_grant' }, true],
+    [400, { detail: 'invalid_grant' }, true],
+    [400, { error: 'invalid_request' }, false],
+    [400, { detail: 'bad' }, false],
+    [400, '<html>', false],
+    [400, 'null', false],
+    ...[200, 302, 403, 404, 407, 408, 409, 422, 429, 500, 502, 503, 504].map(
+      (status): [number, unknown, boolean] => [status, { error: 'invalid_grant' }, false],
+    ),
+  ]
+  test.each(ANSWERS)('%d %j: %p', (status, body, refused) => {
+    expect(isRefusal(answer(status, body))).toBe(refused)
+  })
+})
+
+describe('Retry-After', () => {
+  const VALUES: [value: string | null, seconds: number | undefined][] = [
+    [null, undefined],
+    ['17', 17],
+    ['0', 0],
+    ['99999999999999999999', 86_400],
+    ['Wed, 04 Mar 2026 05:06:17 GMT', 10],
+    ['Wed, 04 Mar 2026 05:06:00 GMT', undefined],
+    ['Wed, 04 Mar 2099 05:06:00 GMT', 86_400],
+    ['soon', undefined],
+    ['', undefined],
+    ['-1', undefined],
+    ['17, 18', undefined],
+  ]
+  test.each(VALUES)('%p is %p s', (value, seconds) => {
+    expect(parseRetryAfter(value, NOW) as unknown).toBe(seconds)
+  })
+
+  test('of any kind is a wait of at most a day, or none', () =>
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.integer().map(String),
+          fc.date({ noInvalidDate: true }).map(date => date.toUTCString()),
+        ),
+        value => {
+          const seconds = parseRetryAfter(value, NOW)
+          expect(
+            seconds === undefined || (Number.isInteger(seconds) && seconds >= 0 && seconds <= 86_400),
+          ).toBe(true)
+        },
+      ),
+    ))
+})
+
+describe('an unsuccessful answer', () => {
+  const CODES: [status: number, login: string, otherwise: string][] = [
+    [204, 'bad_response', 'bad_response'],
+    [301, 'bad_response', 'bad_response'],
+    [400, 'bad_credentials', 'bad_response'],
+    [401, 'bad_credentials', 'bad_response'],
+    [403, 'bad_credentials', 'bad_response'],
+    [404, 'bad_response', 'bad_response'],
+    [418, 'bad_response', 'bad_response'],
+    [422, 'api_error', 'bad_response'],
+    [429, 'rate_limited', 'rate_limited'],
+    [500, 'server_error', 'server_error'],
+    [503, 'server_error', 'server_error'],
+    [599, 'server_error', 'server_error'],
+  ]
+  test.each(CODES)('%d is %s to a login, and %s otherwise', (status, login, otherwise) => {
+    expect(judgeLogin(answer(status, ''), ASKED, () => true).code).toBe(login as never)
+    expect(judge(answer(status, ''), ASKED, () => true).code).toBe(otherwise as never)
+  })
+
+  const said = (body: unknown, quotable = true): string =>
+    judgeLogin(answer(422, body), ASKED, () => quotable).message.replace(/^.*what was typed(: )?/, '')
+  const QUOTES: [body: unknown, quoted: string][] = [
+    [{ detail: 'Incorrect email' }, 'Incorrect email'],
+    [
+      { detail: [{ loc: ['body', 'username'], msg: 'Field required', type: 'missing' }] },
+      'username: Field required',
+    ],
+    [
+      {
+        detail: [
+          { loc: ['body', 'username'], msg: 'bad' },
+          { loc: ['body', 0], msg: 'worse', input: 'what was typed' },
+        ],
+      },
+      'username: bad; worse',
+    ],
+    [
+      { detail: [null, 1, {}, { loc: 'x', msg: 2 }] },
+      'a field is not valid; a field is not valid; not valid; not valid',
+    ],
+    [{ detail: {} }, '.'],
+    [{ detail: '' }, '.'],
+    [{ detail: [] }, '.'],
+    [{}, '.'],
+    [[], '.'],
+    ['<html>', '.'],
+    [{ detail: 'x'.repeat(500) }, `${'x'.repeat(200)}…`],
+  ]
+  test.each(QUOTES)('%j is quoted as "%s"', (body, quoted) => {
+    expect(said(body)).toBe(quoted)
+  })
+
+  test('is not quoted where it repeats what must not be shown', () => {
+    expect(said({ detail: 'correct horse is wrong' }, false)).toBe('.')
+  })
+
+  test('that redirects names where to', () => {
+    const redirect = answer(307, '', { location: `https://evil.example/${'x'.repeat(500)}` })
+    const { message } = judge(redirect, ASKED, () => true)
+    expect(message).toContain('it redirects to https://evil.example/xxx')
+    expect(message.length).toBeLessThan(400)
+    expect(judge(redirect, ASKED, () => false).message).not.toContain('evil')
+    const asking = answer(307, '', { location: '/login?next=%2Fa&token=abc#def' })
+    expect(judge(asking, ASKED, () => true).message).toContain('it redirects to /login, which is not')
+  })
+
+  test('of any kind is judged, never thrown over', () =>
+    fc.assert(
+      fc.property(fc.integer({ min: 201, max: 599 }), fc.oneof(fc.json(), fc.string()), (status, body) => {
+        expect(judgeLogin(answer(status, body), ASKED, () => true)).toBeInstanceOf(AtlasError)
+        expect(judge(answer(status, body), ASKED, () => true)).toBeInstanceOf(AtlasError)
+        expect(typeof isRefusal(answer(status, body))).toBe('boolean')
+      }),
+      { numRuns: 1_000 },
+    ))
+})

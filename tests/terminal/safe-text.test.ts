@@ -1,0 +1,63 @@
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { safeJson, sanitizeBlock, sanitizeLine } from '../../lib/terminal/safe-text.ts'
+
+const HOSTILE: [what: string, character: string, shown: string][] = [
+  ['NUL', '\u0000', '\\u0000'],
+  ['bell', '\u0007', '\\u0007'],
+  ['backspace', '\b', '\\u0008'],
+  ['escape', '\u001b', '\\u001b'],
+  ['DEL', '\u007f', '\\u007f'],
+  ['C1 control sequence introducer', '\u009b', '\\u009b'],
+  ['soft hyphen', '\u00ad', '\\u00ad'],
+  ['zero-width space', '\u200b', '\\u200b'],
+  ['right-to-left mark', '\u200f', '\\u200f'],
+  ['line separator', '\u2028', '\\u2028'],
+  ['right-to-left override', '\u202e', '\\u202e'],
+  ['first strong isolate', '\u2068', '\\u2068'],
+  ['byte-order mark', '\ufeff', '\\ufeff'],
+  ['tag character', '\u{e0041}', '\\udb40\\udc41'],
+  ['lone surrogate', '\ud800', '\\ud800'],
+]
+
+describe('foreign text', () => {
+  test.each(HOSTILE)('with %s shows it as an escape', (_, character, shown) => {
+    expect(sanitizeLine(`a${character}b`)).toBe(`a${shown}b`)
+    expect(sanitizeBlock(`a${character}b`)).toBe(`a${shown}b`)
+  })
+
+  test('in any script is left as it is', () => {
+    const text = 'pässwörd — Ω 漢字 עברית 🔑 é e\u0301'
+    expect(sanitizeLine(text)).toBe(text)
+  })
+
+  test('in one line has no line breaks; in a block it keeps them and tabs', () => {
+    expect(sanitizeLine('a\r\nb\tc')).toBe('a\\u000d\\u000ab\\u0009c')
+    expect(sanitizeBlock('a\r\nb\tc\n')).toBe('a\nb\tc\n')
+    expect(sanitizeBlock('a\rb')).toBe('a\\u000db')
+  })
+
+  test('of any kind cannot act on a terminal, and is sanitised once and for all', () =>
+    fc.assert(
+      fc.property(
+        fc.string({ unit: fc.integer({ min: 0, max: 0xffff }).map(code => String.fromCharCode(code)) }),
+        text => {
+          const line = sanitizeLine(text)
+          expect(line).not.toMatch(/\p{Cc}|\p{Cs}|\p{Bidi_Control}|[\u200b-\u200f\u2028\u2029\ufeff]/u)
+          expect(sanitizeLine(line)).toBe(line)
+          expect(sanitizeBlock(text).replaceAll(/[\n\t]/g, '')).not.toMatch(/\p{Cc}|\p{Cs}|\p{Bidi_Control}/u)
+        },
+      ),
+      { numRuns: 1_000 },
+    ))
+})
+
+test('JSON is one harmless line, and the same value still', () =>
+  fc.assert(
+    fc.property(fc.jsonValue({ stringUnit: 'binary' }), value => {
+      const text = safeJson({ value })
+      expect(text).not.toMatch(/\p{Cc}|\p{Bidi_Control}/u)
+      expect(JSON.parse(text)).toEqual({ value: JSON.parse(JSON.stringify(value)) })
+    }),
+    { numRuns: 1_000 },
+  ))
