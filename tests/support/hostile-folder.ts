@@ -86,8 +86,7 @@ function fill(folder: string, mark: string, attacker: string): void {
     put(`node_modules/${name}/package.json`, JSON.stringify({ name, main: 'index.js' }))
     put(`node_modules/${name}/index.js`, evil)
   }
-  for (const name of ['worker.js', 'worker.ts', 'lib/store/keychain/worker.ts', 'atlas.js'])
-    put(name, evil)
+  for (const name of ['worker.js', 'worker.ts', 'lib/store/keychain/worker.ts', 'atlas.js']) put(name, evil)
   for (const name of ['keyring.linux-x64-gnu.node', 'keyring.linux-arm64-gnu.node', 'keyring.node'])
     put(name, 'no addon')
 }
