@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'bun:test'
-import { startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, type Sandbox } from '../support/binary.ts'
-import { openTerminal } from '../support/pseudo-terminal.ts'
-import { type SecretService, secretServiceTest, startSecretService } from '../support/secret-service.ts'
-import { startSilentBus } from '../support/silent-bus.ts'
+import { startAtlasServer } from '../../support/atlas-server.ts'
+import { createSandbox, type Sandbox } from '../../support/binary.ts'
+import { openTerminal } from '../../support/pseudo-terminal.ts'
+import { type SecretService, secretServiceTest, startSecretService } from '../../support/secret-service.ts'
+import { startSilentBus } from '../../support/silent-bus.ts'
 
 const LOGIN = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
 const COMMANDS = [

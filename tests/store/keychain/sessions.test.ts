@@ -1,8 +1,8 @@
 import { describe, expect } from 'bun:test'
 import fs from 'node:fs'
-import { type AtlasServer, answer, signToken, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox } from '../support/binary.ts'
-import { type SecretService, secretServiceTest, startSecretService } from '../support/secret-service.ts'
+import { type AtlasServer, answer, signToken, startAtlasServer } from '../../support/atlas-server.ts'
+import { createSandbox } from '../../support/binary.ts'
+import { type SecretService, secretServiceTest, startSecretService } from '../../support/secret-service.ts'
 
 const ME = 'GET /api/v1/auth/me'
 const REFRESH = 'POST /api/v1/auth/refresh'

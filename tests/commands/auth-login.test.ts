@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
-import { answer, type Fault, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox } from '../support/binary.ts'
+import fs from 'node:fs'
+import { type AtlasServer, answer, type Fault, startAtlasServer } from '../support/atlas-server.ts'
+import { createSandbox, outcomeOf, type Sandbox } from '../support/binary.ts'
 
 const LOGIN_FLAGS = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
 
@@ -243,4 +244,62 @@ test('a login beside ATLAS_ACCESS_TOKEN says that the token is set, and stores t
     first: 'ATLAS_ACCESS_TOKEN is set: commands use that token, not this login, until you unset it.',
   })
   expect(sandbox.filesHolding(server.lastTokens.access)).toHaveLength(1)
+})
+
+async function loggedIn(sandbox: Sandbox, server: AtlasServer): Promise<void> {
+  expect((await sandbox.logIn(server)).status).toBe(0)
+  server.forget()
+}
+
+test('what is there already is proven before a login asks and sends', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  await loggedIn(sandbox, server)
+  const [record = ''] = sandbox.filesHolding('access_token')
+  fs.chmodSync(record, 0o644)
+  const { status, stderr } = await sandbox.logIn(server)
+  expect({ status, log: server.log(), hint: stderr.split('\n')[1] }).toEqual({
+    status: 6,
+    log: [],
+    hint: `       If that was not meant, mend it with: chmod 600 ${record}`,
+  })
+})
+
+test('a login told as JSON keeps the session, whatever the server says of it then', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  server.fault('GET /auth/me', response => answer(response, 401, {}))
+  server.fault('POST /auth/refresh', response => answer(response, 401, {}))
+  const { status, stdout } = await sandbox.run(
+    ['auth', 'login', '--email', 'ada@example.com', '--password-stdin', '--json'],
+    { input: 'correct horse', env: { ATLAS_API_URL: server.url } },
+  )
+  expect({ status, ...JSON.parse(stdout) }).toMatchObject({
+    status: 0,
+    state: 'unverified',
+    reason: 'The server does not accept the access token (401).',
+  })
+  expect(sandbox.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
+})
+
+test('a login told as JSON is told although a signal comes before the server’s word on it', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  const held = server.hold('GET /auth/me')
+  const child = sandbox.start(['auth', 'login', '--email', 'ada@example.com', '--password-stdin', '--json'], {
+    input: 'correct horse',
+    env: { ATLAS_API_URL: server.apiRoot },
+  })
+  await held.arrived
+  child.kill('SIGINT')
+  const { status, stdout } = await outcomeOf(child)
+  held.release()
+  const { state, email, source } = JSON.parse(stdout)
+  expect({ status, state, email, source }).toEqual({
+    status: 130,
+    state: 'unverified',
+    email: 'ada@example.com',
+    source: 'file',
+  })
+  expect(sandbox.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
 })

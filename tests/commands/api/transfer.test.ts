@@ -3,9 +3,9 @@ import fs from 'node:fs'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
-import { createSandbox, type Sandbox } from '../support/binary.ts'
-import { measured } from '../support/measured.ts'
-import { openTerminal } from '../support/pseudo-terminal.ts'
+import { createSandbox, type Sandbox } from '../../support/binary.ts'
+import { measured } from '../../support/measured.ts'
+import { openTerminal } from '../../support/pseudo-terminal.ts'
 
 const MEGABYTE = Buffer.alloc(1024 * 1024, 'x')
 const GIGABYTE = 1024 * MEGABYTE.length

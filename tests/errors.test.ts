@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
-import { type AtlasCode, EXIT_CODE } from '../../lib/errors.ts'
-import { type AtlasServer, answer, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, type Outcome, outcomeOf, type RunOptions, type Sandbox } from '../support/binary.ts'
+import { type AtlasCode, EXIT_CODE } from '../lib/errors.ts'
+import { type AtlasServer, answer, startAtlasServer } from './support/atlas-server.ts'
+import { createSandbox, type Outcome, outcomeOf, type RunOptions, type Sandbox } from './support/binary.ts'
 
 /** See that a failure is told as scripts are promised: one object on standard error, nothing else anywhere. */
 function expectError({ status, stdout, stderr }: Outcome, code: AtlasCode): void {

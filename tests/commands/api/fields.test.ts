@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { buildObject, type Field, splitField, toQuery, typedValue } from '../../lib/commands/api/fields.ts'
+import { buildObject, type Field, splitField, toQuery, typedValue } from '../../../lib/commands/api/fields.ts'
 
 const fieldsOf = (texts: readonly string[]): Field[] =>
   texts.map(text => {

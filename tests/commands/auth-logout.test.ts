@@ -1,0 +1,257 @@
+import { describe, expect, test } from 'bun:test'
+import fs from 'node:fs'
+import path from 'node:path'
+import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
+import { createSandbox, outcomeOf, type Sandbox } from '../support/binary.ts'
+import { secretServiceTest, startSecretService } from '../support/secret-service.ts'
+import { createUnprivilegedSandbox } from '../support/unprivileged.ts'
+
+async function loggedIn(sandbox: Sandbox, server: AtlasServer): Promise<void> {
+  expect((await sandbox.logIn(server)).status).toBe(0)
+  server.forget()
+}
+
+describe('auth logout', () => {
+  test('tells the server, deletes the session and says what stays valid', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const { status, stdout, stderr } = await sandbox.run(['auth', 'logout'])
+    expect({ status, stdout }).toEqual({
+      status: 0,
+      stdout: `Logged out of ${server.url} as ada@example.com\n`,
+    })
+    expect(stderr).toMatch(
+      /^No copy is left on this machine\. The server itself ends no tokens: it would accept a copy of the access token until .* and of the refresh token until .*\n$/,
+    )
+    expect(server.log()).toEqual(['POST /api/v1/auth/logout'])
+    expect(sandbox.filesHolding('access_token')).toEqual([])
+  })
+
+  test('tells it as JSON', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const { expires_at, session_expires_at } = JSON.parse(
+      (await sandbox.run(['auth', 'status', '--json'])).stdout,
+    )
+    const { stdout } = await sandbox.run(['auth', 'logout', '--json'])
+    expect(JSON.parse(stdout)).toEqual({
+      logged_out: [
+        {
+          profile: 'default',
+          api_url: server.url,
+          server_told: true,
+          access_valid_until: expires_at,
+          session_valid_until: session_expires_at,
+        },
+      ],
+    })
+    expect(JSON.parse((await sandbox.run(['auth', 'logout', '--json'])).stdout)).toEqual({ logged_out: [] })
+  })
+
+  test('deletes the session of a server that is gone', async () => {
+    using sandbox = createSandbox()
+    {
+      await using server = await startAtlasServer()
+      await loggedIn(sandbox, server)
+    }
+    const { status, stderr } = await sandbox.run(['auth', 'logout'])
+    expect({ status, first: stderr.split('\n')[0] }).toEqual({
+      status: 0,
+      first: 'The server could not be told; the credentials on this machine are deleted all the same.',
+    })
+    expect(sandbox.filesHolding('access_token')).toEqual([])
+  })
+
+  test('of nobody says so and is no failure', async () => {
+    using sandbox = createSandbox()
+    expect(await sandbox.run(['auth', 'logout'])).toEqual({
+      status: 0,
+      stdout: 'Not logged in to http://localhost:8000; nothing to do.\n',
+      stderr: '',
+    })
+  })
+
+  test('--all ends every session there is', async () => {
+    await using first = await startAtlasServer()
+    await using second = await startAtlasServer()
+    using sandbox = createSandbox()
+    await sandbox.logIn(first)
+    await sandbox.logIn(second)
+    await sandbox.logIn(second, { env: { ATLAS_PROFILE: 'work' } })
+    const { stdout } = await sandbox.run(['auth', 'logout', '--all', '--json'])
+    const ended = JSON.parse(stdout).logged_out.map((entry: Record<string, unknown>) => [
+      entry['profile'],
+      entry['api_url'],
+    ])
+    expect(ended).toEqual([
+      ['default', first.url],
+      ['default', second.url],
+      ['work', second.url],
+    ])
+    expect(sandbox.filesHolding('access_token')).toEqual([])
+  })
+})
+
+describe('a session that the config file does not know', () => {
+  const CASES: [args: string[]][] = [[['auth', 'logout']], [['auth', 'logout', '--all']]]
+  test.each(CASES)('is ended by atlas %j', async args => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({ ATLAS_API_URL: server.url })
+    await sandbox.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
+    fs.rmSync(`${sandbox.configFolder}/config.json`)
+    const { status, stdout } = await sandbox.run(args)
+    expect({ status, stdout }).toEqual({
+      status: 0,
+      stdout: `Logged out of ${server.url} as ada@example.com\n`,
+    })
+    expect(sandbox.filesHolding('access_token')).toEqual([])
+  })
+})
+
+describe('what logout finds in the folder of the file store, and the config file does not list,', () => {
+  const endedBy = async (sandbox: Sandbox, args: string[] = [], options = {}) => {
+    const { status, stdout, stderr } = await sandbox.run(['auth', 'logout', '--json', ...args], options)
+    const { logged_out = [] } = stdout === '' ? {} : JSON.parse(stdout)
+    return {
+      status,
+      said: stderr === '' ? null : JSON.parse(stderr).error.message,
+      ended: logged_out.map((entry: Record<string, unknown>) => entry['profile']),
+    }
+  }
+  const recordOf = (sandbox: Sandbox): string => sandbox.filesHolding('access_token')[0] ?? ''
+  const deleteList = (sandbox: Sandbox): void => fs.rmSync(path.join(sandbox.configFolder, 'config.json'))
+
+  test('and a killed writer has left without a record, is deleted', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    fs.renameSync(recordOf(sandbox), `${recordOf(sandbox)}.tmp`)
+    deleteList(sandbox)
+    expect((await sandbox.run(['auth', 'logout', '--all'])).status).toBe(0)
+    expect(sandbox.filesHolding('access_token')).toEqual([])
+  })
+
+  test('and does not say whose it is, is named and keeps no other from being ended', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const stray = path.join(path.dirname(recordOf(sandbox)), `${'0'.repeat(32)}.json`)
+    fs.copyFileSync(recordOf(sandbox), stray)
+    deleteList(sandbox)
+    expect(await endedBy(sandbox, ['--all'])).toEqual({
+      status: 6,
+      said: `The credential file ${stray} does not say whose it is.`,
+      ended: ['default'],
+    })
+    expect(sandbox.filesHolding('access_token')).toEqual([stray])
+  })
+
+  test.each([[[]], [['--all']]])('and others can read, is no nobody (%j)', async args => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({ ATLAS_API_URL: server.url })
+    await sandbox.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
+    fs.chmodSync(recordOf(sandbox), 0o644)
+    deleteList(sandbox)
+    expect(await endedBy(sandbox, args)).toEqual({
+      status: 6,
+      said: `The credential store ${recordOf(sandbox)} can be read by others, so atlas does not use it.`,
+      ended: [],
+    })
+  })
+
+  secretServiceTest('keeps no session in the keychain from being ended where it cannot be read', async () => {
+    await using server = await startAtlasServer()
+    await using keychain = await startSecretService()
+    using sandbox = createSandbox({ ...keychain.env, ATLAS_API_URL: server.url })
+    const folder = path.join(sandbox.configFolder, 'credentials')
+    for (const spoil of [() => fs.symlinkSync('/nonexistent', folder), () => fs.writeFileSync(folder, '')]) {
+      await loggedIn(sandbox, server)
+      spoil()
+      const { status, ended } = await endedBy(sandbox, ['--all'])
+      expect({ status, ended, stored: keychain.search('atlas-cli') }).toEqual({
+        status: 6,
+        ended: ['default'],
+        stored: [],
+      })
+      fs.rmSync(folder)
+    }
+  })
+
+  test('cannot be looked at without permission, which is said', async () => {
+    using sandbox = createUnprivilegedSandbox()
+    const folder = path.join(sandbox.configFolder, 'credentials')
+    fs.mkdirSync(folder, { recursive: true })
+    const { uid = process.getuid?.() ?? 0, gid = process.getgid?.() ?? 0 } = sandbox.user ?? {}
+    for (const place of [path.dirname(sandbox.configFolder), sandbox.configFolder, folder])
+      fs.chownSync(place, uid, gid)
+    fs.chmodSync(folder, 0)
+    const { status, said } = await endedBy(sandbox, ['--all'])
+    expect(status).toBe(6)
+    expect(said).toStartWith(`The credential store ${folder}`)
+    expect(said).toEndWith('cannot be used: permission denied.')
+  })
+})
+
+describe('a login to another store', () => {
+  const testWithKeys = Bun.which('keyctl') !== null || process.env['CI'] === 'true' ? test : test.skip
+
+  testWithKeys('is the one that counts, and a logout ends both', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({ ATLAS_API_URL: server.url })
+    const script = `
+      for store in kernel file; do
+        "$0" auth login --email ada@example.com --password-stdin --store $store < password >/dev/null 2>&1
+      done
+      "$0" auth status --json --offline; "$0" auth logout --json; "$0" auth status --json --offline; exit 0`
+    fs.writeFileSync(`${sandbox.cwd}/password`, 'correct horse')
+    const child = Bun.spawn(['keyctl', 'session', '-', 'sh', '-c', script, sandbox.binary], {
+      cwd: sandbox.cwd,
+      env: sandbox.env,
+      stdin: 'pipe',
+      stdout: 'pipe',
+      stderr: 'pipe',
+    })
+    const [before, ended, after] = (await outcomeOf(child)).stdout
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line))
+    expect({ before: before.source, ended: ended.logged_out.length, after: after.state }).toEqual({
+      before: 'file',
+      ended: 2,
+      after: 'not_logged_in',
+    })
+  })
+
+  test('that cannot be ended does not keep the others', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({ ATLAS_API_URL: server.url })
+    await sandbox.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
+    const file = `${sandbox.configFolder}/config.json`
+    const config = JSON.parse(fs.readFileSync(file, 'utf8'))
+    config.sessions.unshift({ profile: 'work', api_url: server.url, store: 'keychain' })
+    fs.writeFileSync(file, JSON.stringify(config))
+    const { status, stdout, stderr } = await sandbox.run(['auth', 'logout', '--all', '--json'])
+    expect({
+      status,
+      ended: JSON.parse(stdout).logged_out.map((entry: Record<string, unknown>) => entry['profile']),
+      code: JSON.parse(stderr).error.code,
+    }).toEqual({ status: 6, ended: ['default'], code: 'store_unavailable' })
+    expect(sandbox.filesHolding('access_token')).toEqual([])
+  })
+})
+
+test.concurrent('for a logout all servers together, and one that hangs leaves time for the others', async () => {
+  await using hung = await startAtlasServer()
+  await using well = await startAtlasServer()
+  using sandbox = createSandbox()
+  for (const profile of ['a', 'b', 'c']) await sandbox.logIn(hung, { env: { ATLAS_PROFILE: profile } })
+  await sandbox.logIn(well)
+  hung.fault('POST /auth/logout', () => {})
+  const startedAt = performance.now()
+  const { status, stdout } = await sandbox.run(['auth', 'logout', '--all', '--json'])
+  const told = JSON.parse(stdout).logged_out.map((entry: { server_told: boolean }) => entry.server_told)
+  expect({ status, told }).toEqual({ status: 0, told: [false, false, false, true] })
+  expect(performance.now() - startedAt).toBeLessThan(10_000)
+})

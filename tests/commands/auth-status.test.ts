@@ -1,0 +1,238 @@
+import { Database } from 'bun:sqlite'
+import { describe, expect, test } from 'bun:test'
+import { lockPath } from '../../lib/files/lock.ts'
+import { ADA, type AtlasServer, answer, startAtlasServer } from '../support/atlas-server.ts'
+import { createSandbox, type Sandbox } from '../support/binary.ts'
+
+const ME = 'GET /api/v1/auth/me'
+const REFRESH = 'POST /api/v1/auth/refresh'
+
+async function loggedIn(sandbox: Sandbox, server: AtlasServer): Promise<void> {
+  expect((await sandbox.logIn(server)).status).toBe(0)
+  server.forget()
+}
+
+describe('auth status', () => {
+  test('tells everything of a confirmed login as JSON', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const { status, stdout, stderr } = await sandbox.run(['auth', 'status', '--json'])
+    const told = JSON.parse(stdout)
+    expect({ status, stderr, told }).toEqual({
+      status: 0,
+      stderr: '',
+      told: {
+        state: 'authenticated',
+        profile: 'default',
+        api_url: server.url,
+        email: 'ada@example.com',
+        username: 'ada',
+        role: 'admin',
+        source: 'file',
+        store: 'file',
+        expires_at: new Date(told.expires_at).toISOString(),
+        session_expires_at: new Date(told.session_expires_at).toISOString(),
+        reason: null,
+      },
+    })
+    expect(server.log()).toEqual([ME])
+  })
+
+  test('refreshes an expired token unseen', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    server.expireAccessTokens()
+    const { status, stdout } = await sandbox.run(['auth', 'status', '--json'])
+    expect({ status, state: JSON.parse(stdout).state, log: server.log() }).toEqual({
+      status: 0,
+      state: 'authenticated',
+      log: [ME, REFRESH, ME],
+    })
+  })
+
+  test('of nobody ends with 4 and is no error', async () => {
+    using sandbox = createSandbox()
+    const { status, stdout, stderr } = await sandbox.run([
+      'auth',
+      'status',
+      '--json',
+      '--api-url',
+      'http://127.0.0.1:9',
+    ])
+    expect({ status, stderr, told: JSON.parse(stdout) }).toEqual({
+      status: 4,
+      stderr: '',
+      told: {
+        state: 'not_logged_in',
+        profile: 'default',
+        api_url: 'http://127.0.0.1:9',
+        email: null,
+        username: null,
+        role: null,
+        source: null,
+        store: 'file',
+        expires_at: null,
+        session_expires_at: null,
+        reason: 'No credentials are stored for this profile and server.',
+      },
+    })
+  })
+
+  const STATES: [
+    what: string,
+    arrange: (server: AtlasServer) => void,
+    args: string[],
+    status: number,
+    state: string,
+  ][] = [
+    [
+      'a server that cannot confirm',
+      server => server.fault('GET /auth/me', r => answer(r, 404, {})),
+      [],
+      0,
+      'unverified',
+    ],
+    [
+      'a server that fails',
+      server => server.fault('GET /auth/me', r => answer(r, 503, {})),
+      [],
+      5,
+      'unverified',
+    ],
+    [
+      'a server that is silent',
+      server => server.fault('GET /auth/me', () => {}),
+      ['--timeout', '0.3'],
+      5,
+      'unverified',
+    ],
+    [
+      'a server that sends HTML',
+      server => server.fault('GET /auth/me', r => void r.end('<p>')),
+      [],
+      5,
+      'unverified',
+    ],
+    ['nobody asked', () => {}, ['--offline'], 0, 'unverified'],
+    [
+      'a refused session',
+      server => {
+        server.expireAccessTokens()
+        server.revokeSessions()
+      },
+      [],
+      4,
+      'rejected',
+    ],
+    [
+      'a token rejected for good',
+      server => server.fault('GET /auth/me', r => answer(r, 401, {})),
+      [],
+      4,
+      'rejected',
+    ],
+  ]
+  test.each(STATES)('with %s', async (_, arrange, args, status, state) => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    arrange(server)
+    const outcome = await sandbox.run(['auth', 'status', '--json', ...args])
+    const told = JSON.parse(outcome.stdout)
+    expect({ status: outcome.status, stderr: outcome.stderr, state: told.state }).toEqual({
+      status,
+      stderr: '',
+      state,
+    })
+    expect(told.reason).toBeString()
+  })
+
+  test('names no place for credentials that the server’s refusal has ended', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    server.expireAccessTokens()
+    server.revokeSessions()
+    const { stdout } = await sandbox.run(['auth', 'status', '--json'])
+    const { state, source, email, expires_at } = JSON.parse(stdout)
+    expect({ state, source, email, expires_at, left: sandbox.filesHolding('access_token') }).toEqual({
+      state: 'rejected',
+      source: null,
+      email: null,
+      expires_at: null,
+      left: [],
+    })
+  })
+
+  test('of an unreachable server still tells what is stored', async () => {
+    using sandbox = createSandbox()
+    let url = ''
+    {
+      await using server = await startAtlasServer()
+      url = server.url
+      await loggedIn(sandbox, server)
+    }
+    const { status, stdout } = await sandbox.run(['auth', 'status', '--json'])
+    expect({ status, ...JSON.parse(stdout) }).toMatchObject({
+      status: 5,
+      state: 'unverified',
+      email: 'ada@example.com',
+      reason: `${url} could not be reached: connection refused.`,
+    })
+  })
+})
+
+describe('an answer to who is logged in', () => {
+  const TYPES: Record<string, string>[] = [{}, { 'content-type': 'text/plain' }]
+  test.each(TYPES)('that is JSON confirms it with the headers %j too', async headers => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    server.fault('GET /auth/me', response => {
+      response.writeHead(200, headers).end('{"email":"ada@example.com","username":"ada"}')
+    })
+    const { status, stdout } = await sandbox.run(['auth', 'status', '--json'])
+    const { state, email, username } = JSON.parse(stdout)
+    expect({ status, state, email, username }).toEqual({
+      status: 0,
+      state: 'authenticated',
+      email: 'ada@example.com',
+      username: 'ada',
+    })
+  })
+
+  test('that repeats a short password shows it to nobody', async () => {
+    const user = { ...ADA, password: 'x7q' }
+    await using server = await startAtlasServer({ users: [user] })
+    using sandbox = createSandbox()
+    const me = { email: ADA.email, username: 'ada, x7q' }
+    server.fault('GET /auth/me', response => answer(response, 200, me))
+    const args = ['auth', 'login', '--email', ADA.email, '--password-stdin', '--json']
+    const env = { ATLAS_API_URL: server.url }
+    const { stdout } = await sandbox.run(args, { input: user.password, env })
+    expect(JSON.parse(stdout)).toMatchObject({ email: ADA.email, username: '[hidden]' })
+  })
+})
+
+test.concurrent('for a status all of it, a wait for the lock included', async () => {
+  await using server = await startAtlasServer()
+  using sandbox = createSandbox()
+  await loggedIn(sandbox, server)
+  server.fault('GET /auth/me', async response => {
+    await Bun.sleep(4_000)
+    answer(response, 401, {})
+  })
+  using held = new Database(lockPath(`${sandbox.configFolder}/credentials`, `default@${server.url}`))
+  held.run('BEGIN EXCLUSIVE')
+  const startedAt = performance.now()
+  const { status, stdout } = await sandbox.run(['auth', 'status', '--json'])
+  expect({ status, reason: JSON.parse(stdout).reason }).toEqual({
+    status: 5,
+    reason: expect.stringMatching(
+      /^Another atlas process has held the lock .* for more than [01](\.\d)? s\.$/,
+    ),
+  })
+  expect(performance.now() - startedAt).toBeLessThan(7_500)
+})

@@ -1,0 +1,115 @@
+import { describe, expect, test } from 'bun:test'
+import { type AtlasServer, answer, startAtlasServer } from '../support/atlas-server.ts'
+import { createSandbox, type Sandbox } from '../support/binary.ts'
+
+const REFRESH = 'POST /api/v1/auth/refresh'
+
+async function loggedIn(sandbox: Sandbox, server: AtlasServer): Promise<void> {
+  expect((await sandbox.logIn(server)).status).toBe(0)
+  server.forget()
+}
+
+describe('auth token', () => {
+  test('prints the stored token and a newline, and asks nobody', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    expect(await sandbox.run(['auth', 'token'])).toEqual({
+      status: 0,
+      stdout: `${server.lastTokens.access}\n`,
+      stderr: '',
+    })
+    expect(server.log()).toEqual([])
+  })
+
+  test('refreshes where less than the wanted time is left', async () => {
+    await using server = await startAtlasServer({ accessTtlS: 600 })
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const before = server.lastTokens.access
+    expect((await sandbox.run(['auth', 'token', '--min-ttl', '590'])).stdout).toBe(`${before}\n`)
+    const fault = await sandbox.run(['auth', 'token', '--min-ttl', '11m', '--json'])
+    expect({ status: fault.status, stdout: fault.stdout, code: JSON.parse(fault.stderr).error.code }).toEqual(
+      {
+        status: 1,
+        stdout: '',
+        code: 'ttl_unavailable',
+      },
+    )
+    expect(server.log()).toEqual([REFRESH])
+  })
+
+  test('of a session without a refresh token is good for what is left, and for no longer', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    server.fault('POST /auth/login', response =>
+      answer(response, 200, { access_token: 'alone', token_type: 'bearer', expires_in: 1800 }),
+    )
+    await loggedIn(sandbox, server)
+    expect((await sandbox.run(['auth', 'token', '--min-ttl', '10m'])).stdout).toBe('alone\n')
+    const { status, stdout, stderr } = await sandbox.run(['auth', 'token', '--min-ttl', '1h', '--json'])
+    expect({ status, stdout, code: JSON.parse(stderr).error.code }).toEqual({
+      status: 1,
+      stdout: '',
+      code: 'ttl_unavailable',
+    })
+    expect(server.log()).toEqual([])
+  })
+
+  test('tells token, end and source as JSON', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const told = JSON.parse((await sandbox.run(['auth', 'token', '--json'])).stdout)
+    expect(told).toEqual({
+      access_token: server.lastTokens.access,
+      expires_at: new Date(told.expires_at).toISOString(),
+      source: 'file',
+    })
+  })
+
+  const DURATIONS: [text: string, status: number][] = [
+    ['90s', 0],
+    ['10m', 0],
+    ['45', 0],
+    ['1h', 1],
+    ['soon', 2],
+    ['-5', 2],
+    ['5d', 2],
+    ['', 2],
+  ]
+  test.each(DURATIONS)('--min-ttl "%s" ends with %d', async (text, status) => {
+    await using server = await startAtlasServer({ accessTtlS: 1800 })
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    expect((await sandbox.run(['auth', 'token', '--min-ttl', text])).status).toBe(status)
+  })
+
+  test('of nobody says how to log in', async () => {
+    using sandbox = createSandbox()
+    expect(await sandbox.run(['auth', 'token'])).toEqual({
+      status: 4,
+      stdout: '',
+      stderr: 'atlas: Not logged in to http://localhost:8000.\n       Log in with: atlas auth login\n',
+    })
+  })
+
+  test('of nobody, on a server and profile that flags name, says so with these flags', async () => {
+    using sandbox = createSandbox()
+    const flags = ['--api-url', 'https://atlas.example.com', '--profile', 'work']
+    for (const command of [
+      ['auth', 'token'],
+      ['api', '/x'],
+      ['auth', 'refresh'],
+    ]) {
+      const { stderr } = await sandbox.run([...command, ...flags])
+      expect(stderr).toBe(
+        'atlas: Not logged in to https://atlas.example.com.\n' +
+          '       Log in with: atlas auth login --api-url https://atlas.example.com --profile work\n',
+      )
+    }
+    expect((await sandbox.run(['auth', 'status', ...flags])).stderr).toBe(
+      'Log in with: atlas auth login --api-url https://atlas.example.com --profile work\n',
+    )
+  })
+})

@@ -1,0 +1,72 @@
+import { describe, expect, test } from 'bun:test'
+import { type AtlasServer, signToken, startAtlasServer } from '../support/atlas-server.ts'
+import { createSandbox, type Sandbox } from '../support/binary.ts'
+
+async function loggedIn(sandbox: Sandbox, server: AtlasServer): Promise<void> {
+  expect((await sandbox.logIn(server)).status).toBe(0)
+  server.forget()
+}
+
+describe('a ready-made token', () => {
+  test('beats the store, is sent as it is and is never refreshed', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox()
+    await loggedIn(sandbox, server)
+    const env = { ATLAS_ACCESS_TOKEN: 'ready-made', ATLAS_API_URL: server.apiRoot }
+    const outcome = await sandbox.run(['api', '/auth/me'], { env })
+    expect(outcome).toEqual({
+      status: 4,
+      stdout: '{"detail":"Could not validate credentials"}',
+      stderr:
+        'atlas: GET /api/v1/auth/me answered 401 Unauthorized: the server rejects the access token.\n' +
+        '       Set ATLAS_ACCESS_TOKEN to a valid token, or unset it.\n',
+    })
+    expect(server.requests.map(({ headers }) => headers['authorization'])).toEqual(['Bearer ready-made'])
+  })
+
+  test('needs no keychain', async () => {
+    using sandbox = createSandbox({})
+    const soon = signToken({ sub: 'ada' }, 60)
+    const { status, stdout } = await sandbox.run(['auth', 'token', '--json'], {
+      env: { ATLAS_ACCESS_TOKEN: soon },
+    })
+    const told = JSON.parse(stdout)
+    expect({ status, told }).toEqual({
+      status: 0,
+      told: { access_token: soon, expires_at: new Date(told.expires_at).toISOString(), source: 'env' },
+    })
+  })
+
+  test('is told by status, with the server’s word on it', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({})
+    const { status, stdout } = await sandbox.run(['auth', 'status', '--json'], {
+      env: { ATLAS_ACCESS_TOKEN: 'nonsense', ATLAS_API_URL: server.apiRoot },
+    })
+    expect({ status, ...JSON.parse(stdout) }).toMatchObject({
+      status: 4,
+      state: 'rejected',
+      source: 'env',
+      email: null,
+    })
+  })
+
+  test('of an origin alone is told what its URL needs, by every command', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = createSandbox({})
+    const env = { ATLAS_ACCESS_TOKEN: 'ready-made', ATLAS_API_URL: server.url }
+    const hint = `With ATLAS_ACCESS_TOKEN the server URL needs the API's path too: ${server.url}/api/v1`
+    const outcomes = await Promise.all(
+      [['auth', 'status'], ['api', '/auth/me'], ['sync'], ['status']].map(args => sandbox.run(args, { env })),
+    )
+    expect(outcomes.map(({ status, stderr }) => [status, stderr.includes(hint)])).toEqual([
+      [0, true],
+      [1, true],
+      [5, true],
+      [5, true],
+    ])
+    const { stdout } = await sandbox.run(['doctor', '--json'], { env })
+    const checks: { name: string; status: string }[] = JSON.parse(stdout).checks
+    expect(checks.find(({ name }) => name === 'server')?.status).toBe('fail')
+  })
+})
