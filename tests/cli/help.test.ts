@@ -15,7 +15,9 @@ const cli = cac('atlas')
 await defineProgram(cli, {} as Context)
 const program = () => cli
 const PLAIN = { columns: 80, colour: false }
-const README = fs.readFileSync(path.resolve(import.meta.dir, '../../README.md'), 'utf8')
+const DOCUMENTS = ['README.md', 'docs/configuration.md', 'docs/troubleshooting.md', 'docs/sync.md']
+  .map(name => fs.readFileSync(path.resolve(import.meta.dir, '../..', name), 'utf8'))
+  .join('\n')
 
 describe('help', () => {
   const EXAMPLES = [program().globalCommand, ...program().commands].flatMap(({ examples }) =>
@@ -151,8 +153,8 @@ describe('the manual page', () => {
   })
 })
 
-describe('the README', () => {
-  test('names every command, flag, variable and error code', () => {
+describe('the documents', () => {
+  test('name every command, flag, variable and error code', () => {
     const names = [
       ...program().commands.map(({ name }) => `atlas ${name}`),
       ...[program().globalCommand, ...program().commands].flatMap(({ options }) =>
@@ -161,6 +163,6 @@ describe('the README', () => {
       ...ENVIRONMENT.flatMap(([name]) => name.split(', ')),
       ...Object.keys(EXIT_CODE),
     ]
-    expect([...new Set(names)].filter(name => !README.includes(name))).toEqual([])
+    expect([...new Set(names)].filter(name => !DOCUMENTS.includes(name))).toEqual([])
   })
 })
