@@ -1,9 +1,10 @@
 import type { $Fetch } from 'ofetch'
 import {
   type ConfigFile,
+  type Login,
+  profilesOf,
   proveConfigFile,
   readConfigFile,
-  type StoredSession,
   writeConfigFile,
 } from './config/file.ts'
 import { type Config, type ConfigFlags, loadConfig, type Surroundings } from './config/load.ts'
@@ -62,11 +63,11 @@ export interface System extends Host {
   readonly store: CredentialStore
   readonly sessions: Sessions
   /** The sessions of another profile, server or store than the configured one. */
-  sessionsOf(target: StoredSession): { sessions: Sessions; store: CredentialStore }
+  sessionsOf(target: Omit<Login, 'email'>): { sessions: Sessions; store: CredentialStore }
   /** The token in ATLAS_ACCESS_TOKEN, as a session is one. */
   readonly fixedToken: string | undefined
   /** The sessions in the file store, whether the config file knows of them or not, and why others cannot be told. */
-  sessionsInFiles(): Promise<{ sessions: StoredSession[]; faults: AtlasError[] }>
+  sessionsInFiles(): Promise<{ sessions: Omit<Login, 'email'>[]; faults: AtlasError[] }>
   /** A client that carries the session's token, or the one in ATLAS_ACCESS_TOKEN. */
   authenticatedClient(session: Session | undefined): { client: $Fetch; apiRoot: string; bearer: BearerSource }
   /** A client that carries a session's token as it is, and refreshes nothing. */
@@ -131,7 +132,7 @@ export function createSystem(host: Host, flags: ConfigFlags, options: SystemOpti
     },
   })
 
-  const storeOf = (kind: StoredSession['store']): CredentialStore =>
+  const storeOf = (kind: Login['store']): CredentialStore =>
     kind === 'file'
       ? createFileStore({ configFolder: config.folder.value, uid, debug })
       : createKeychainStore({
@@ -147,7 +148,7 @@ export function createSystem(host: Host, flags: ConfigFlags, options: SystemOpti
     profile,
     apiUrl,
     store: kind,
-  }: StoredSession): { sessions: Sessions; store: CredentialStore } => {
+  }: Omit<Login, 'email'>): { sessions: Sessions; store: CredentialStore } => {
     const store = kind === config.store.value ? configuredStore : storeOf(kind)
     const sessions = createSessions({
       profile,
@@ -223,7 +224,7 @@ const fixedBearer = (token: string): BearerSource => ({
 
 /** A mistyped profile is not logged in, which alone would send a person to log in again. */
 function mentionUnknownProfile({ profile, file }: Config, { json, notice }: Terminal): void {
-  const names = [...file.profiles.keys()]
-  if (json || names.length === 0 || file.profiles.has(profile.value)) return
+  const names = [...profilesOf(file).keys()]
+  if (json || names.length === 0 || names.includes(profile.value)) return
   notice(`There is no profile "${profile.value}" yet (${profile.from}); there is ${names.join(', ')}.`)
 }

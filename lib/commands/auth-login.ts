@@ -1,6 +1,6 @@
 import type { CAC, Command } from 'cac'
 import type { Flags } from '../cli/flags.ts'
-import { isSameSession, type StoredSession } from '../config/file.ts'
+import { profilesOf, withLogin } from '../config/file.ts'
 import { AtlasError, Cancelled } from '../errors.ts'
 import type { System } from '../run.ts'
 import { shellQuoted } from '../terminal/shell-quote.ts'
@@ -57,12 +57,7 @@ export async function login({ email: givenEmail, passwordStdin }: LoginOptions, 
   const email = givenEmail ?? (await terminal.ask(`E-mail for ${server}`, faultInEmail)).trim()
   const password = passwordStdin ? await readPassword(needs) : await terminal.askSecret('Password')
   const target = { profile: config.profile.value, apiUrl: server, store: store.kind }
-  const remember = (): Promise<void> =>
-    needs.updateConfigFile(file => ({
-      currentProfile: target.profile,
-      profiles: new Map(file.profiles).set(target.profile, { apiUrl: server, store: store.kind, email }),
-      sessions: [...file.sessions.filter(other => !isSameSession(other, target)), target],
-    }))
+  const remember = (): Promise<void> => needs.updateConfigFile(file => withLogin(file, { ...target, email }))
   const session = await terminal.during(`Logging in to ${server}`, sessions.logIn(email, password, remember))
 
   if (terminal.json) {
@@ -91,17 +86,20 @@ export async function login({ email: givenEmail, passwordStdin }: LoginOptions, 
     ])
   if (store.kind === 'kernel')
     terminal.notice('The credentials are in the kernel key store: they are gone after a reboot.')
-  if (config.file.profiles.size === 0 && config.mayAsk.value)
+  if (config.file.logins.length === 0 && config.mayAsk.value)
     terminal.notice([styled('dim', 'Try: atlas api /auth/me')])
   if (session.refreshToken === null)
     terminal.notice('The server gave no refresh token, so this session ends with its access token.')
 }
 
 /** What a login changes beside itself: the current profile, and the server that its profile stands for. */
-function describeChange({ profile, apiUrl }: StoredSession, { file }: Needs['config']): string[] {
-  const before = file.profiles.get(profile)
+function describeChange(
+  { profile, apiUrl }: { profile: string; apiUrl: string },
+  { file }: Needs['config'],
+): string[] {
+  const before = profilesOf(file).get(profile)
   const moved = before?.email != null && before.apiUrl !== apiUrl
-  const switched = file.profiles.size > 0 && (file.currentProfile ?? 'default') !== profile
+  const switched = file.logins.length > 0 && (file.currentProfile ?? 'default') !== profile
   return [
     ...(switched ? [`The profile ${profile} is the current one now.`] : []),
     ...(moved

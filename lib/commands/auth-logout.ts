@@ -1,6 +1,6 @@
 import type { CAC, Command } from 'cac'
 import type { Flags } from '../cli/flags.ts'
-import { isSameSession, type StoredSession } from '../config/file.ts'
+import { type Login, loginAt, withLogoutOf } from '../config/file.ts'
 import { AtlasError, Cancelled } from '../errors.ts'
 import type { System } from '../run.ts'
 import { type EndedSession, LOGOUT_TIMEOUT_MS } from '../session/session.ts'
@@ -8,13 +8,15 @@ import { styled } from '../terminal/style.ts'
 import { describeMoment } from '../terminal/time.ts'
 import type { Context } from './context.ts'
 
+type Target = Omit<Login, 'email'>
+
 export interface LogoutOptions {
   readonly all: boolean
 }
 
 /** A session that was ended, and where it was stored. */
 interface Ended extends EndedSession {
-  readonly target: StoredSession
+  readonly target: Target
 }
 
 type Needs = Pick<
@@ -33,18 +35,21 @@ export async function logout({ all }: LogoutOptions, needs: Needs): Promise<void
   // A login to one store leaves what an earlier one put into another; logging out means both, unless
   // one store is named.
   const storeIsNamed = config.store.source === 'flag' || config.store.source === 'environment'
-  const isMeant = ({ profile, apiUrl, store }: StoredSession): boolean =>
+  const isMeant = ({ profile, apiUrl, store }: Target): boolean =>
     all ||
     (profile === configured.profile &&
       apiUrl === configured.apiUrl &&
       (!storeIsNamed || store === configured.store))
   // The config file may have been deleted, or a login killed before it was noted there.
   const inFiles = await sessionsInFiles()
-  const inFile: StoredSession = { ...configured, store: 'file' }
+  const inFile: Target = { ...configured, store: 'file' }
   const mayBeFaulty = inFiles.faults.length > 0 && isMeant(inFile)
   // What cannot be read may be there all the same.
   const faulty = mayBeFaulty && (await cannotBeRead(sessionsOf(inFile))) ? [inFile] : []
-  const listed = unique([...[...config.file.sessions, ...inFiles.sessions].filter(isMeant), ...faulty])
+  const listed = unique([
+    ...[...config.file.logins.filter(({ email }) => email !== null), ...inFiles.sessions].filter(isMeant),
+    ...faulty,
+  ])
   // A store that nobody named and nothing points to need not exist.
   const isGuess = all || config.store.source === 'default'
   const targets = isGuess && listed.length > 0 ? listed : unique([...listed, configured])
@@ -136,19 +141,17 @@ function describeRemains(
     : `No copy is left on this machine. The server itself ends no tokens: it would accept a copy of ${remains.join(' and of ')}.`
 }
 
-/** Take the session out of the config file's index; the profile goes on knowing its server. */
-async function forget(target: StoredSession, { config, updateConfigFile }: Needs): Promise<void> {
-  const isTarget = (other: StoredSession): boolean => isSameSession(other, target)
-  if (!config.file.sessions.some(isTarget)) return
-  await updateConfigFile(file => {
-    const profile = file.profiles.get(target.profile)
-    const profiles = new Map(file.profiles)
-    if (profile?.apiUrl === target.apiUrl) profiles.set(target.profile, { ...profile, email: null })
-    return { ...file, profiles, sessions: file.sessions.filter(other => !isTarget(other)) }
-  })
+/** Note the logout in the config file; the profile goes on knowing its server. */
+async function forget(
+  { profile, apiUrl, store }: Target,
+  { config, updateConfigFile }: Needs,
+): Promise<void> {
+  const known = loginAt(config.file, profile, apiUrl)
+  if (known?.store === store && known.email !== null)
+    await updateConfigFile(file => withLogoutOf(file, profile, apiUrl))
 }
 
-const unique = (targets: readonly StoredSession[]): StoredSession[] => [
+const unique = (targets: readonly Target[]): Target[] => [
   ...new Map(
     targets.map(target => [JSON.stringify([target.profile, target.apiUrl, target.store]), target]),
   ).values(),

@@ -1,6 +1,7 @@
 import type { CAC, Command } from 'cac'
 import { nearest } from '../cli/argv.ts'
 import type { Flags } from '../cli/flags.ts'
+import { profilesOf } from '../config/file.ts'
 import { AtlasError } from '../errors.ts'
 import type { System } from '../run.ts'
 import { styled } from '../terminal/style.ts'
@@ -11,7 +12,7 @@ type Needs = Pick<System, 'config' | 'terminal' | 'updateConfigFile'>
 /** List the profiles that have logged in, and which one is current. Asks neither server nor keychain. */
 export async function list({ config, terminal }: Pick<Needs, 'config' | 'terminal'>): Promise<void> {
   const current = config.profile.value
-  const profiles = [...config.file.profiles].map(([name, { apiUrl, email, store }]) => ({
+  const profiles = [...profilesOf(config.file)].map(([name, { apiUrl, email, store }]) => ({
     name,
     api_url: apiUrl,
     email,
@@ -44,9 +45,10 @@ export async function switchProfile(
   name: string,
   { config, terminal, updateConfigFile }: Needs,
 ): Promise<void> {
-  const profile = config.file.profiles.get(name)
+  const profiles = profilesOf(config.file)
+  const profile = profiles.get(name)
   if (profile === undefined) {
-    const names = [...config.file.profiles.keys()]
+    const names = [...profiles.keys()]
     const meant = await nearest(name, names)
     throw new AtlasError(
       'usage',

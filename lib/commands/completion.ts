@@ -2,7 +2,7 @@ import type { CAC, Command } from 'cac'
 import { type FlagDefinition, flagDefinitions, splitWords } from '../cli/argv.ts'
 import { COMPLETION_SCRIPTS, SHELLS, type Shell } from '../cli/completion/scripts.ts'
 import { TOPICS } from '../cli/help-text.ts'
-import { readConfigFile, STORE_KINDS } from '../config/file.ts'
+import { profilesOf, readConfigFile, STORE_KINDS } from '../config/file.ts'
 import { configFolder, type Surroundings } from '../config/load.ts'
 import { AtlasError } from '../errors.ts'
 import type { Context } from './context.ts'
@@ -101,7 +101,7 @@ function nextWords(cli: CAC, words: readonly string[]): Candidate[] {
 /** The names of the profiles in the config file; none where it cannot be read: completion stays silent. */
 export function profileNames(surroundings: Surroundings): readonly string[] {
   try {
-    return [...readConfigFile(configFolder(surroundings).value).profiles.keys()]
+    return [...profilesOf(readConfigFile(configFolder(surroundings).value)).keys()]
   } catch (error) {
     if (error instanceof AtlasError) return []
     throw error

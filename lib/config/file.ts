@@ -9,33 +9,48 @@ const MAX_CONFIG_BYTES = 1024 * 1024
 export const STORE_KINDS = ['keychain', 'kernel', 'file'] as const
 export type StoreKind = (typeof STORE_KINDS)[number]
 
-/** What the last login of a profile used. */
-export interface Profile {
+/** One login: which account a profile has on a server, and where its credentials are stored. */
+export interface Login {
+  readonly profile: string
+  /** Normalised, as `normalizeApiUrl` gives it. */
   readonly apiUrl: string
   readonly store: StoreKind
-  /** Who is logged in; null after a logout. */
+  /** Who is logged in; null after a logout, when the profile still remembers its server and store. */
   readonly email: string | null
 }
-
-/** Where a credential was stored, so that it can be found again without searching a keychain. */
-export interface StoredSession {
-  readonly profile: string
-  readonly apiUrl: string
-  readonly store: StoreKind
-}
-
-export const isSameSession = (one: StoredSession, other: StoredSession): boolean =>
-  one.profile === other.profile && one.apiUrl === other.apiUrl && one.store === other.store
 
 /** The config file's content. It holds no secret. */
 export interface ConfigFile {
   readonly currentProfile: string | undefined
-  readonly profiles: ReadonlyMap<string, Profile>
-  /** The one of the last login comes last. */
-  readonly sessions: readonly StoredSession[]
+  /** One for each profile and server, the newest last. */
+  readonly logins: readonly Login[]
 }
 
-const EMPTY: ConfigFile = { currentProfile: undefined, profiles: new Map(), sessions: [] }
+const EMPTY: ConfigFile = { currentProfile: undefined, logins: [] }
+
+/** What each profile stands for: its newest login. */
+export const profilesOf = ({ logins }: ConfigFile): ReadonlyMap<string, Login> =>
+  new Map(logins.map(login => [login.profile, login]))
+
+export const loginAt = ({ logins }: ConfigFile, profile: string, apiUrl: string): Login | undefined =>
+  logins.findLast(login => login.profile === profile && login.apiUrl === apiUrl)
+
+/** The file after a login, which replaces an older one of the same profile and server and makes its profile current. */
+export const withLogin = ({ logins }: ConfigFile, login: Login): ConfigFile => ({
+  currentProfile: login.profile,
+  logins: [
+    ...logins.filter(({ profile, apiUrl }) => profile !== login.profile || apiUrl !== login.apiUrl),
+    login,
+  ],
+})
+
+/** The file after a logout: the profile still remembers its server and store. */
+export const withLogoutOf = (file: ConfigFile, profile: string, apiUrl: string): ConfigFile => ({
+  ...file,
+  logins: file.logins.map(login =>
+    login.profile === profile && login.apiUrl === apiUrl ? { ...login, email: null } : login,
+  ),
+})
 
 export const PROFILE_NAME = /^[A-Za-z0-9._-]{1,64}$/
 
@@ -80,44 +95,21 @@ export function parseConfigFile(text: string, file: string): ConfigFile {
     throw malformed(file, 'it is not valid JSON')
   }
   if (!isObject(root)) throw malformed(file, 'it is not a JSON object')
-  const { current_profile: currentProfile, profiles = {}, sessions = [] } = root
+  const { current_profile: currentProfile, logins = [] } = root
   if (currentProfile !== undefined && !isProfileName(currentProfile))
     throw malformed(file, '"current_profile" is not a profile name')
-  if (!isObject(profiles)) throw malformed(file, '"profiles" is not an object')
-  if (!Array.isArray(sessions)) throw malformed(file, '"sessions" is not a list')
-  return {
-    currentProfile,
-    profiles: new Map(
-      Object.entries(profiles).map(([name, value]) => {
-        if (!isProfileName(name)) throw malformed(file, `"profiles" has a name that is not a profile name`)
-        return [name, parseProfile(value, `profiles.${name}`, file)]
-      }),
-    ),
-    sessions: sessions.map((value, index) => {
-      const where = `sessions[${index}]`
-      if (!isObject(value) || !isProfileName(value['profile']))
-        throw malformed(file, `"${where}" names no profile`)
-      return { profile: value['profile'], ...parseTarget(value, where, file) }
-    }),
-  }
+  if (!Array.isArray(logins)) throw malformed(file, '"logins" is not a list')
+  return { currentProfile, logins: logins.map((login, index) => parseLogin(login, `logins[${index}]`, file)) }
 }
 
-function parseProfile(value: unknown, where: string, file: string): Profile {
+function parseLogin(value: unknown, where: string, file: string): Login {
   if (!isObject(value)) throw malformed(file, `"${where}" is not an object`)
-  const { email = null } = value
-  if (email !== null && typeof email !== 'string') throw malformed(file, `"${where}.email" is not a string`)
-  return { ...parseTarget(value, where, file), email }
-}
-
-function parseTarget(
-  value: Record<string, unknown>,
-  where: string,
-  file: string,
-): Pick<Profile, 'apiUrl' | 'store'> {
-  const { api_url: apiUrl, store } = value
+  const { profile, api_url: apiUrl, store, email = null } = value
+  if (!isProfileName(profile)) throw malformed(file, `"${where}.profile" is not a profile name`)
   if (typeof apiUrl !== 'string') throw malformed(file, `"${where}.api_url" is not a string`)
-  if (!isStoreKind(store)) throw malformed(file, `"${where}.store" is none of ${STORE_KINDS.join(', ')}`)
-  return { apiUrl: parseApiUrl(apiUrl, where, file), store }
+  if (!isStoreKind(store)) throw malformed(file, `"${where}.store" is not one of ${STORE_KINDS.join(', ')}`)
+  if (email !== null && typeof email !== 'string') throw malformed(file, `"${where}.email" is not a string`)
+  return { profile, apiUrl: parseApiUrl(apiUrl, where, file), store, email }
 }
 
 function parseApiUrl(text: string, where: string, file: string): string {
@@ -142,13 +134,10 @@ export const proveConfigFile = (folder: string): void =>
  * Write the config file as a whole. Callers hold the lock of the config folder.
  * @throws {AtlasError} `file_error`: it could not be written; the old one is intact.
  */
-export function writeConfigFile(folder: string, { currentProfile, profiles, sessions }: ConfigFile): void {
+export function writeConfigFile(folder: string, { currentProfile, logins }: ConfigFile): void {
   const content = {
     current_profile: currentProfile,
-    profiles: Object.fromEntries(
-      [...profiles].map(([name, { apiUrl, store, email }]) => [name, { api_url: apiUrl, store, email }]),
-    ),
-    sessions: sessions.map(({ profile, apiUrl, store }) => ({ profile, api_url: apiUrl, store })),
+    logins: logins.map(({ profile, apiUrl, store, email }) => ({ profile, api_url: apiUrl, store, email })),
   }
   const text = `${JSON.stringify(content, null, 2)}\n`
   // What could not be read again would keep every command from working.

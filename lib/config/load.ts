@@ -4,7 +4,9 @@ import {
   type ConfigFile,
   configFilePath,
   isStoreKind,
+  loginAt,
   PROFILE_NAME,
+  profilesOf,
   readConfigFile,
   type StoreKind,
 } from './file.ts'
@@ -103,7 +105,7 @@ export function loadConfig(flags: ConfigFlags, surroundings: Surroundings): Conf
   const profile =
     map(given(flags.profile, '--profile', 'ATLAS_PROFILE'), parseProfileName) ??
     (file.currentProfile === undefined ? byDefault('default') : inFile(file.currentProfile))
-  const remembered = file.profiles.get(profile.value)
+  const remembered = profilesOf(file).get(profile.value)
 
   const apiUrl = map(
     given(flags.apiUrl, '--api-url', 'ATLAS_API_URL') ??
@@ -112,11 +114,7 @@ export function loadConfig(flags: ConfigFlags, surroundings: Surroundings): Conf
   )
   const allowHttp = switched(flags.allowHttp, '--allow-http', 'ATLAS_ALLOW_HTTP')
 
-  // The last one: another login may have used another store before.
-  const storedSession = file.sessions.findLast(
-    session => session.profile === profile.value && session.apiUrl === apiUrl.value,
-  )
-  const rememberedStore = storedSession?.store ?? remembered?.store
+  const rememberedStore = (loginAt(file, profile.value, apiUrl.value) ?? remembered)?.store
   const store =
     map(given(flags.store, '--store', 'ATLAS_CREDENTIAL_STORE'), parseStore) ??
     (rememberedStore ? inFile(rememberedStore) : byDefault<StoreKind>('keychain'))

@@ -1,4 +1,4 @@
-import { PROFILE_NAME, type StoredSession } from '../config/file.ts'
+import { type Login, PROFILE_NAME } from '../config/file.ts'
 import { hasNoPath } from '../config/server.ts'
 import { AtlasError } from '../errors.ts'
 import type { Lock } from '../files/lock.ts'
@@ -87,7 +87,7 @@ export interface Sessions {
 export const accountOf = (profile: string, apiUrl: string): string => `${profile}@${apiUrl}`
 
 /** The profile and the server of an account; undefined where the text is none. */
-export function partsOf(account: string): Pick<StoredSession, 'profile' | 'apiUrl'> | undefined {
+export function partsOf(account: string): Pick<Login, 'profile' | 'apiUrl'> | undefined {
   const [, profile = '', apiUrl = ''] = /^([^@]*)@(.*)$/s.exec(account) ?? []
   return PROFILE_NAME.test(profile) && URL.canParse(apiUrl) ? { profile, apiUrl } : undefined
 }

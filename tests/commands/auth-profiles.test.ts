@@ -56,8 +56,7 @@ test('twelve logins at once lose no profile', async () => {
   )
   expect(outcomes.map(({ status }) => status)).toEqual(names.map(() => 0))
   const config = JSON.parse(fs.readFileSync(path.join(sandbox.configFolder, 'config.json'), 'utf8'))
-  expect(Object.keys(config.profiles).sort()).toEqual([...names].sort())
-  expect(config.sessions).toHaveLength(names.length)
+  expect(config.logins.map(({ profile }: { profile: string }) => profile).sort()).toEqual([...names].sort())
 })
 
 test('the config file holds no secret', async () => {
@@ -66,20 +65,24 @@ test('the config file holds no secret', async () => {
   await sandbox.logIn(server)
   expect(JSON.parse(fs.readFileSync(path.join(sandbox.configFolder, 'config.json'), 'utf8'))).toEqual({
     current_profile: 'default',
-    profiles: { default: { api_url: server.url, store: 'file', email: 'ada@example.com' } },
-    sessions: [{ profile: 'default', api_url: server.url, store: 'file' }],
+    logins: [{ profile: 'default', api_url: server.url, store: 'file', email: 'ada@example.com' }],
   })
 })
 
 test('a profile on plain http can be listed, left and logged out without --allow-http', async () => {
   using sandbox = createSandbox({})
-  const profile = (apiUrl: string) => ({ api_url: apiUrl, store: 'file', email: 'ada@example.com' })
+  const login = (profile: string, apiUrl: string) => ({
+    profile,
+    api_url: apiUrl,
+    store: 'file',
+    email: 'ada@example.com',
+  })
   fs.mkdirSync(sandbox.configFolder, { recursive: true })
   fs.writeFileSync(
     path.join(sandbox.configFolder, 'config.json'),
     JSON.stringify({
       current_profile: 'lan',
-      profiles: { lan: profile('http://atlas.lan.example'), home: profile('https://atlas.example') },
+      logins: [login('lan', 'http://atlas.lan.example'), login('home', 'https://atlas.example')],
     }),
   )
   expect((await sandbox.run(['api', '/auth/me'])).status).toBe(2)

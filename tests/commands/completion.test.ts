@@ -8,10 +8,10 @@ const testIn = (shell: string) =>
   Bun.which(shell) !== null || process.env['CI'] === 'true' ? test : (test.skip as typeof test)
 
 const PROFILES = {
-  profiles: {
-    home: { api_url: 'http://127.0.0.1:1', store: 'file', email: null },
-    work: { api_url: 'http://127.0.0.1:2', store: 'file', email: 'ada@example.com' },
-  },
+  logins: [
+    { profile: 'home', api_url: 'http://127.0.0.1:1', store: 'file', email: null },
+    { profile: 'work', api_url: 'http://127.0.0.1:2', store: 'file', email: 'ada@example.com' },
+  ],
 }
 
 /** Run a script in a shell that finds atlas on its PATH, with two profiles in the config file. */

@@ -297,14 +297,14 @@ describe('a bad value is refused by name', () => {
     ['a list', '[]', 'it is not a JSON object'],
     ['a bad current profile', '{"current_profile":"a b"}', '"current_profile" is not a profile name'],
     [
-      'a profile without server',
-      '{"profiles":{"a":{"store":"file"}}}',
-      '"profiles.a.api_url" is not a string',
+      'a login without server',
+      '{"logins":[{"profile":"a","store":"file"}]}',
+      '"logins[0].api_url" is not a string',
     ],
     [
       'an unknown store',
-      '{"profiles":{"a":{"api_url":"https://h","store":"x"}}}',
-      '"profiles.a.store" is none of keychain, kernel, file',
+      '{"logins":[{"profile":"a","api_url":"https://h","store":"x"}]}',
+      '"logins[0].store" is not one of keychain, kernel, file',
     ],
   ]
   test.each(FILES)('a config file with %s', async (_, content, reason) => {

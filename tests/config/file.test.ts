@@ -5,16 +5,21 @@ import path from 'node:path'
 import fc from 'fast-check'
 import {
   type ConfigFile,
+  type Login,
+  loginAt,
   PROFILE_NAME,
   parseConfigFile,
+  profilesOf,
   readConfigFile,
   STORE_KINDS,
+  withLogin,
+  withLogoutOf,
   writeConfigFile,
 } from '../../lib/config/file.ts'
 import { AtlasError } from '../../lib/errors.ts'
 
 const FILE = '/config.json'
-const EMPTY: ConfigFile = { currentProfile: undefined, profiles: new Map(), sessions: [] }
+const EMPTY: ConfigFile = { currentProfile: undefined, logins: [] }
 
 const temporaryFolder = () => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-config-'))
@@ -25,16 +30,15 @@ const name = fc.oneof(
   fc.stringMatching(PROFILE_NAME),
   fc.constantFrom('__proto__', 'constructor', 'toString', '.', '..', '-'),
 )
-const target = {
+const login: fc.Arbitrary<Login> = fc.record({
+  profile: name,
   apiUrl: fc.constantFrom('http://localhost:8000', 'https://a.example', 'https://b.example/api/v1'),
   store: fc.constantFrom(...STORE_KINDS),
-}
+  email: fc.option(fc.string({ unit: 'grapheme' })),
+})
 const configFile: fc.Arbitrary<ConfigFile> = fc.record({
   currentProfile: fc.option(name, { nil: undefined }),
-  profiles: fc
-    .array(fc.tuple(name, fc.record({ ...target, email: fc.option(fc.string({ unit: 'grapheme' })) })))
-    .map(entries => new Map(entries)),
-  sessions: fc.array(fc.record({ profile: name, ...target })),
+  logins: fc.array(login),
 })
 
 test('what is written is read again, whatever profiles are called', () => {
@@ -52,8 +56,13 @@ test('what is written is read again, whatever profiles are called', () => {
 test('what is too large to be read again is not written', () => {
   using place = temporaryFolder()
   writeConfigFile(place.folder, EMPTY)
-  const profile = { apiUrl: 'https://a.example', store: 'file', email: 'a'.repeat(1024 * 1024) } as const
-  expect(() => writeConfigFile(place.folder, { ...EMPTY, profiles: new Map([['a', profile]]) })).toThrow(
+  const large: Login = {
+    profile: 'a',
+    apiUrl: 'https://a.example',
+    store: 'file',
+    email: 'a'.repeat(1024 * 1024),
+  }
+  expect(() => writeConfigFile(place.folder, withLogin(EMPTY, large))).toThrow(
     `The config file ${path.join(place.folder, 'config.json')} would be larger than 1048576 bytes.`,
   )
   expect(readConfigFile(place.folder)).toEqual(EMPTY)
@@ -70,16 +79,52 @@ test('what a newer version wrote beside it is no hindrance', () => {
 })
 
 test('a URL edited by hand is read as a login would have written it', () => {
-  const text = '{"profiles":{"a":{"api_url":"HTTPS://A.Example:443/","store":"file"}}}'
-  expect(parseConfigFile(text, FILE).profiles.get('a')).toEqual({
-    apiUrl: 'https://a.example',
-    store: 'file',
-    email: null,
+  const text = '{"logins":[{"profile":"a","api_url":"HTTPS://A.Example:443/","store":"file"}]}'
+  expect(parseConfigFile(text, FILE).logins).toEqual([
+    { profile: 'a', apiUrl: 'https://a.example', store: 'file', email: null },
+  ])
+})
+
+describe('one login per profile and server:', () => {
+  const at = (profile: string, apiUrl: string, rest: Partial<Login> = {}): Login => ({
+    profile,
+    apiUrl,
+    store: 'keychain',
+    email: 'ada@example.com',
+    ...rest,
+  })
+  const three = [
+    at('home', 'https://a.example'),
+    at('work', 'https://b.example'),
+    at('home', 'https://c.example', { store: 'file' }),
+  ].reduce(withLogin, EMPTY)
+
+  test('a profile stands for its newest login, and the last one made its profile current', () => {
+    expect([...profilesOf(three)].map(([name, { apiUrl }]) => [name, apiUrl])).toEqual([
+      ['home', 'https://c.example'],
+      ['work', 'https://b.example'],
+    ])
+    expect(three.currentProfile).toBe('home')
+  })
+
+  test('a login to another store replaces the older one and is the newest', () => {
+    const again = at('home', 'https://a.example', { store: 'file', email: 'eve@example.com' })
+    expect(withLogin({ ...three, currentProfile: 'work' }, again)).toEqual({
+      currentProfile: 'home',
+      logins: [...three.logins.slice(1), again],
+    })
+  })
+
+  test('a logout forgets who it was, and neither the server nor the other logins', () => {
+    const after = withLogoutOf(three, 'home', 'https://c.example')
+    expect(after.logins.map(({ email }) => email)).toEqual(['ada@example.com', 'ada@example.com', null])
+    expect(loginAt(after, 'home', 'https://c.example')?.store).toBe('file')
+    expect(withLogoutOf(three, 'work', 'https://c.example')).toEqual(three)
   })
 })
 
 describe('a file that atlas did not write is refused with what is wrong:', () => {
-  const good = { api_url: 'https://a.example', store: 'file', email: null }
+  const good = { profile: 'a', api_url: 'https://a.example', store: 'file', email: null }
   const BAD: [text: unknown, reason: string][] = [
     ['', 'it is not valid JSON'],
     ['{', 'it is not valid JSON'],
@@ -88,21 +133,15 @@ describe('a file that atlas did not write is refused with what is wrong:', () =>
     ['"x"', 'it is not a JSON object'],
     [{ current_profile: null }, '"current_profile" is not a profile name'],
     [{ current_profile: 'a b' }, '"current_profile" is not a profile name'],
-    [{ profiles: [] }, '"profiles" is not an object'],
-    [{ profiles: null }, '"profiles" is not an object'],
-    [{ profiles: { 'a b': good } }, '"profiles" has a name that is not a profile name'],
-    [{ profiles: { a: null } }, '"profiles.a" is not an object'],
-    [{ profiles: { a: { ...good, api_url: 1 } } }, '"profiles.a.api_url" is not a string'],
-    [{ profiles: { a: { ...good, api_url: 'ftp://a' } } }, '"profiles.a.api_url" is not a usable server URL'],
-    [{ profiles: { a: { ...good, store: 'disk' } } }, '"profiles.a.store" is none of keychain, kernel, file'],
-    [{ profiles: { a: { ...good, email: 1 } } }, '"profiles.a.email" is not a string'],
-    [{ sessions: {} }, '"sessions" is not a list'],
-    [{ sessions: [null] }, '"sessions[0]" names no profile'],
-    [
-      { sessions: [{ profile: 'a', ...good, api_url: 'x' }] },
-      '"sessions[0].api_url" is not a usable server URL',
-    ],
-    [{ sessions: [{ profile: 'a', ...good }, { profile: 1 }] }, '"sessions[1]" names no profile'],
+    [{ logins: {} }, '"logins" is not a list'],
+    [{ logins: null }, '"logins" is not a list'],
+    [{ logins: [null] }, '"logins[0]" is not an object'],
+    [{ logins: [{ ...good, profile: 'a b' }] }, '"logins[0].profile" is not a profile name'],
+    [{ logins: [good, { ...good, profile: 1 }] }, '"logins[1].profile" is not a profile name'],
+    [{ logins: [{ ...good, api_url: 1 }] }, '"logins[0].api_url" is not a string'],
+    [{ logins: [{ ...good, api_url: 'ftp://a' }] }, '"logins[0].api_url" is not a usable server URL'],
+    [{ logins: [{ ...good, store: 'disk' }] }, `"logins[0].store" is not one of ${STORE_KINDS.join(', ')}`],
+    [{ logins: [{ ...good, email: 1 }] }, '"logins[0].email" is not a string'],
   ]
   test.each(BAD)('%j', (content, reason) => {
     const text = typeof content === 'string' ? content : JSON.stringify(content)
@@ -118,16 +157,13 @@ describe('a file that atlas did not write is refused with what is wrong:', () =>
           fc.string(),
           fc.json(),
           fc
-            .record(
-              { current_profile: fc.jsonValue(), profiles: fc.jsonValue(), sessions: fc.jsonValue() },
-              { requiredKeys: [] },
-            )
+            .record({ current_profile: fc.jsonValue(), logins: fc.jsonValue() }, { requiredKeys: [] })
             .map(value => JSON.stringify(value)),
         ),
         text => {
           try {
-            const { profiles } = parseConfigFile(text, FILE)
-            for (const { apiUrl } of profiles.values()) expect(URL.canParse(apiUrl)).toBe(true)
+            const { logins } = parseConfigFile(text, FILE)
+            for (const { apiUrl } of logins) expect(URL.canParse(apiUrl)).toBe(true)
           } catch (error) {
             if (!(error instanceof AtlasError)) throw error
             expect(error.code).toBe('usage')

@@ -33,10 +33,9 @@ function surroundings(content?: unknown) {
 
 const REMEMBERED = {
   current_profile: 'work',
-  profiles: { work: { api_url: 'https://work.example', store: 'file', email: null } },
-  sessions: [
-    { profile: 'work', api_url: 'https://work.example', store: 'keychain' },
-    { profile: 'work', api_url: 'https://other.example', store: 'kernel' },
+  logins: [
+    { profile: 'work', api_url: 'https://other.example', store: 'keychain', email: 'ada@example.com' },
+    { profile: 'work', api_url: 'https://work.example', store: 'file', email: null },
   ],
 }
 
@@ -56,7 +55,7 @@ describe('a value comes from', () => {
       mayAsk: byDefault(false),
       debug: byDefault(false),
     })
-    expect(file).toEqual({ currentProfile: undefined, profiles: new Map(), sessions: [] })
+    expect(file).toEqual({ currentProfile: undefined, logins: [] })
   })
 
   type Name = Exclude<keyof Config, 'file' | 'folder'>
@@ -101,16 +100,16 @@ describe('a value comes from', () => {
     expect(here.load({}, { [variable]: '' })[name]).toEqual(here.load()[name])
   })
 
-  test('the file, which remembers each profile and where each session is', () => {
+  test('the file, which remembers each profile and the store of each login', () => {
     using here = surroundings(REMEMBERED)
     const inFile = <T>(value: T) => ({ value, source: 'file', from: here.file })
     const { profile, apiUrl, store } = here.load()
     expect({ profile, apiUrl, store } as unknown).toEqual({
       profile: inFile('work'),
       apiUrl: inFile('https://work.example'),
-      store: inFile('keychain'),
+      store: inFile('file'),
     })
-    expect(here.load({ apiUrl: 'https://other.example' }).store as unknown).toEqual(inFile('kernel'))
+    expect(here.load({ apiUrl: 'https://other.example' }).store as unknown).toEqual(inFile('keychain'))
     expect(here.load({ apiUrl: 'https://third.example' }).store as unknown).toEqual(inFile('file'))
     expect(here.load({ profile: 'home' }).apiUrl.source).toBe('default')
   })

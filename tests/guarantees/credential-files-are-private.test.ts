@@ -225,7 +225,7 @@ describe('a file store that others can reach', () => {
 })
 
 describe('a config file that is a link', () => {
-  const CONTENT = '{"profiles":{},"sessions":[]}\n'
+  const CONTENT = '{"logins":[]}\n'
 
   const linked = (sandbox: Sandbox): { link: string; target: string } => {
     const link = path.join(sandbox.configFolder, 'config.json')

@@ -79,9 +79,12 @@ function fill(folder: string, mark: string, attacker: string): void {
   )
   put(
     'config.json',
-    JSON.stringify({ profiles: { default: { api_url: attacker, store: 'file', email: null } } }),
+    JSON.stringify({ logins: [{ profile: 'default', api_url: attacker, store: 'file', email: null }] }),
   )
-  put('atlas/config.json', JSON.stringify({ profiles: { default: { api_url: attacker, store: 'file' } } }))
+  put(
+    'atlas/config.json',
+    JSON.stringify({ logins: [{ profile: 'default', api_url: attacker, store: 'file' }] }),
+  )
   for (const name of PACKAGES) {
     put(`node_modules/${name}/package.json`, JSON.stringify({ name, main: 'index.js' }))
     put(`node_modules/${name}/index.js`, evil)

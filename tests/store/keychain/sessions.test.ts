@@ -230,7 +230,6 @@ secretServiceTest('the config file holds no secret and names the store', async (
   const config = fs.readFileSync(`${sandbox.configFolder}/config.json`, 'utf8')
   expect(JSON.parse(config)).toEqual({
     current_profile: 'default',
-    profiles: { default: { api_url: server.url, store: 'keychain', email: 'ada@example.com' } },
-    sessions: [{ profile: 'default', api_url: server.url, store: 'keychain' }],
+    logins: [{ profile: 'default', api_url: server.url, store: 'keychain', email: 'ada@example.com' }],
   })
 })
