@@ -122,7 +122,7 @@ export function createSystem(host: Host, flags: ConfigFlags, options: SystemOpti
     allowHttp: config.allowHttp.value,
     proxyOf: server => proxyFor(server, host.env),
     debug,
-    quotable: text => !secrets.repeats(text),
+    quotable: secrets.isSafeToShow,
   })
   const lockWaitMs = config.timeoutMs.value + config.keychainTimeoutMs.value + LOCK_MARGIN_MS
   const lockOf = (folder: string, name: string): Lock => ({

@@ -31,7 +31,7 @@ const IDENTITY_TIMEOUT_MS = 5_000
  */
 export async function fetchUser(
   client: $Fetch,
-  secrets: Pick<Secrets, 'mask' | 'repeats'>,
+  secrets: Pick<Secrets, 'mask' | 'isSafeToShow'>,
 ): Promise<Confirmation> {
   try {
     // As bytes: a server may leave out that its answer is JSON, and atlas knows what it asked for.
@@ -47,7 +47,7 @@ export async function fetchUser(
     }
     // An e-mail may well hold a short password, and is no news to whoever typed it.
     const unlessRepeating = (value: string | null): string | null =>
-      value !== null && secrets.repeats(value) ? '[hidden]' : value
+      value === null || secrets.isSafeToShow(value) ? value : '[hidden]'
     const email = text('email')
     // A page that answers everything with 200 and some JSON knows nobody.
     if (!email) return failed('bad_response', 'The answer does not say who is logged in.')

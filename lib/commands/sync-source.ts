@@ -41,7 +41,7 @@ export const configurationFrom = (
       apiRoot,
       now,
       fixedToken: fixedToken !== undefined,
-      quotable: text => !secrets.repeats(text),
+      quotable: secrets.isSafeToShow,
       notFoundHint: apiPathHint(config),
       signal: interrupts.cancelled,
     }),

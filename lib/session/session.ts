@@ -109,7 +109,7 @@ export function createSessions(dependencies: SessionDependencies): Sessions {
   /** One refresh at a time in this process; the lock does the same between processes. */
   let refreshing: Promise<Session> | undefined
 
-  const quotable = (text: string): boolean => !secrets.repeats(text)
+  const quotable = secrets.isSafeToShow
   const post = createPost({ guardedFetch, userAgent, now })
 
   const current = async (): Promise<Session | undefined> => {

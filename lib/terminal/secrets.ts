@@ -1,23 +1,22 @@
 import { sanitizeLine } from './safe-text.ts'
 
-/*
- * Shorter ones would blank ordinary words out of our own sentences; where a server repeats one of
- * those, its whole text is withheld (see `repeats`).
+/**
+ * The shortest secret that `mask` replaces, in characters. A shorter one would also be replaced where it is
+ * an ordinary word of our own messages; a server's text that holds one is not safe to show at all.
  */
 const MIN_MASKED_LENGTH = 6
-
-/** So much of a secret in a foreign text is no chance, in characters. */
+/** A piece of a secret this long in foreign text is no coincidence, in characters. */
 const PIECE_LENGTH = 12
-/** No more than this of a foreign text is shown or looked through for pieces, in characters. */
-const MAX_LOOKED_THROUGH = 1_000
+/** Only this much of a foreign text is ever shown, so pieces are looked for in no more, in characters. */
+const MAX_SEARCHED_LENGTH = 1_000
 
-/** What this process must never print, and the means to keep it so. */
+/** What this process must never print. */
 export interface Secrets {
   add(...values: (string | null | undefined)[]): void
-  /** The text with every known secret, in the forms a server may echo it, replaced. */
-  mask(text: string): string
-  /** Whether foreign text holds a known secret of any length, or a long piece of one at its beginning. */
-  repeats(text: string): boolean
+  /** The text with `[hidden]` for every known secret, in each form in which a server may echo it. */
+  readonly mask: (text: string) => string
+  /** False where foreign text holds a known secret of any length, or begins with a long piece of one. */
+  readonly isSafeToShow: (text: string) => boolean
 }
 
 const forms = (secret: string): string[] => [
@@ -30,8 +29,8 @@ const forms = (secret: string): string[] => [
   secret.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;'),
 ]
 
-/** What a text says once percent escapes and the `+` of forms are undone. */
-const decodings = (text: string): string[] => {
+/** The text, also with its percent escapes and the `+` of forms decoded. */
+function decodings(text: string): string[] {
   const decoded = text.replace(/(?:%[0-9a-f]{2})+/gi, escapes =>
     Buffer.from(escapes.replaceAll('%', ''), 'hex').toString(),
   )
@@ -56,10 +55,10 @@ export function createSecrets(): Secrets {
       longestFirst()
         .filter(secret => secret.length >= MIN_MASKED_LENGTH)
         .reduce((masked, secret) => masked.replaceAll(secret, '[hidden]'), text),
-    repeats: text =>
-      decodings(text).some(form =>
+    isSafeToShow: text =>
+      !decodings(text).some(form =>
         longestFirst().some(
-          secret => form.includes(secret) || sharePiece(form.slice(0, MAX_LOOKED_THROUGH), secret),
+          secret => form.includes(secret) || sharePiece(form.slice(0, MAX_SEARCHED_LENGTH), secret),
         ),
       ),
   }

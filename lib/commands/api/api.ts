@@ -109,7 +109,7 @@ export async function api(options: ApiOptions, needs: Needs): Promise<void> {
       fixed: fixedToken !== undefined,
       loginCommand: loginCommand(config),
       notFoundHint: apiPathHint(config) ?? doubledPathHint(url, apiRoot),
-      quotable: text => !secrets.repeats(text),
+      quotable: secrets.isSafeToShow,
     })
 }
 
