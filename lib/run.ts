@@ -125,10 +125,11 @@ export function createSystem(host: Host, flags: ConfigFlags, options: SystemOpti
     quotable: secrets.isSafeToShow,
   })
   const lockWaitMs = config.timeoutMs.value + config.keychainTimeoutMs.value + LOCK_MARGIN_MS
-  const lockOf = (folder: string, name: string): Lock => ({
+  const lockOf = (folder: string, name: string, inStore = false): Lock => ({
     hold(work) {
       const timeoutMs = withinBudget(lockWaitMs)
-      return createLock({ folder, name, uid, timeoutMs, cancelled: interrupts.cancelled, debug }).hold(work)
+      const { cancelled } = interrupts
+      return createLock({ folder, name, inStore, uid, timeoutMs, cancelled, debug }).hold(work)
     },
   })
 
@@ -136,7 +137,6 @@ export function createSystem(host: Host, flags: ConfigFlags, options: SystemOpti
     kind === 'file'
       ? createFileStore({ configFolder: config.folder.value, uid, debug })
       : createKeychainStore({
-          kind,
           platform,
           timeoutMs: config.keychainTimeoutMs.value,
           lockFolder: userLockFolder(uid, host.accountHomeFolder),
@@ -154,7 +154,7 @@ export function createSystem(host: Host, flags: ConfigFlags, options: SystemOpti
       profile,
       apiUrl,
       store,
-      lock: lockOf(store.lockFolder, accountOf(profile, apiUrl)),
+      lock: lockOf(store.lockFolder, accountOf(profile, apiUrl), store.kind === 'file'),
       guardedFetch,
       userAgent: USER_AGENT,
       interrupts,
@@ -180,7 +180,11 @@ export function createSystem(host: Host, flags: ConfigFlags, options: SystemOpti
     sessionsOf,
     guardedFetch,
     configLock,
-    lock: lockOf(configuredStore.lockFolder, accountOf(profile.value, apiUrl.value)),
+    lock: lockOf(
+      configuredStore.lockFolder,
+      accountOf(profile.value, apiUrl.value),
+      configuredStore.kind === 'file',
+    ),
     fixedToken,
     debug,
     authenticatedClient(session) {
@@ -193,11 +197,13 @@ export function createSystem(host: Host, flags: ConfigFlags, options: SystemOpti
       }
     },
     async sessionsInFiles() {
-      const accounts = await createFileStore({ configFolder: config.folder.value, uid, debug }).accounts()
-      const parts = accounts.flatMap(account => (typeof account === 'string' ? (partsOf(account) ?? []) : []))
-      return {
-        sessions: parts.map(owner => ({ ...owner, store: 'file' })),
-        faults: accounts.filter(account => account instanceof AtlasError),
+      try {
+        const accounts = await createFileStore({ configFolder: config.folder.value, uid, debug }).accounts()
+        const parts = accounts.flatMap(account => partsOf(account) ?? [])
+        return { sessions: parts.map(owner => ({ ...owner, store: 'file' })), faults: [] }
+      } catch (error) {
+        if (error instanceof AtlasError) return { sessions: [], faults: [error] }
+        throw error
       }
     },
     unrefreshedClient: ({ apiRoot, accessToken }, signal) =>

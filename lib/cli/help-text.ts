@@ -64,7 +64,7 @@ export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] 
     'ATLAS_ACCESS_TOKEN',
     'A ready-made token: it beats any stored session, is never stored or refreshed, and needs the path of the API in the server URL',
   ],
-  ['ATLAS_CREDENTIAL_STORE', 'Where credentials are kept: auto, keychain, kernel or file (--store)'],
+  ['ATLAS_CREDENTIAL_STORE', 'Where credentials are kept: auto, keychain or file (--store)'],
   ['ATLAS_TIMEOUT', 'The longest wait for an answer, in seconds (--timeout; 30)'],
   ['ATLAS_KEYCHAIN_TIMEOUT', 'The longest wait for the keychain, in seconds (3; 60 at a terminal)'],
   ['ATLAS_ALLOW_HTTP', '1 allows plain http to other machines (--allow-http)'],

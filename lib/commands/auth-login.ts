@@ -84,8 +84,6 @@ export async function login({ email: givenEmail, passwordStdin }: LoginOptions, 
     terminal.notice([
       styled('yellow', `The credentials are in plain text in ${store.location}, readable by you alone.`),
     ])
-  if (store.kind === 'kernel')
-    terminal.notice('The credentials are in the kernel key store: they are gone after a reboot.')
   if (config.file.logins.length === 0 && config.mayAsk.value)
     terminal.notice([styled('dim', 'Try: atlas api /auth/me')])
   if (session.refreshToken === null)
@@ -194,7 +192,7 @@ export const registerLogin = (cli: CAC, context: Context): Command =>
     .option('--password-stdin', 'Read the password from standard input')
     .option(
       '--store <store>',
-      'Where credentials are kept: auto (the keychain), keychain, kernel or file (plain text)',
+      'Where credentials are kept: auto (the keychain), keychain or file (plain text)',
     )
     .example('  $ atlas auth login --api-url https://atlas.example.com')
     .example('  $ atlas auth login --email ada@example.com --password-stdin < password.txt')

@@ -59,7 +59,7 @@ export async function logout({ all }: LogoutOptions, needs: Needs): Promise<void
   // All servers together are waited for no longer than one alone; one that hangs does not use it all up.
   let tellMs = LOGOUT_TIMEOUT_MS
   for (const [index, target] of targets.entries()) {
-    const { sessions, store } = sessionsOf(target)
+    const { sessions } = sessionsOf(target)
     try {
       const ending = sessions.logOut(Math.max(1, tellMs / (targets.length - index)))
       const result = await terminal.during(`Logging out of ${target.apiUrl}`, ending)
@@ -74,8 +74,6 @@ export async function logout({ all }: LogoutOptions, needs: Needs): Promise<void
       if (!(error instanceof AtlasError) || error instanceof Cancelled) throw error
       // One that cannot be ended does not keep the others.
       failure ??= error
-    } finally {
-      store.close()
     }
   }
   if (all) failure ??= inFiles.faults[0]

@@ -6,7 +6,7 @@ import { normalizeApiUrl } from './server.ts'
 
 const MAX_CONFIG_BYTES = 1024 * 1024
 
-export const STORE_KINDS = ['keychain', 'kernel', 'file'] as const
+export const STORE_KINDS = ['keychain', 'file'] as const
 export type StoreKind = (typeof STORE_KINDS)[number]
 
 /** One login: which account a profile has on a server, and where its credentials are stored. */

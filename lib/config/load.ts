@@ -242,7 +242,7 @@ function parseStore(value: string, from: string): StoreKind {
   throw new AtlasError(
     'usage',
     `${from} is "${shown(value)}", which is no credential store.`,
-    'Use auto, keychain, kernel or file.',
+    'Use auto, keychain or file.',
   )
 }
 

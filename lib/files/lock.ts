@@ -24,6 +24,8 @@ export interface LockOptions {
   readonly folder: string
   /** What the lock guards: an account, the config file, or another file. */
   readonly name: string
+  /** Whether the folder is the credential store's own: a disk that is full or read-only is then the store's fault. */
+  readonly inStore?: boolean
   /** The numeric user id that must own folder and file; undefined on Windows. */
   readonly uid: number | undefined
   /** The longest wait for another holder, in milliseconds. */
@@ -39,14 +41,22 @@ export const lockPath = (folder: string, name: string): string =>
  * A lock between processes that the kernel frees when its holder dies: SQLite's exclusive lock on an
  * empty file. The file is never deleted, since that would let a second holder in.
  */
-export function createLock({ folder, name, uid, timeoutMs, cancelled, debug }: LockOptions): Lock {
+export function createLock({
+  folder,
+  name,
+  inStore = false,
+  uid,
+  timeoutMs,
+  cancelled,
+  debug,
+}: LockOptions): Lock {
   const file = lockPath(folder, name)
 
   const acquire = async (): Promise<Held> => {
     const startedAt = performance.now()
     for (let looks = 0; ; looks++) {
       cancelled.throwIfAborted()
-      const held = await tryLock(file, uid)
+      const held = await tryLock(file, uid, inStore)
       const waitedMs = performance.now() - startedAt
       if (held) {
         debug(`lock ${file}: held after ${waitedMs.toFixed(1)} ms`)
@@ -76,7 +86,7 @@ interface Held {
 }
 
 /** @returns undefined while somebody else holds the lock. */
-async function tryLock(file: string, uid: number | undefined): Promise<Held | undefined> {
+async function tryLock(file: string, uid: number | undefined, inStore: boolean): Promise<Held | undefined> {
   const { Database } = await import('bun:sqlite')
   let database: InstanceType<typeof Database> | undefined
   try {
@@ -102,7 +112,7 @@ async function tryLock(file: string, uid: number | undefined): Promise<Held | un
   } catch (error) {
     database?.close()
     if (errorCode(error)?.startsWith('SQLITE_BUSY')) return undefined
-    throw error instanceof AtlasError ? error : faulty(file, errorCode(error) ?? 'unknown error')
+    throw error instanceof AtlasError ? error : faulty(file, errorCode(error) ?? 'unknown error', inStore)
   }
 }
 
@@ -161,8 +171,12 @@ const busy = (file: string, timeoutMs: number): AtlasError =>
 
 const MEND = 'atlas changes nothing without it. Mend or remove that path and try again.'
 
-const faulty = (file: string, reason: string): AtlasError =>
-  new AtlasError('lock_timeout', `The lock ${file} cannot be used: ${REASONS[reason] ?? reason}.`, MEND)
+const faulty = (file: string, reason: string, inStore = false): AtlasError =>
+  new AtlasError(
+    inStore ? (STORE_CODES[reason] ?? 'lock_timeout') : 'lock_timeout',
+    `The lock ${file} cannot be used: ${REASONS[reason] ?? reason}.`,
+    MEND,
+  )
 
 const faultyFolder = (folder: string, reason: string, hint = MEND): AtlasError =>
   new AtlasError(
@@ -170,6 +184,16 @@ const faultyFolder = (folder: string, reason: string, hint = MEND): AtlasError =
     `The folder ${folder}, where atlas keeps a lock, cannot be used: ${reason}.`,
     hint,
   )
+
+const STORE_CODES: Record<string, 'store_denied' | 'store_unavailable'> = {
+  EACCES: 'store_denied',
+  EPERM: 'store_denied',
+  EROFS: 'store_denied',
+  ENOSPC: 'store_unavailable',
+  EDQUOT: 'store_unavailable',
+  SQLITE_READONLY: 'store_denied',
+  SQLITE_FULL: 'store_unavailable',
+}
 
 const REASONS: Record<string, string> = {
   EACCES: 'permission denied',

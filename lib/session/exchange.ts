@@ -15,8 +15,6 @@ import {
 } from './protocol.ts'
 import { lifetimeFrom, type Session } from './record.ts'
 
-/** What a record may grow by in a refresh and is still certain to find room on the disk, in bytes. */
-const MAX_GROWTH_BYTES = 16 * 1024
 /** How often the storing of a refreshed session is tried, and how long it rests between, in milliseconds. */
 const WRITE_ATTEMPTS = 3
 const WRITE_PAUSE_MS = 100
@@ -50,32 +48,28 @@ export async function exchange(
 ): Promise<Session> {
   const { refreshToken, apiRoot } = session
   if (refreshToken === null) throw expired(apiUrl, 'the server gave no refresh token', loginCommand)
+  await store.prove(account)
   return interrupts.shield(async hurry => {
-    const room = await store.reserve(account, Buffer.byteLength(encode(session)) + MAX_GROWTH_BYTES)
-    try {
-      const { answer, asked } = await post(apiRoot, '/auth/refresh', {
-        headers: { cookie: refreshCookieHeader(refreshToken) },
-        signal: hurry,
-      })
-      if (answer.status !== 200 && !isRefusal(answer)) throw judge(answer, asked, quotable)
-      const next = answer.status === 200 ? renewed(session, answer, asked) : undefined
-      // Another machine may share a file, and somebody may have deleted the lock. Otherwise nobody was let
-      // in, and looking again would give a crash more time to lose the answer.
-      if (store.kind === 'file' || !stillExcludes()) {
-        const latest = await stored()
-        if (!hasSameTokens(latest, session)) return latest
-      }
-      if (next === undefined) {
-        await store.delete(account)
-        throw expired(apiUrl, 'the server refused to renew it', loginCommand)
-      }
-      const record = encode(next.session)
-      await insist(() => room.write(record))
-      if (next.fault !== undefined) throw next.fault
-      return next.session
-    } finally {
-      room.release()
+    const { answer, asked } = await post(apiRoot, '/auth/refresh', {
+      headers: { cookie: refreshCookieHeader(refreshToken) },
+      signal: hurry,
+    })
+    if (answer.status !== 200 && !isRefusal(answer)) throw judge(answer, asked, quotable)
+    const next = answer.status === 200 ? renewed(session, answer, asked) : undefined
+    // Another machine may share a file, and somebody may have deleted the lock. Otherwise nobody was let
+    // in, and looking again would give a crash more time to lose the answer.
+    if (store.kind === 'file' || !stillExcludes()) {
+      const latest = await stored()
+      if (!hasSameTokens(latest, session)) return latest
     }
+    if (next === undefined) {
+      await store.delete(account)
+      throw expired(apiUrl, 'the server refused to renew it', loginCommand)
+    }
+    const record = encode(next.session)
+    await insist(() => store.write(account, record))
+    if (next.fault !== undefined) throw next.fault
+    return next.session
   })
 }
 

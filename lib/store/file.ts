@@ -1,16 +1,9 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { type AtlasCode, AtlasError, errorCode } from '../errors.ts'
-import {
-  makePrivateFolder,
-  type PendingFile,
-  prepareFile,
-  removeFile,
-  replaceFile,
-  temporaryOf,
-} from '../files/atomic.ts'
+import { makePrivateFolder, prepareFile, removeFile, replaceFile } from '../files/atomic.ts'
 import { shellQuoted } from '../terminal/shell-quote.ts'
-import { type CredentialStore, isProbe } from './store.ts'
+import type { CredentialStore } from './store.ts'
 
 const MAX_RECORD_BYTES = 1024 * 1024
 /** Follow no link; without O_NONBLOCK a named pipe in a file's place would be waited for. */
@@ -26,8 +19,11 @@ export interface FileStoreOptions {
 
 /** A store that can tell what is in it, unlike keychains, where looking for that unlocks everything. */
 export interface FileStore extends CredentialStore {
-  /** The accounts that records are there for; for a record that cannot be read as such, why it cannot. */
-  accounts(): Promise<(string | AtlasError)[]>
+  /**
+   * The accounts that it has records of; a file that is not a record is left out.
+   * @throws {AtlasError} `store_*`: the folder or a file in it cannot be read.
+   */
+  accounts(): Promise<string[]>
 }
 
 /** Credentials in plain text, one file (0600) an account in a folder (0700) of their own. */
@@ -36,19 +32,6 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
 
   const fileOf = (account: string): string =>
     path.join(folder, `${new Bun.CryptoHasher('sha256').update(account).digest('hex').slice(0, 32)}.json`)
-
-  /** A record's account; where a writer was killed before there was a record, that of what it left. */
-  const accountOfFile = (file: string): string | undefined => {
-    const record = readPrivateFile(file, uid) ?? readPrivateFile(temporaryOf(file), uid)
-    if (record === undefined || isProbe(record)) return undefined
-    const account = accountIn(record)
-    if (account !== undefined && fileOf(account) === file) return account
-    throw new AtlasError(
-      'store_unavailable',
-      `The credential file ${file} does not say whose it is.`,
-      `If nothing else needs it, delete it with: rm -f ${shellQuoted(file)} ${shellQuoted(temporaryOf(file))}`,
-    )
-  }
 
   const guarded = <T>(operation: string, account: string, work: (file: string) => T): Promise<T> =>
     guardedAt(operation, fileOf(account), work)
@@ -75,6 +58,11 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
         checkWritable(folder)
         checkReplaceable(file, uid)
       }),
+    prove: account =>
+      guarded('prove', account, file => {
+        const record = readPrivateFile(file, uid)
+        if (record !== undefined) prepareFile(file, Buffer.byteLength(record)).discard()
+      }),
     read: account => guarded('read', account, file => readPrivateFile(file, uid)),
     write: (account, record) =>
       guarded('write', account, file => {
@@ -83,44 +71,24 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
         readPrivateFile(file, uid)
         replaceFile(file, record)
       }),
-    reserve: (account, bytes) =>
-      guarded('reserve', account, file => {
-        let pending: PendingFile | undefined = attempt(() => prepareFile(file, bytes), file)
-        return {
-          write: record =>
-            guarded('write', account, () => {
-              const prepared = pending ?? prepareFile(file)
-              pending = undefined
-              prepared.commit(record)
-            }),
-          release: () => pending?.discard(),
-        }
-      }),
     delete: account => guarded('delete', account, removeFile),
-    async accounts() {
-      const found: (string | AtlasError)[] = []
-      try {
-        for (const file of await guardedAt('list', folder, recordsIn)) {
-          const account = await guardedAt('read', file, accountOfFile).catch(asAtlasError)
-          if (account !== undefined) found.push(account)
-        }
-      } catch (error) {
-        found.push(asAtlasError(error))
-      }
-      return found
-    },
-    close() {},
+    accounts: () =>
+      guardedAt('list', folder, () =>
+        recordsIn(folder).flatMap(file => {
+          const account = accountIn(readPrivateFile(file, uid) ?? '')
+          return account !== undefined && fileOf(account) === file ? [account] : []
+        }),
+      ),
   }
 }
 
-/** The files of all records in a folder, or where they would be: a writer that was killed leaves another name. */
-function recordsIn(folder: string): string[] {
-  if (!fs.existsSync(folder)) return []
-  const names = fs
-    .readdirSync(folder)
-    .flatMap(name => /^[0-9a-f]{32}\.json(?=$|\.tmp$)/.exec(name)?.[0] ?? [])
-  return [...new Set(names)].map(name => path.join(folder, name))
-}
+const recordsIn = (folder: string): string[] =>
+  fs.existsSync(folder)
+    ? fs
+        .readdirSync(folder)
+        .filter(name => /^[0-9a-f]{32}\.json$/.test(name))
+        .map(name => path.join(folder, name))
+    : []
 
 /** The account that a record names, however damaged it is otherwise. */
 function accountIn(record: string): string | undefined {
@@ -129,25 +97,6 @@ function accountIn(record: string): string | undefined {
     return typeof account === 'string' ? account : undefined
   } catch {
     return undefined
-  }
-}
-
-function asAtlasError(error: unknown): AtlasError {
-  if (error instanceof AtlasError) return error
-  throw error
-}
-
-/** @throws {AtlasError} `lock_timeout`: there is no writing there now, which is no word on the credentials. */
-function attempt<T>(prepare: () => T, file: string): T {
-  try {
-    return prepare()
-  } catch (error) {
-    const code = errorCode(error)
-    throw new AtlasError(
-      'lock_timeout',
-      `The session was not refreshed, since ${file} could not be replaced: ${REASONS[code ?? ''] ?? code}.`,
-      'Mend that and try again; the credentials are as they were.',
-    )
   }
 }
 
@@ -179,8 +128,7 @@ function readPrivateFile(file: string, uid: number | undefined): string | undefi
 
 /**
  * See that files can be put into a folder, or into the nearest one above it that exists.
- * @throws {AtlasError} `store_denied`: permission is missing. A disk that is read-only is left to the lock:
- * it refuses nobody, and may be writable the next time.
+ * @throws {AtlasError} `store_denied`
  */
 function checkWritable(folder: string, nearest = folder): void {
   try {
@@ -189,7 +137,7 @@ function checkWritable(folder: string, nearest = folder): void {
     const code = errorCode(error)
     const above = path.dirname(nearest)
     if (code === 'ENOENT' && above !== nearest) checkWritable(folder, above)
-    if (code === 'EACCES' || code === 'EPERM') throw unusable(folder, code)
+    if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') throw unusable(folder, code)
   }
 }
 

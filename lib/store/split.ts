@@ -1,5 +1,12 @@
-import type { Items } from './items.ts'
 import { DamagedRecord } from './store-error.ts'
+
+/** Named strings, as a keychain holds them for one service. */
+export interface Items {
+  get(account: string): Promise<string | undefined>
+  set(account: string, value: string): Promise<void>
+  /** @returns whether there was something to delete. */
+  delete(account: string): Promise<boolean>
+}
 
 const HEADER = /^atlas-parts:([ab]):([1-9]\d{0,3}):([0-9a-f]{16}):([0-9a-f]{64})$/
 /** A reader that keeps meeting a record in replacement gives up after this many looks. */

@@ -18,30 +18,19 @@ export interface CredentialStore {
   readonly lockFolder: string
   /**
    * See that nobody else can reach what the store keeps, and that the account's record can be replaced, as
-   * far as that shows without asking a keychain.
+   * far as that shows without asking a keychain. Cheap: for before a lock is taken.
    */
   check(account: string): Promise<void>
+  /**
+   * See that the account's record can be replaced, by writing it again as it is, for before a request that
+   * only storing its answer makes good. Callers hold the lock. Without a record there is nothing to prove.
+   */
+  prove(account: string): Promise<void>
   read(account: string): Promise<string | undefined>
   /** Replace the account's record as a whole; readers see the old one or the new one. */
   write(account: string, record: string): Promise<void>
-  /**
-   * See that a record of that length can be written, before something is done that only writing it makes
-   * good. Where the store can set room aside for the record, it does.
-   * @throws {AtlasError} `lock_timeout`: it cannot be; nothing has happened.
-   */
-  reserve(account: string, bytes: number): Promise<Reservation>
   /** @returns whether there was something to delete. */
   delete(account: string): Promise<boolean>
-  /** Release what the store holds open. */
-  close(): void
-}
-
-/** Room for one record. */
-export interface Reservation {
-  /** What the store's `write` does; it may be tried again. */
-  write(record: string): Promise<void>
-  /** Give back what is not used. */
-  release(): void
 }
 
 const PROBE = 'atlas probe'

@@ -50,7 +50,7 @@ const CASES: [typed: string[], offered: string[]][] = [
   [['auth', 'login', '--em'], ['--email']],
   [
     ['auth', 'login', '--store', ''],
-    ['auto', 'keychain', 'kernel', 'file'],
+    ['auto', 'keychain', 'file'],
   ],
   [
     ['auth', 'switch', ''],

@@ -197,7 +197,7 @@ describe('a bad value is refused by name', () => {
         [],
         'usage',
         'ATLAS_CREDENTIAL_STORE is "safe", which is no credential store.',
-        'Use auto, keychain, kernel or file.',
+        'Use auto, keychain or file.',
       ],
       [{ ATLAS_ALLOW_HTTP: 'maybe' }, [], 'usage', 'ATLAS_ALLOW_HTTP is "maybe".', 'Give 1 or 0.'],
       [{ ATLAS_NO_INPUT: 'maybe' }, [], 'usage', 'ATLAS_NO_INPUT is "maybe".', 'Give 1 or 0.'],
@@ -304,7 +304,7 @@ describe('a bad value is refused by name', () => {
     [
       'an unknown store',
       '{"logins":[{"profile":"a","api_url":"https://h","store":"x"}]}',
-      '"logins[0].store" is not one of keychain, kernel, file',
+      '"logins[0].store" is not one of keychain, file',
     ],
   ]
   test.each(FILES)('a config file with %s', async (_, content, reason) => {

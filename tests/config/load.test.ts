@@ -79,7 +79,7 @@ describe('a value comes from', () => {
     ],
     ['profile', { profile: 'a' }, '--profile', 'a', 'ATLAS_PROFILE', 'b', 'b'],
     ['timeoutMs', { timeout: '2.5' }, '--timeout', 2_500, 'ATLAS_TIMEOUT', '.5', 500],
-    ['store', { store: 'kernel' }, '--store', 'kernel', 'ATLAS_CREDENTIAL_STORE', 'auto', 'keychain'],
+    ['store', { store: 'file' }, '--store', 'file', 'ATLAS_CREDENTIAL_STORE', 'auto', 'keychain'],
     ['allowHttp', { allowHttp: true }, '--allow-http', true, 'ATLAS_ALLOW_HTTP', '1', true],
     ['debug', { debug: true }, '--debug', true, 'ATLAS_DEBUG', 'yes', true],
     ['keychainTimeoutMs', {}, undefined, undefined, 'ATLAS_KEYCHAIN_TIMEOUT', '7', 7_000],

@@ -385,22 +385,20 @@ describe('a refresh', () => {
     expect({ accessToken, left }).toEqual({ accessToken: 'good', left: secondsLeft })
   })
 
-  /** A store whose first so many writes of a refreshed session fail. */
+  /** A store that keeps the login, and fails at so many writes after it. */
   const failing =
     (times: number) =>
-    (store: CredentialStore): CredentialStore => ({
-      ...store,
-      async reserve(account, bytes) {
-        const room = await store.reserve(account, bytes)
-        return {
-          ...room,
-          async write(record) {
-            if (times-- > 0) throw new AtlasError('store_locked', 'It is locked.')
-            await room.write(record)
-          },
-        }
-      },
-    })
+    (store: CredentialStore): CredentialStore => {
+      let writes = 0
+      return {
+        ...store,
+        async write(account, record) {
+          const write = writes++
+          if (write > 0 && write <= times) throw new AtlasError('store_locked', 'It is locked.')
+          await store.write(account, record)
+        },
+      }
+    }
 
   test('is stored although the store fails at first', async () => {
     await using server = await startAtlasServer({ rotate: true })

@@ -1,20 +1,18 @@
 import { describe, expect, test } from 'bun:test'
-import { callKeychain } from '../../lib/store/keychain/call.ts'
 import {
   classifyKeychainFailure,
   describeKeychain,
-  type KeychainPlace,
+  type Keychain,
   keychainFailure,
   silent,
-} from '../../lib/store/keychain/failure.ts'
-import { createKeychainStore, itemName } from '../../lib/store/keychain/keychain.ts'
+} from '../../lib/store/keychain/failures.ts'
+import { callKeychain } from '../../lib/store/keychain/item.ts'
+import { itemName } from '../../lib/store/keychain/keychain.ts'
 import { secretServiceTest, startSecretService } from '../support/secret-service.ts'
-import { codeOf } from '../support/session-kit.ts'
 import { callStore } from '../support/store-driver.ts'
 
 const ACCOUNT = 'default@https://atlas.example.com'
-const SECRET_SERVICE: KeychainPlace = { kind: 'keychain', platform: 'linux', service: 'atlas-cli' }
-const KERNEL: KeychainPlace = { ...SECRET_SERVICE, kind: 'kernel' }
+const SECRET_SERVICE: Keychain = { platform: 'linux', service: 'atlas-cli' }
 
 describe('what the addon says is', () => {
   // The Linux ones as the addon gave them; the others from the words of the platforms, and the addon's
@@ -108,8 +106,8 @@ describe('what the addon says is', () => {
 describe('a failure tells a person', () => {
   const WAYS_OUT =
     'use "atlas auth login --store file" (plain text, readable by you alone), or set ATLAS_ACCESS_TOKEN.'
-  const told = (message: string, place: KeychainPlace, tookMs = 5) => {
-    const { code, message: says, hint } = keychainFailure(message, tookMs, ACCOUNT, place)
+  const told = (message: string, keychain: Keychain, tookMs = 5) => {
+    const { code, message: says, hint } = keychainFailure(message, tookMs, ACCOUNT, keychain)
     return [code, says, hint]
   }
 
@@ -135,15 +133,6 @@ describe('a failure tells a person', () => {
     ])
   })
 
-  test('what the kernel store needs', () => {
-    expect(told("Couldn't access platform storage: AccessDenied", KERNEL)).toEqual([
-      'store_denied',
-      'The kernel key store (gone at reboot) refused access (AccessDenied).',
-      `It needs a session with a key ring of its own: run atlas below "keyctl session -", ${WAYS_OUT}`,
-    ])
-    expect(told('Platform failure: QuotaExceeded', KERNEL)[2]).toContain('/proc/key-users')
-  })
-
   test('how long was waited, by atlas or by the library', () => {
     expect(silent(2_500, SECRET_SERVICE).message).toBe(
       'The Secret Service keychain did not answer within 2.5 s.',
@@ -155,25 +144,12 @@ describe('a failure tells a person', () => {
 })
 
 test.each([
-  ['keychain', 'linux', 'the Secret Service keychain'],
-  ['keychain', 'freebsd', 'the Secret Service keychain'],
-  ['keychain', 'darwin', 'the macOS Keychain'],
-  ['keychain', 'win32', 'the Windows Credential Manager'],
-  ['kernel', 'linux', 'the kernel key store (gone at reboot)'],
-] as const)('the %s of %s is called %s', (kind, platform, name) => {
-  expect(describeKeychain({ kind, platform })).toBe(name)
-})
-
-test.each(['darwin', 'win32'] as const)('there is no kernel store on %s', async platform => {
-  const store = createKeychainStore({
-    kind: 'kernel',
-    platform,
-    timeoutMs: 1,
-    lockFolder: '',
-    addonFolder: { path: '', from: undefined, uid: undefined },
-    debug() {},
-  })
-  expect(await codeOf(store.read(ACCOUNT))).toBe('store_unavailable')
+  ['linux', 'the Secret Service keychain'],
+  ['freebsd', 'the Secret Service keychain'],
+  ['darwin', 'the macOS Keychain'],
+  ['win32', 'the Windows Credential Manager'],
+] as const)('the keychain of %s is called %s', (platform, name) => {
+  expect(describeKeychain(platform)).toBe(name)
 })
 
 describe('on Windows, which compares names without regard to case', () => {
@@ -224,10 +200,8 @@ function fakeAddon({ deletes = true } = {}) {
 
 describe('a call to the addon', () => {
   const request = (platform: NodeJS.Platform, operation: 'get' | 'set' | 'delete', value?: string) => ({
-    id: 0,
     service: 'atlas-cli',
     account: ACCOUNT,
-    linuxStore: 'secret-service' as const,
     platform,
     operation,
     ...(value !== undefined && { value }),
@@ -274,7 +248,7 @@ describe('a real Secret Service', () => {
 
   secretServiceTest('keeps a record of 17 KB in one item', async () => {
     await using keychain = await startSecretService()
-    const options = { kind: 'keychain', platform: 'linux' } as const
+    const options = { platform: 'linux' } as const
     expect(
       await callStore(keychain.env, options, [
         ['read', ACCOUNT],
@@ -294,7 +268,7 @@ describe('a real Secret Service', () => {
 
   secretServiceTest('keeps it in items of at most 2,560 bytes where the platform is Windows', async () => {
     await using keychain = await startSecretService()
-    const options = { kind: 'keychain', platform: 'win32' } as const
+    const options = { platform: 'win32' } as const
     expect(
       await callStore(keychain.env, options, [
         ['write', ACCOUNT, RECORD],
@@ -319,7 +293,7 @@ describe('a real Secret Service', () => {
 
   secretServiceTest('keeps any record under a lowered limit', async () => {
     await using keychain = await startSecretService()
-    const options = { kind: 'keychain', platform: 'linux', maxItemBytes: 200 } as const
+    const options = { platform: 'linux', maxItemBytes: 200 } as const
     const records = [1, 199, 200, 201, 1_000, 3].map(length => '€'.repeat(length))
     const calls = records.flatMap(record => [['write', ACCOUNT, record] as const, ['read', ACCOUNT] as const])
     expect(await callStore(keychain.env, options, calls)).toEqual(records.flatMap(record => [null, record]))

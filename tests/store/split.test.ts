@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import type { Items } from '../../lib/store/items.ts'
+import type { Items } from '../../lib/store/split.ts'
 import { splitItems } from '../../lib/store/split.ts'
 import { DamagedRecord } from '../../lib/store/store-error.ts'
 import { Crash, createCrashingItems } from '../support/crashing-items.ts'

@@ -1,4 +1,4 @@
-import type { Items } from '../../lib/store/items.ts'
+import type { Items } from '../../lib/store/split.ts'
 
 /** The process has ended in the middle of its work. */
 export class Crash extends Error {}

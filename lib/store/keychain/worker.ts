@@ -1,14 +1,15 @@
 /*
- * The keychain's calls block their thread, for ever where a D-Bus daemon accepts and never answers, so
- * they are made here, on a thread that can be left behind.
+ * The thread on which keychain calls are made: they block it, for ever where a keychain hangs. timeout.ts
+ * decides when it is given up.
  */
 
 import { type Addon, loadAddon } from './addon.ts'
 import { type AddonFolder, UnusableFolder } from './addon-folder.ts'
-import { callKeychain, type KeychainRequest } from './call.ts'
+import { callKeychain, type KeychainRequest } from './item.ts'
 
 /** A call, and where its addon is unpacked to. */
 export interface WorkerRequest extends KeychainRequest {
+  readonly id: number
   readonly addonFolder: AddonFolder
 }
 

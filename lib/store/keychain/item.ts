@@ -1,29 +1,24 @@
 import type { Addon } from './addon.ts'
 
 export interface KeychainRequest {
-  readonly id: number
   readonly operation: 'get' | 'set' | 'delete'
   readonly service: string
   readonly account: string
   readonly value?: string
-  readonly linuxStore: 'secret-service' | 'keyutils'
   readonly platform: NodeJS.Platform
 }
 
 /**
- * One call to the keychain, on the thread that it may block.
- * @returns the value or null, whether there was something to delete, or true for a value that was stored.
+ * Get, set or delete one item, on the thread that this may block.
+ * @returns the value or null; true for a value that was stored; whether there was something to delete.
  * @throws what the addon throws: an Error whose message alone tells what happened.
  */
 export function callKeychain(
   { Entry }: Addon,
-  { operation, service, account, value = '', linuxStore, platform }: KeychainRequest,
+  { operation, service, account, value = '', platform }: KeychainRequest,
 ): string | boolean | null {
-  const open = () => new Entry(service, account, { linux: { store: linuxStore } })
-  // A process without a key ring of its own is joined to its user's by its first question, whose answer is a
-  // false "absent" therefore; an entry goes on asking where it asked first.
-  if (linuxStore === 'keyutils') open().getPassword()
-  const entry = open()
+  // Unpinned, the library falls back to the kernel's keys, which are gone at the next reboot.
+  const entry = new Entry(service, account, { linux: { store: 'secret-service' } })
   // Windows bounds an item in bytes and stores passwords as UTF-16; bytes hold twice as much.
   const asBytes = platform === 'win32'
   switch (operation) {

@@ -8,9 +8,8 @@ export type KeychainCode = Extract<
   'store_locked' | 'store_denied' | 'store_timeout' | 'store_unavailable'
 >
 
-/** What a failure is told with: which keychain it was, and what was asked of it. */
-export interface KeychainPlace {
-  readonly kind: 'keychain' | 'kernel'
+/** Whose keychain is called, and under which service name. */
+export interface Keychain {
   readonly platform: NodeJS.Platform
   readonly service: string
 }
@@ -47,27 +46,27 @@ export function keychainFailure(
   message: string,
   tookMs: number,
   account: string,
-  place: KeychainPlace,
+  keychain: Keychain,
 ): AtlasError {
   if (NOT_TEXT.test(message)) return new DamagedRecord(account, 'they are not text')
   const count = AMBIGUOUS.exec(message)?.[1]
-  if (count !== undefined) return ambiguous(count, account, place)
+  if (count !== undefined) return ambiguous(count, account, keychain)
   const code = classifyKeychainFailure(message, tookMs)
-  if (code === 'store_timeout') return silent(tookMs, place)
+  if (code === 'store_timeout') return silent(tookMs, keychain)
   return new AtlasError(
     code,
-    `${sentence(describeKeychain(place))} ${SAYS[code]} (${brief(message)}).`,
+    `${sentence(describeKeychain(keychain.platform))} ${SAYS[code]} (${brief(message)}).`,
     NO_COLLECTION.test(message)
       ? `Create one (with Seahorse, KWallet or KeePassXC, or by logging in to the desktop), ${ALTERNATIVES}.`
-      : nextStep(code, place),
+      : nextStep(code, keychain.platform),
   )
 }
 
 /** No answer came in time. */
-export const silent = (waitedMs: number, place: KeychainPlace): AtlasError =>
+export const silent = (waitedMs: number, keychain: Keychain): AtlasError =>
   new AtlasError(
     'store_timeout',
-    `${sentence(describeKeychain(place))} did not answer within ${Math.round(waitedMs / 100) / 10} s.`,
+    `${sentence(describeKeychain(keychain.platform))} did not answer within ${Math.round(waitedMs / 100) / 10} s.`,
     `See whether it waits to be unlocked, allow it longer with ATLAS_KEYCHAIN_TIMEOUT=60, ${ALTERNATIVES}.`,
   )
 
@@ -85,26 +84,18 @@ export const loadFault = (message: string): string =>
     ? 'programs may not run from there (is it mounted noexec?)'
     : message
 
-export const noKernelStore = (): AtlasError =>
-  new AtlasError(
-    'store_unavailable',
-    'The kernel store exists on Linux only.',
-    `To store credentials, leave --store out, or ${ALTERNATIVES}.`,
-  )
-
 /** A keychain as told to a person. */
-export function describeKeychain({ kind, platform }: Omit<KeychainPlace, 'service'>): string {
-  if (kind === 'kernel') return 'the kernel key store (gone at reboot)'
+export function describeKeychain(platform: NodeJS.Platform): string {
   if (platform === 'darwin') return 'the macOS Keychain'
   if (platform === 'win32') return 'the Windows Credential Manager'
   return 'the Secret Service keychain'
 }
 
-const ambiguous = (count: string, account: string, place: KeychainPlace): AtlasError =>
+const ambiguous = (count: string, account: string, keychain: Keychain): AtlasError =>
   new AtlasError(
     'store_unavailable',
-    `${sentence(describeKeychain(place))} holds ${count} items for "${place.service}" and ${account}, and atlas wrote at most one of them.`,
-    `Delete them with: secret-tool clear service ${place.service} username ${shellQuoted(account)}, then log in again.`,
+    `${sentence(describeKeychain(keychain.platform))} holds ${count} items for "${keychain.service}" and ${account}, and atlas wrote at most one of them.`,
+    `Delete them with: secret-tool clear service ${keychain.service} username ${shellQuoted(account)}, then log in again.`,
   )
 
 const SAYS: Record<Exclude<KeychainCode, 'store_timeout'>, string> = {
@@ -113,14 +104,7 @@ const SAYS: Record<Exclude<KeychainCode, 'store_timeout'>, string> = {
   store_unavailable: 'cannot be used',
 }
 
-function nextStep(
-  code: Exclude<KeychainCode, 'store_timeout'>,
-  { kind, platform }: Omit<KeychainPlace, 'service'>,
-): string {
-  if (kind === 'kernel')
-    return code === 'store_denied'
-      ? `It needs a session with a key ring of its own: run atlas below "keyctl session -", ${ALTERNATIVES}.`
-      : `See "keyctl show" and /proc/key-users (the kernel limits what a user may store), ${ALTERNATIVES}.`
+function nextStep(code: Exclude<KeychainCode, 'store_timeout'>, platform: NodeJS.Platform): string {
   switch (code) {
     case 'store_locked':
       return `Unlock it and try again${platform === 'linux' ? ' (log in to the desktop, or run gnome-keyring-daemon --unlock)' : ''}, ${ALTERNATIVES}.`
