@@ -1,6 +1,5 @@
 import { cac } from 'cac'
 import { COMPLETE_COMMAND } from './lib/cli/completion/scripts.ts'
-import { configFlags } from './lib/cli/flags.ts'
 import type { Context } from './lib/commands/context.ts'
 import { report } from './lib/errors.ts'
 import { createInterrupts, ignoredSignals } from './lib/interrupts.ts'
@@ -58,17 +57,15 @@ async function main(argv: readonly string[]): Promise<number> {
             now: () => new Date(),
             readStdin: () => Bun.stdin.stream(),
           },
-          configFlags(flags),
+          flags,
           options,
         )
       },
     }
     if (argv[0] === COMPLETE_COMMAND) {
       await defineProgram(cli, context)
-      const { complete, profileNames } = await import('./lib/commands/completion.ts')
-      const candidates = complete(cli, argv.slice(1), () => profileNames(surroundings))
-      const lines = candidates.map(({ value, description }) => `${value}\t${description}\n`)
-      await terminal.raw(Buffer.from(lines.join('')))
+      const { complete } = await import('./lib/cli/completion/complete.ts')
+      await terminal.raw(Buffer.from(complete(cli, argv.slice(1), surroundings)))
       return 0
     }
     await defineProgram(cli, context, argv)

@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { compile } from './release/compile.ts'
-import { manualPage } from './release/manual-page.ts'
+import { manualPage } from './release/manual.ts'
 import { release } from './release/release.ts'
 import { hostTarget, TARGETS, targetNamed } from './release/targets.ts'
 

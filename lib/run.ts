@@ -7,7 +7,7 @@ import {
   readConfigFile,
   writeConfigFile,
 } from './config/file.ts'
-import { type Config, type ConfigFlags, loadConfig, type Surroundings } from './config/load.ts'
+import { type Config, type GivenFlags, loadConfig, type Surroundings } from './config/load.ts'
 import { requireSecure } from './config/server.ts'
 import { describeSettings, loginCommand } from './config/settings.ts'
 import { AtlasError } from './errors.ts'
@@ -87,7 +87,7 @@ export interface System extends Host {
 }
 
 /** @throws {AtlasError} `usage`, `insecure_url`: configuration that cannot be used. */
-export function createSystem(host: Host, flags: ConfigFlags, options: SystemOptions = {}): System {
+export function createSystem(host: Host, flags: GivenFlags, options: SystemOptions = {}): System {
   const {
     budgetMs = Number.POSITIVE_INFINITY,
     worksOffline = false,

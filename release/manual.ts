@@ -1,10 +1,20 @@
-import type { CAC, Command } from 'cac'
-import { type FlagDefinition, flagDefinitions } from '../lib/cli/argv.ts'
+import { type CAC, type Command, cac } from 'cac'
+import { type FlagDefinition, flagDefinitions } from '../lib/cli/flags.ts'
 import { groupedCommands, usageOf } from '../lib/cli/help.ts'
 import { DETAILS, ENVIRONMENT, EXIT_STATUSES, INTRODUCTION } from '../lib/cli/help-text.ts'
+import type { Context } from '../lib/commands/context.ts'
+import { defineProgram } from '../lib/commands/program.ts'
 import { wrap } from '../lib/terminal/wrap.ts'
+import { VERSION } from '../lib/version.ts'
 
 const MAX_LINE = 78
+
+/** The source of atlas(1), for this version. No command is run. */
+export async function manualPage(): Promise<string> {
+  const cli = cac('atlas')
+  await defineProgram(cli, {} as Context)
+  return renderManual(cli, VERSION)
+}
 
 /**
  * The manual page of atlas, from the definitions that its help comes from.

@@ -1,4 +1,22 @@
-import type { ConfigFlags } from '../config/load.ts'
+import type { Command } from 'cac'
+
+/** One flag as a command defines it: `-X, --method <method>`. */
+export interface FlagDefinition {
+  /** The long name, without dashes. */
+  readonly name: string
+  readonly short: string | undefined
+  readonly takesValue: boolean
+  /** As defined, for help. */
+  readonly usage: string
+  readonly description: string
+}
+
+export const flagDefinitions = ({ options }: Pick<Command, 'options'>): FlagDefinition[] =>
+  options.map(({ rawName, description }) => {
+    const [, long = ''] = /--([a-z0-9-]+)/.exec(rawName) ?? []
+    const [, short] = /(?:^|\s)-([A-Za-z])(?=,|\s|$)/.exec(rawName) ?? []
+    return { name: long, short, takesValue: rawName.includes('<'), usage: rawName, description }
+  })
 
 /** The flags of one call: every value as it was typed. */
 export class Flags {
@@ -22,14 +40,3 @@ export class Flags {
     return this.#values.get(name) ?? []
   }
 }
-
-/** The flags that steer configuration, for every command alike. */
-export const configFlags = (flags: Flags): ConfigFlags => ({
-  apiUrl: flags.text('api-url'),
-  timeout: flags.text('timeout'),
-  profile: flags.text('profile'),
-  store: flags.text('store'),
-  allowHttp: flags.has('allow-http') || undefined,
-  noInput: flags.has('no-input') || undefined,
-  debug: flags.has('debug') || undefined,
-})

@@ -1,3 +1,4 @@
+import { ALL_SETTINGS, variableHelp } from '../config/settings.ts'
 import { type AtlasCode, EXIT_CODE, SIGNAL_STATUS } from '../errors.ts'
 
 /*
@@ -58,22 +59,12 @@ export const DETAILS: Readonly<Record<string, readonly string[]>> = {
 
 /** The variables that atlas reads. */
 export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
-  ['ATLAS_API_URL', 'The server (--api-url)'],
-  ['ATLAS_PROFILE', 'The profile (--profile)'],
-  [
-    'ATLAS_ACCESS_TOKEN',
-    'A ready-made token: it beats any stored session, is never stored or refreshed, and needs the path of the API in the server URL',
-  ],
-  ['ATLAS_CREDENTIAL_STORE', 'Where credentials are kept: auto, keychain or file (--store)'],
-  ['ATLAS_TIMEOUT', 'The longest wait for an answer, in seconds (--timeout; 30)'],
-  ['ATLAS_KEYCHAIN_TIMEOUT', 'The longest wait for the keychain, in seconds (3; 60 at a terminal)'],
-  ['ATLAS_ALLOW_HTTP', '1 allows plain http to other machines (--allow-http)'],
-  ['ATLAS_NO_INPUT', '1 never asks (--no-input)'],
-  ['ATLAS_DEBUG', '1 prints what is done to standard error (--debug)'],
-  ['ATLAS_CONFIG_DIR', 'The folder of the config file (~/.config/atlas, %APPDATA%\\atlas on Windows)'],
-  ['CLAUDE_CONFIG_DIR', 'The folder of CLAUDE.md (sync --dir; ~/.claude)'],
-  ['NO_COLOR, FORCE_COLOR', 'Never show colours; always show them'],
-  ['TERM', 'dumb asks in plain lines, without colours, spinner or progress, for screen readers too'],
+  ...ALL_SETTINGS.flatMap(setting =>
+    setting.variable === undefined ? [] : [[setting.variable, variableHelp(setting)] as const],
+  ),
+  ['CLAUDE_CONFIG_DIR', 'The folder of CLAUDE.md (sync --dir; default: ~/.claude)'],
+  ['NO_COLOR, FORCE_COLOR', 'Never use colours; always use them'],
+  ['TERM', 'dumb: plain prompts without colours, spinner or progress, for screen readers too'],
   ['HTTPS_PROXY, HTTP_PROXY, NO_PROXY', 'The proxy for other machines, and its exceptions'],
   ['NODE_EXTRA_CA_CERTS', 'A file of certificate authorities to trust besides those of the system'],
 ]

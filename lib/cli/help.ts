@@ -1,7 +1,8 @@
 import type { CAC, Command } from 'cac'
 import { renderLine, styled } from '../terminal/style.ts'
 import { wrap } from '../terminal/wrap.ts'
-import { type FlagDefinition, flagDefinitions } from './argv.ts'
+import { findCommand } from './argv.ts'
+import { type FlagDefinition, flagDefinitions } from './flags.ts'
 import {
   DETAILS,
   ENVIRONMENT,
@@ -32,7 +33,7 @@ type Row = readonly [name: string, text: string]
  */
 export function renderHelp(cli: CAC, words: readonly string[], { columns, colour }: HelpLook): string {
   const page = new Page(Math.min(Math.max(columns, MIN_WIDTH), MAX_WIDTH), colour)
-  const command = cli.commands.find(({ name }) => name === words.join(' '))
+  const command = findCommand(cli, words)
   if (command) describeCommand(page, command, flagDefinitions(cli.globalCommand))
   else if (isTopic(words)) describeTopic(page, words[0])
   else describeCommands(page, cli, words[0])

@@ -1,6 +1,7 @@
 import type { CAC, Command } from 'cac'
 import type { Flags } from '../cli/flags.ts'
 import { profilesOf, withLogin } from '../config/file.ts'
+import { flagHelp, SETTINGS } from '../config/settings.ts'
 import { AtlasError, Cancelled } from '../errors.ts'
 import type { System } from '../run.ts'
 import { shellQuoted } from '../terminal/shell-quote.ts'
@@ -190,10 +191,7 @@ export const registerLogin = (cli: CAC, context: Context): Command =>
     .command('auth login', 'Log in to an Atlas server and keep the session in the keychain')
     .option('--email <email>', 'Who logs in; asked for where left out')
     .option('--password-stdin', 'Read the password from standard input')
-    .option(
-      '--store <store>',
-      'Where credentials are kept: auto (the keychain), keychain or file (plain text)',
-    )
+    .option(SETTINGS.store.flag, flagHelp(SETTINGS.store))
     .example('  $ atlas auth login --api-url https://atlas.example.com')
     .example('  $ atlas auth login --email ada@example.com --password-stdin < password.txt')
     .action(async (flags: Flags) => {

@@ -1,6 +1,6 @@
 import type { CAC, Command } from 'cac'
-import { nearest } from '../cli/argv.ts'
 import type { Flags } from '../cli/flags.ts'
+import { nearest } from '../cli/suggest.ts'
 import { profilesOf } from '../config/file.ts'
 import { AtlasError } from '../errors.ts'
 import type { System } from '../run.ts'

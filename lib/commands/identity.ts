@@ -1,6 +1,6 @@
 import type { $Fetch } from 'ofetch'
-import type { StoreKind } from '../config/file.ts'
 import type { Config } from '../config/load.ts'
+import type { StoreKind } from '../config/values.ts'
 import { AtlasError } from '../errors.ts'
 import { answerIn, unwrapFetchError } from '../http/fetch-error.ts'
 import { parseJsonObject } from '../session/protocol.ts'

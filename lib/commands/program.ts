@@ -1,4 +1,5 @@
 import type { CAC, Command } from 'cac'
+import { ALL_SETTINGS, flagHelp } from '../config/settings.ts'
 import type { Context } from './context.ts'
 
 export { readArgv } from '../cli/argv.ts'
@@ -31,14 +32,11 @@ export async function defineProgram(cli: CAC, context: Context, argv: readonly s
   const loads = named === undefined ? Object.values(COMMANDS) : [COMMANDS[named]]
   const registers = await Promise.all(loads.map(load => load?.()))
   for (const register of registers) register?.(cli, context)
+  for (const setting of ALL_SETTINGS)
+    if (setting.flag !== undefined && setting.onlyFor === undefined)
+      cli.option(setting.flag, flagHelp(setting))
   cli
-    .option('--api-url <url>', 'The server (default: where this profile logged in last)')
-    .option('--profile <name>', 'The profile, for several accounts or servers')
-    .option('--timeout <seconds>', 'The longest wait for an answer (default: 30)')
-    .option('--allow-http', 'Allow plain http to other machines')
-    .option('--no-input', 'Never ask; fail instead')
     .option('--json', 'Print the result as one JSON object, and errors too')
-    .option('--debug', 'Print what is done to standard error, without secrets')
     .option('-h, --help', 'Show this help')
     .option('-V, --version', 'Show the version')
     .example('  $ atlas auth login --api-url https://atlas.example.com')

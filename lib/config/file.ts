@@ -3,11 +3,9 @@ import path from 'node:path'
 import { AtlasError, errorCode } from '../errors.ts'
 import { prepareFile, replaceFile } from '../files/atomic.ts'
 import { normalizeApiUrl } from './server.ts'
+import { isStoreKind, PROFILE_NAME, STORE_KINDS, type StoreKind } from './values.ts'
 
 const MAX_CONFIG_BYTES = 1024 * 1024
-
-export const STORE_KINDS = ['keychain', 'file'] as const
-export type StoreKind = (typeof STORE_KINDS)[number]
 
 /** One login: which account a profile has on a server, and where its credentials are stored. */
 export interface Login {
@@ -51,8 +49,6 @@ export const withLogoutOf = (file: ConfigFile, profile: string, apiUrl: string):
     login.profile === profile && login.apiUrl === apiUrl ? { ...login, email: null } : login,
   ),
 })
-
-export const PROFILE_NAME = /^[A-Za-z0-9._-]{1,64}$/
 
 export const configFilePath = (folder: string): string => path.join(folder, 'config.json')
 
@@ -184,8 +180,6 @@ function behindLink(file: string): string {
     'Put a file of your own in its place, or choose another folder with ATLAS_CONFIG_DIR.',
   )
 }
-
-export const isStoreKind = (value: unknown): value is StoreKind => STORE_KINDS.some(kind => kind === value)
 
 const isProfileName = (value: unknown): value is string =>
   typeof value === 'string' && PROFILE_NAME.test(value)

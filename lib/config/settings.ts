@@ -1,51 +1,196 @@
 import { shellQuoted } from '../terminal/shell-quote.ts'
-import type { Config } from './load.ts'
-import { hasNoPath } from './server.ts'
+import { hasNoPath, normalizeApiUrl } from './server.ts'
+import { parseProfileName, parseSeconds, parseStore, parseSwitch, parseToken, STORE_KINDS } from './values.ts'
 
-/** A setting in words: what it is, and the flag, variable or file that gave it. */
-export interface DescribedSetting {
+/*
+ * Every setting of atlas, once: its flag, variable, default, parser and description. Configuration, flags,
+ * help, the manual, completion, `doctor` and `--debug` read this table; a new setting is a new entry, and
+ * a line in load.ts, which decides where its value comes from.
+ */
+
+export interface SettingDefinition<T> {
+  /** What `doctor` and `--debug` call it. */
   readonly name: string
-  readonly value: string
+  /** As cac takes it: `--timeout <seconds>`, or `--debug` for a switch. */
+  readonly flag?: string
+  /** The only command that has the flag; otherwise every command has it. */
+  readonly onlyFor?: string
+  readonly variable?: string
+  readonly description: string
+  /** As a user would type it. */
+  readonly default: string
+  /** The default where a person can be asked, who may have to unlock a keychain first. */
+  readonly defaultIfAsking?: string
+  /** The default as help explains it. */
+  readonly defaultInWords?: string
+  /** The values that completion offers. */
+  readonly choices?: readonly string[]
+  /**
+   * @param from the flag or variable that gave the text, for the message.
+   * @throws {AtlasError} `usage`: names `from` and what is accepted.
+   */
+  parse(text: string, from: string): T
+  /** The value in words; not needed for a text. */
+  show?(value: T): string
+}
+
+export const SETTINGS = {
+  apiUrl: {
+    name: 'server',
+    flag: '--api-url <url>',
+    variable: 'ATLAS_API_URL',
+    description: 'The server',
+    default: 'http://localhost:8000',
+    defaultInWords: 'where this profile last logged in',
+    parse: normalizeApiUrl,
+  },
+  profile: {
+    name: 'profile',
+    flag: '--profile <name>',
+    variable: 'ATLAS_PROFILE',
+    description: 'The profile, for several accounts or servers',
+    default: 'default',
+    defaultInWords: 'the current one',
+    parse: parseProfileName,
+  },
+  store: {
+    name: 'store',
+    flag: '--store <store>',
+    onlyFor: 'auth login',
+    variable: 'ATLAS_CREDENTIAL_STORE',
+    description: 'Where credentials are kept: auto (= keychain), keychain, or file in plain text',
+    default: 'auto',
+    defaultInWords: 'as at the last login, else auto',
+    choices: ['auto', ...STORE_KINDS],
+    parse: parseStore,
+  },
+  timeoutMs: {
+    name: 'timeout',
+    flag: '--timeout <seconds>',
+    variable: 'ATLAS_TIMEOUT',
+    description: 'The longest wait for an answer, in seconds',
+    default: '30',
+    defaultInWords: '30',
+    parse: parseSeconds,
+    show: inSeconds,
+  },
+  keychainTimeoutMs: {
+    name: 'keychain wait',
+    variable: 'ATLAS_KEYCHAIN_TIMEOUT',
+    description: 'The longest wait for the keychain, in seconds',
+    default: '3',
+    defaultIfAsking: '60',
+    defaultInWords: '3, or 60 at a terminal',
+    parse: parseSeconds,
+    show: inSeconds,
+  },
+  allowHttp: {
+    name: 'plain http allowed',
+    flag: '--allow-http',
+    variable: 'ATLAS_ALLOW_HTTP',
+    description: 'Allow plain http to other machines',
+    default: '0',
+    parse: parseSwitch,
+    show: yesOrNo,
+  },
+  mayAsk: {
+    name: 'questions allowed',
+    flag: '--no-input',
+    variable: 'ATLAS_NO_INPUT',
+    description: 'Never prompt; fail instead',
+    default: '0',
+    parse: (text: string, from: string) => !parseSwitch(text, from),
+    show: yesOrNo,
+  },
+  accessToken: {
+    name: 'ready-made token',
+    variable: 'ATLAS_ACCESS_TOKEN',
+    description:
+      'A ready-made token: it overrides any stored session, is never stored or refreshed, and needs the path of the API in the server URL',
+    default: '',
+    parse: parseToken,
+    show: (token: string | undefined) => (token === undefined ? 'none' : 'set'),
+  },
+  folder: {
+    name: 'folder',
+    variable: 'ATLAS_CONFIG_DIR',
+    description: 'The folder of the config file',
+    default: '',
+    defaultInWords: '~/.config/atlas, or %APPDATA%\\atlas on Windows',
+    // What an absolute path is depends on the platform: see configFolder in load.ts.
+    parse: (text: string) => text,
+  },
+  debug: {
+    name: 'diagnostics',
+    flag: '--debug',
+    variable: 'ATLAS_DEBUG',
+    description: 'Print diagnostics to standard error, without secrets',
+    default: '0',
+    parse: parseSwitch,
+    show: yesOrNo,
+  },
+} satisfies Record<string, SettingDefinition<unknown>>
+
+export const ALL_SETTINGS: readonly SettingDefinition<unknown>[] = Object.values(SETTINGS)
+
+/** A value that knows where it came from. */
+export interface Setting<T> {
+  readonly value: T
+  readonly source: 'flag' | 'environment' | 'file' | 'default'
+  /** The flag, variable or file that gave it, for messages. */
   readonly from: string
 }
 
-/** Every setting and where it came from, the token's value left out. */
-export function describeSettings(config: Config): DescribedSetting[] {
-  const { apiUrl, profile, store, timeoutMs, keychainTimeoutMs, allowHttp, mayAsk, accessToken, folder } =
-    config
-  const seconds = ({ value, from }: { value: number; from: string }) => ({ value: `${value / 1000} s`, from })
-  const said = ({ value, from }: { value: boolean; from: string }) => ({ value: value ? 'yes' : 'no', from })
-  return [
-    { name: 'server', ...apiUrl },
-    { name: 'profile', ...profile },
-    { name: 'store', ...store },
-    { name: 'timeout', ...seconds(timeoutMs) },
-    { name: 'keychain wait', ...seconds(keychainTimeoutMs) },
-    { name: 'plain http allowed', ...said(allowHttp) },
-    { name: 'questions allowed', ...said(mayAsk) },
-    {
-      name: 'ready-made token',
-      value: accessToken.value === undefined ? 'none' : 'set',
-      from: accessToken.from,
-    },
-    { name: 'folder', ...folder },
-  ].map(({ name, value, from }) => ({ name, value, from }))
+export type Settings = {
+  readonly [Key in keyof typeof SETTINGS]: Setting<ReturnType<(typeof SETTINGS)[Key]['parse']>>
 }
+
+/** The flag as it is typed: `--timeout`. */
+export const flagOf = ({ flag }: SettingDefinition<unknown>): string | undefined => flag?.split(' ')[0]
+
+/** What help says beside the flag. */
+export const flagHelp = ({ description, defaultInWords }: SettingDefinition<unknown>): string =>
+  defaultInWords ? `${description} (default: ${defaultInWords})` : description
+
+/** What help says beside the variable. */
+export function variableHelp(definition: SettingDefinition<unknown>): string {
+  const { flag, description, defaultInWords } = definition
+  const notes = [flagOf(definition), defaultInWords && `default: ${defaultInWords}`].filter(Boolean)
+  const isSwitch = flag !== undefined && !flag.includes('<')
+  return `${isSwitch ? '1: ' : ''}${description}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}`
+}
+
+/** Every setting with its value in words and what gave it, the token itself left out. */
+export const describeSettings = (
+  settings: Settings,
+): { readonly name: string; readonly value: string; readonly from: string }[] =>
+  Object.entries<SettingDefinition<unknown>>(SETTINGS).map(([key, definition]) => {
+    const { value, from } = settings[key as keyof Settings]
+    return { name: definition.name, value: definition.show?.(value) ?? String(value), from }
+  })
 
 /**
  * What to do about a 404 where a ready-made token goes to a server's origin: only a login looks for the API
  * below it. Undefined where that is not the case.
  */
-export const apiPathHint = ({ apiUrl, accessToken }: Config): string | undefined =>
+export const apiPathHint = ({ apiUrl, accessToken }: Settings): string | undefined =>
   accessToken.value !== undefined && hasNoPath(apiUrl.value)
     ? `With ATLAS_ACCESS_TOKEN the server URL needs the API's path too: ${apiUrl.value}/api/v1`
     : undefined
 
 /** The command that logs in to what this run was pointed at by flags, which a later one would not know. */
-export function loginCommand({ apiUrl, profile }: Config): string {
+export function loginCommand({ apiUrl, profile }: Settings): string {
   const flags = [
     ...(apiUrl.source === 'flag' ? [` --api-url ${shellQuoted(apiUrl.value)}`] : []),
     ...(profile.source === 'flag' ? [` --profile ${shellQuoted(profile.value)}`] : []),
   ]
   return `atlas auth login${flags.join('')}`
+}
+
+function inSeconds(ms: number): string {
+  return `${ms / 1000} s`
+}
+
+function yesOrNo(value: boolean): string {
+  return value ? 'yes' : 'no'
 }

@@ -1,5 +1,5 @@
-import { isToken } from '../config/load.ts'
 import { withoutQuery } from '../config/server.ts'
+import { isToken } from '../config/values.ts'
 import { AtlasError } from '../errors.ts'
 import { isCookieValue } from './record.ts'
 

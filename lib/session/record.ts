@@ -1,4 +1,4 @@
-import { isToken } from '../config/load.ts'
+import { isToken } from '../config/values.ts'
 import { DamagedRecord } from '../store/store-error.ts'
 
 /** What atlas knows of a login: one record, replaced as a whole. */

@@ -1,5 +1,6 @@
-import { type Login, PROFILE_NAME } from '../config/file.ts'
+import type { Login } from '../config/file.ts'
 import { hasNoPath } from '../config/server.ts'
+import { PROFILE_NAME } from '../config/values.ts'
 import { AtlasError } from '../errors.ts'
 import type { Lock } from '../files/lock.ts'
 import type { BearerSource } from '../http/client.ts'

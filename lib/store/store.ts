@@ -1,4 +1,4 @@
-import type { StoreKind } from '../config/file.ts'
+import type { StoreKind } from '../config/values.ts'
 import { AtlasError } from '../errors.ts'
 import { ALTERNATIVES, DamagedRecord } from './store-error.ts'
 

@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { absolutePath, requireHome, type Setting, type Surroundings } from '../config/load.ts'
+import { absolutePath, requireHome, type Surroundings } from '../config/load.ts'
+import type { Setting } from '../config/settings.ts'
 import { AtlasError, errorCode } from '../errors.ts'
 import { fileError } from './file-error.ts'
 

@@ -108,14 +108,16 @@ Usage:
   atlas auth switch NAME [flags]
 
 Flags of every command:
-      --api-url <url>      The server (default: where this profile logged in
-                           last)
+      --api-url <url>      The server (default: where this profile last logged
+                           in)
       --profile <name>     The profile, for several accounts or servers
-      --timeout <seconds>  The longest wait for an answer (default: 30)
+                           (default: the current one)
+      --timeout <seconds>  The longest wait for an answer, in seconds (default:
+                           30)
       --allow-http         Allow plain http to other machines
-      --no-input           Never ask; fail instead
+      --no-input           Never prompt; fail instead
+      --debug              Print diagnostics to standard error, without secrets
       --json               Print the result as one JSON object, and errors too
-      --debug              Print what is done to standard error, without secrets
   -h, --help               Show this help
 
 Examples:

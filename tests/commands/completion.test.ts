@@ -130,6 +130,6 @@ test('a shell that atlas does not know is a usage error', async () => {
   expect(await sandbox.run(['completion', 'tcsh'])).toEqual({
     status: 2,
     stdout: '',
-    stderr: 'atlas: "tcsh" is no shell that atlas knows.\n       Use bash, zsh, fish, powershell.\n',
+    stderr: 'atlas: Unsupported shell "tcsh".\n       Use bash, zsh, fish, powershell.\n',
   })
 })

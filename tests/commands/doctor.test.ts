@@ -48,6 +48,7 @@ const SETTINGS = (server: string, from: string, profileFrom = 'default'): string
     'questions allowed no (default)',
     'ready-made token none (default)',
     'folder ~/.config/atlas (default)',
+    'diagnostics no (default)',
   ].join('\n')
 const TLS = check('tls', 'ok', 'Plain http, which does not leave this machine.')
 const STORE = check(

@@ -196,7 +196,7 @@ describe('a bad value is refused by name', () => {
         { ATLAS_CREDENTIAL_STORE: 'safe' },
         [],
         'usage',
-        'ATLAS_CREDENTIAL_STORE is "safe", which is no credential store.',
+        'ATLAS_CREDENTIAL_STORE is "safe", which is not a credential store.',
         'Use auto, keychain or file.',
       ],
       [{ ATLAS_ALLOW_HTTP: 'maybe' }, [], 'usage', 'ATLAS_ALLOW_HTTP is "maybe".', 'Give 1 or 0.'],
@@ -213,7 +213,7 @@ describe('a bad value is refused by name', () => {
         { ATLAS_ACCESS_TOKEN: 'two words' },
         [],
         'usage',
-        'ATLAS_ACCESS_TOKEN is not a token: it is longer than 65536 characters or holds one that is not printable ASCII.',
+        'ATLAS_ACCESS_TOKEN is not a valid token: it is longer than 65536 characters or contains one that is not printable ASCII.',
         'Check for a line break or a space at its end.',
       ],
       ...[

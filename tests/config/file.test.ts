@@ -7,15 +7,14 @@ import {
   type ConfigFile,
   type Login,
   loginAt,
-  PROFILE_NAME,
   parseConfigFile,
   profilesOf,
   readConfigFile,
-  STORE_KINDS,
   withLogin,
   withLogoutOf,
   writeConfigFile,
 } from '../../lib/config/file.ts'
+import { PROFILE_NAME, STORE_KINDS } from '../../lib/config/values.ts'
 import { AtlasError } from '../../lib/errors.ts'
 
 const FILE = '/config.json'

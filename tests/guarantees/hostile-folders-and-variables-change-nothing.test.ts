@@ -402,7 +402,7 @@ describe('a user whom the user database does not know, as in containers', () => 
       status: 2,
       stdout: '',
       stderr:
-        'atlas: HOME is not set, and the user database knows no home folder for this user.\n' +
+        'atlas: HOME is not set, and the user database has no home folder for this user.\n' +
         `       Set HOME or ${instead} to a folder of this user.\n`,
     })
     expect(await sandbox.run(['sync'], { env })).toEqual(refused('CLAUDE_CONFIG_DIR'))

@@ -13,7 +13,10 @@ const linesOf = (stderr: string, sandbox: Sandbox, url: string): string[] =>
     .trimEnd()
     .split('\n')
 
-const SETTINGS = (server: string, rest: Partial<Record<'profile' | 'timeout', string>> = {}): string[] => [
+const SETTINGS = (
+  server: string,
+  rest: Partial<Record<'profile' | 'timeout' | 'debug', string>> = {},
+): string[] => [
   `debug: config server: SERVER (${server})`,
   `debug: config profile: ${rest.profile ?? 'default (default)'}`,
   'debug: config store: file (ATLAS_CREDENTIAL_STORE)',
@@ -23,6 +26,7 @@ const SETTINGS = (server: string, rest: Partial<Record<'profile' | 'timeout', st
   'debug: config questions allowed: no (default)',
   'debug: config ready-made token: none (default)',
   'debug: config folder: ~/.config/atlas (default)',
+  `debug: config diagnostics: yes (${rest.debug ?? '--debug'})`,
 ]
 const CONFIG_FILE = '~/.config/atlas/config.json'
 const CREDENTIALS = '~/.config/atlas/credentials/HASH'
@@ -38,11 +42,11 @@ test('--debug tells the source of each value, each request, store operation and 
   })
   expect(outcome.status).toBe(0)
   const lines = linesOf(outcome.stderr, sandbox, server.url)
-  expect(lines.slice(0, 9)).toEqual(
+  expect(lines.slice(0, 10)).toEqual(
     SETTINGS(CONFIG_FILE, { profile: 'default (ATLAS_PROFILE)', timeout: '7 s (--timeout)' }),
   )
   // The store's own steps may grow in number; requests and locks may not.
-  expect(lines.slice(9).filter(line => !line.startsWith('debug: store'))).toEqual([
+  expect(lines.slice(10).filter(line => !line.startsWith('debug: store'))).toEqual([
     'debug: http GET SERVER/api/v1/echo: 401 in N ms',
     `debug: lock ${CREDENTIALS}.lock: held after N ms`,
     'debug: http POST SERVER/api/v1/auth/refresh: 200 in N ms',
@@ -62,8 +66,8 @@ test('--debug tells the source of each value, each request, store operation and 
 test('ATLAS_DEBUG=1 does the same, and --debug stands anywhere', async () => {
   await using server = await startAtlasServer()
   using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
-  const expected = [
-    ...SETTINGS('ATLAS_API_URL'),
+  const expected = (debug: string): string[] => [
+    ...SETTINGS('ATLAS_API_URL', { debug }),
     `debug: store file: read ${CREDENTIALS}.json in N ms`,
     'Log in with: atlas auth login',
   ]
@@ -75,7 +79,10 @@ test('ATLAS_DEBUG=1 does the same, and --debug stands anywhere', async () => {
   ]
   for (const [args, env] of ways) {
     const { status, stderr } = await sandbox.run(args, { env })
-    expect({ status, lines: linesOf(stderr, sandbox, server.url) }).toEqual({ status: 4, lines: expected })
+    expect({ status, lines: linesOf(stderr, sandbox, server.url) }).toEqual({
+      status: 4,
+      lines: expected(env['ATLAS_DEBUG'] ? 'ATLAS_DEBUG' : '--debug'),
+    })
   }
 })
 

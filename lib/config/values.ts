@@ -1,0 +1,60 @@
+import { AtlasError } from '../errors.ts'
+
+/*
+ * What the values of settings look like. A parser throws an `AtlasError` `usage` that names where the text
+ * came from and what is accepted.
+ */
+
+export const STORE_KINDS = ['keychain', 'file'] as const
+export type StoreKind = (typeof STORE_KINDS)[number]
+
+export const PROFILE_NAME = /^[A-Za-z0-9._-]{1,64}$/
+
+const MAX_SECONDS = 86_400
+const MAX_TOKEN_LENGTH = 65_536
+
+export const isStoreKind = (value: unknown): value is StoreKind => STORE_KINDS.some(kind => kind === value)
+
+/** The characters of a bearer token (RFC 6750 §2.1 allows fewer; servers send more). */
+export const isToken = (value: string): boolean =>
+  value.length <= MAX_TOKEN_LENGTH && /^[\x21-\x7e]+$/.test(value)
+
+const badValue = (from: string, text: string, fault: string, hint: string): AtlasError =>
+  new AtlasError('usage', `${from} is "${text.length > 80 ? `${text.slice(0, 80)}…` : text}"${fault}.`, hint)
+
+/** @returns milliseconds. */
+export function parseSeconds(text: string, from: string): number {
+  const seconds = /^(\d+(\.\d*)?|\.\d+)$/.test(text) ? Number(text) : 0
+  if (seconds > 0 && seconds <= MAX_SECONDS) return Math.max(1, Math.round(seconds * 1000))
+  const hint = `Give a number above 0 and up to ${MAX_SECONDS}, such as 30 or 2.5.`
+  throw badValue(from, text, ', which is not a time in seconds', hint)
+}
+
+export function parseSwitch(text: string, from: string): boolean {
+  if (['1', 'true', 'yes', 'on'].includes(text.toLowerCase())) return true
+  if (['0', 'false', 'no', 'off'].includes(text.toLowerCase())) return false
+  throw badValue(from, text, '', 'Give 1 or 0.')
+}
+
+export function parseProfileName(text: string, from: string): string {
+  if (PROFILE_NAME.test(text)) return text
+  const hint = 'Use 1 to 64 letters, digits, ".", "_" and "-".'
+  throw badValue(from, text, ', which is not a profile name', hint)
+}
+
+export function parseStore(text: string, from: string): StoreKind {
+  if (text === 'auto') return 'keychain'
+  if (isStoreKind(text)) return text
+  throw badValue(from, text, ', which is not a credential store', 'Use auto, keychain or file.')
+}
+
+/** Never repeats what may be most of a secret. */
+export function parseToken(text: string, from: string): string | undefined {
+  if (text === '') return undefined
+  if (isToken(text)) return text
+  throw new AtlasError(
+    'usage',
+    `${from} is not a valid token: it is longer than ${MAX_TOKEN_LENGTH} characters or contains one that is not printable ASCII.`,
+    'Check for a line break or a space at its end.',
+  )
+}
