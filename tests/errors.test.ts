@@ -3,7 +3,8 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { type AtlasCode, EXIT_CODE } from '../lib/errors.ts'
 import { type AtlasServer, answer, startAtlasServer } from './support/atlas-server.ts'
-import { createSandbox, type Outcome, outcomeOf, type RunOptions, type Sandbox } from './support/binary.ts'
+import { createSandbox, type Machine, type Outcome, outcomeOf, type RunOptions } from './support/binary.ts'
+import { stage } from './support/stage.ts'
 
 /** See that a failure is told as scripts are promised: one object on standard error, nothing else anywhere. */
 function expectError({ status, stdout, stderr }: Outcome, code: AtlasCode): void {
@@ -60,13 +61,11 @@ describe('a usage error is one JSON object, wherever --json stands', () => {
 
 describe('so is', () => {
   test.each(ON_SESSION)('a store that cannot be trusted, for atlas %s %s', async (...command) => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await sandbox.logIn(server)
-    const folder = path.join(sandbox.configFolder, 'credentials')
+    await using atlas = await stage({ loggedIn: true })
+    const folder = path.join(atlas.configFolder, 'credentials')
     for (const file of fs.readdirSync(folder).filter(name => name.endsWith('.json')))
       fs.chmodSync(path.join(folder, file), 0o644)
-    expectError(await sandbox.run([...command, '--json']), 'store_denied')
+    expectError(await atlas.run([...command, '--json']), 'store_denied')
   })
 
   test.each([...ON_SESSION, LOGIN])('a keychain that is not there, for atlas %s %s', async (...command) => {
@@ -83,7 +82,7 @@ describe('so is', () => {
     expectError(await sandbox.run([...command, '--json']), 'insecure_url')
   })
 
-  type Way = (sandbox: Sandbox, server: AtlasServer) => Promise<Outcome> | Outcome
+  type Way = (sandbox: Machine, server: AtlasServer) => Promise<Outcome> | Outcome
   const run =
     (args: string[], options?: RunOptions): Way =>
     sandbox =>
@@ -156,18 +155,21 @@ describe('so is', () => {
     ['api_error', 'an e-mail that the server does not take', logInAgainst(422, { detail: [{ msg: 'no' }] })],
   ]
   test.each(CAUSES)('%s: %s', async (code, _, way) => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
-    await sandbox.logIn(server)
-    expectError(await way(sandbox, server), code)
+    await using atlas = await stage()
+    const { server } = atlas
+    await atlas.logIn()
+    expectError(await way(atlas, server), code)
   })
 
   test('a signal, with its own status', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox({ ATLAS_API_URL: server.apiRoot, ATLAS_ACCESS_TOKEN: 'token' })
+    await using atlas = await stage({
+      store: 'unset',
+      withApiPath: true,
+      env: { ATLAS_ACCESS_TOKEN: 'token' },
+    })
     const asked = Promise.withResolvers<void>()
-    server.fault('GET /x', () => asked.resolve())
-    const child = sandbox.start(['api', '/x', '--json'], { input: '' })
+    atlas.server.fault('GET /x', () => asked.resolve())
+    const child = atlas.start(['api', '/x', '--json'], { input: '' })
     await asked.promise
     child.kill('SIGTERM')
     expect(await outcomeOf(child)).toEqual({

@@ -2,15 +2,11 @@ import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { sendableMethods } from '../../lib/http/methods.ts'
-import { type AtlasServer, answer, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, outcomeOf, type Sandbox } from '../support/binary.ts'
+import { answer } from '../support/atlas-server.ts'
+import { createSandbox, outcomeOf } from '../support/binary.ts'
 import { answering } from '../support/hostile-answers.ts'
 import { startRawServer } from '../support/raw-server.ts'
-
-async function loggedIn(sandbox: Sandbox, server: AtlasServer): Promise<void> {
-  expect((await sandbox.logIn(server)).status).toBe(0)
-  server.forget()
-}
+import { stage } from '../support/stage.ts'
 
 const JSON_TYPE = 'application/json; charset=utf-8'
 
@@ -58,11 +54,9 @@ describe('a request', () => {
     [['/echo', '-F', 'text=@-'], 'POST', '/echo', JSON_TYPE, '{"text":"from a pipe"}'],
   ]
   test.each(CASES)('atlas api %j', async (args, method, requestPath, type, body) => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
-    fs.writeFileSync(path.join(sandbox.cwd, 'note.txt'), 'a note\n')
-    const { status, stdout, stderr } = await sandbox.run(['api', ...args], { input: 'from a pipe' })
+    await using atlas = await stage({ loggedIn: true })
+    fs.writeFileSync(path.join(atlas.cwd, 'note.txt'), 'a note\n')
+    const { status, stdout, stderr } = await atlas.run(['api', ...args], { input: 'from a pipe' })
     expect({ status, stderr, told: JSON.parse(stdout) }).toEqual({
       status: 0,
       stderr: '',
@@ -71,11 +65,9 @@ describe('a request', () => {
   })
 
   test('takes its body from a pipe that is named as a file', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
+    await using atlas = await stage({ loggedIn: true })
     const script = '"$0" api /echo --input <(printf piped)'
-    const child = Bun.spawn(['bash', '-c', script, sandbox.binary], { env: sandbox.env, stdout: 'pipe' })
+    const child = Bun.spawn(['bash', '-c', script, atlas.binary], { env: atlas.env, stdout: 'pipe' })
     expect(JSON.parse(await new Response(child.stdout).text())).toMatchObject({
       method: 'POST',
       body: 'piped',
@@ -83,11 +75,9 @@ describe('a request', () => {
   })
 
   test('that asks for no body prints what comes: the head', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
-    server.fault('HEAD /x', response => void response.writeHead(200, { 'content-length': '100' }).end())
-    const { status, stdout, stderr } = await sandbox.run(['api', '/x', '-X', 'HEAD', '-i'])
+    await using atlas = await stage({ loggedIn: true })
+    atlas.server.fault('HEAD /x', response => void response.writeHead(200, { 'content-length': '100' }).end())
+    const { status, stdout, stderr } = await atlas.run(['api', '/x', '-X', 'HEAD', '-i'])
     expect({ status, stderr, first: stdout.split('\n')[0] }).toEqual({
       status: 0,
       stderr: '',
@@ -96,10 +86,9 @@ describe('a request', () => {
   })
 
   test('carries the headers that are asked for, and atlas’s own', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
-    await sandbox.run(['api', '/echo', '-H', 'X-One: 1', '-H', 'Accept: text/plain'])
+    await using atlas = await stage({ loggedIn: true })
+    const { server } = atlas
+    await atlas.run(['api', '/echo', '-H', 'X-One: 1', '-H', 'Accept: text/plain'])
     const { authorization, accept, 'x-one': one } = server.requests[0]?.headers ?? {}
     expect({ authorization, accept, one }).toEqual({
       authorization: `Bearer ${server.lastTokens.access}`,
@@ -109,26 +98,21 @@ describe('a request', () => {
   })
 
   test('carries a header value of Latin-1', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
-    await sandbox.run(['api', '/echo', '-H', 'X-Name: J\u00fcrgen'])
-    expect(server.requests[0]?.headers['x-name']).toBe('J\u00fcrgen')
+    await using atlas = await stage({ loggedIn: true })
+    await atlas.run(['api', '/echo', '-H', 'X-Name: J\u00fcrgen'])
+    expect(atlas.server.requests[0]?.headers['x-name']).toBe('J\u00fcrgen')
   })
 
   test('takes an absolute URL of the same origin', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
-    expect((await sandbox.run(['api', `${server.url}/health`])).stdout).toBe('{"status":"healthy"}')
+    await using atlas = await stage({ loggedIn: true })
+    expect((await atlas.run(['api', `${atlas.server.url}/health`])).stdout).toBe('{"status":"healthy"}')
   })
 
   test('with a piped body is sent again after a refresh', async () => {
-    await using server = await startAtlasServer({ rotate: true })
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
+    await using atlas = await stage({ rotate: true, loggedIn: true })
+    const { server } = atlas
     server.expireAccessTokens()
-    const { status, stdout } = await sandbox.run(['api', '/echo', '--input', '-'], { input: 'once' })
+    const { status, stdout } = await atlas.run(['api', '/echo', '--input', '-'], { input: 'once' })
     expect({ status, body: JSON.parse(stdout).body }).toEqual({ status: 0, body: 'once' })
     expect(server.requests.map(({ method, path: at, body }) => [method, at, body])).toEqual([
       ['POST', '/api/v1/echo', 'once'],
@@ -140,11 +124,10 @@ describe('a request', () => {
 
 describe('an answer', () => {
   test('that rejects the token for good costs two requests and one refresh, and ends with 4', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
+    await using atlas = await stage({ loggedIn: true })
+    const { server } = atlas
     server.fault('GET /auth/me', response => answer(response, 401, { detail: 'never' }))
-    expect(await sandbox.run(['api', '/auth/me'])).toEqual({
+    expect(await atlas.run(['api', '/auth/me'])).toEqual({
       status: 4,
       stdout: '{"detail":"never"}',
       stderr:
@@ -166,18 +149,17 @@ describe('an answer', () => {
     [500, {}, 'atlas: GET /api/v1/x answered 500 Internal Server Error.\n'],
   ]
   test.each(STATUSES)('of %d is printed and named', async (status, headers, stderr) => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
+    await using atlas = await stage({ loggedIn: true })
+    const { server } = atlas
     server.fault('GET /x', response => answer(response, status, { no: 1 }, headers))
-    expect(await sandbox.run(['api', '/x'])).toEqual({ status: 1, stdout: '{"no":1}', stderr })
+    expect(await atlas.run(['api', '/x'])).toEqual({ status: 1, stdout: '{"no":1}', stderr })
     expect(server.log()).toEqual(['GET /api/v1/x'])
   })
 
   test('of 404 says what may be missing where a ready-made token goes to an origin alone', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox({ ATLAS_API_URL: server.url, ATLAS_ACCESS_TOKEN: 'token' })
-    expect(await sandbox.run(['api', '/auth/me'])).toEqual({
+    await using atlas = await stage({ store: 'unset', env: { ATLAS_ACCESS_TOKEN: 'token' } })
+    const { server } = atlas
+    expect(await atlas.run(['api', '/auth/me'])).toEqual({
       status: 1,
       stdout: '{"detail":"Not Found"}',
       stderr:
@@ -187,20 +169,16 @@ describe('an answer', () => {
   })
 
   test('of 404 says where the path repeats that of the API', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
-    expect((await sandbox.run(['api', '/api/v1/auth/me'])).stderr).toBe(
+    await using atlas = await stage({ loggedIn: true })
+    expect((await atlas.run(['api', '/api/v1/auth/me'])).stderr).toBe(
       'atlas: GET /api/v1/api/v1/auth/me answered 404 Not Found.\n' +
-        `       PATH is relative to ${server.apiRoot}: try atlas api /auth/me\n`,
+        `       PATH is relative to ${atlas.server.apiRoot}: try atlas api /auth/me\n`,
     )
   })
 
   test('is one JSON error with --json', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
-    const { status, stdout, stderr } = await sandbox.run(['api', '/nowhere', '--json'])
+    await using atlas = await stage({ loggedIn: true })
+    const { status, stdout, stderr } = await atlas.run(['api', '/nowhere', '--json'])
     expect({ status, stdout, told: JSON.parse(stderr) }).toEqual({
       status: 1,
       stdout: '{"detail":"Not Found"}',
@@ -211,11 +189,9 @@ describe('an answer', () => {
   })
 
   test('shows status and headers with -i, and no body with --silent', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
-    server.fault('GET /x', response => answer(response, 200, {}, { 'x-shown': 'yes' }))
-    const { stdout } = await sandbox.run(['api', '/x', '-i', '--silent'])
+    await using atlas = await stage({ loggedIn: true })
+    atlas.server.fault('GET /x', response => answer(response, 200, {}, { 'x-shown': 'yes' }))
+    const { stdout } = await atlas.run(['api', '/x', '-i', '--silent'])
     const lines = stdout.split('\n')
     expect(lines[0]).toBe('HTTP/1.1 200 OK')
     expect(lines).toContain('x-shown: yes')
@@ -224,41 +200,35 @@ describe('an answer', () => {
   })
 
   test('reaches a pipe as the bytes that were sent, compressed ones unpacked', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
+    await using atlas = await stage({ loggedIn: true })
     const bytes = new Uint8Array(300_000).map((_, index) => index % 251)
-    server.fault('GET /x', response => {
+    atlas.server.fault('GET /x', response => {
       response
         .writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' })
         .end(Bun.gzipSync(bytes))
     })
-    const child = sandbox.start(['api', '/x'], { input: '' })
+    const child = atlas.start(['api', '/x'], { input: '' })
     expect(Buffer.from(await new Response(child.stdout).arrayBuffer()).equals(Buffer.from(bytes))).toBe(true)
     expect(await child.exited).toBe(0)
   })
 
   test('that is cut off is an error, with what came before it printed', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
-    server.fault('GET /x', (response, _, socket) => {
+    await using atlas = await stage({ loggedIn: true })
+    atlas.server.fault('GET /x', (response, _, socket) => {
       response.writeHead(200, { 'content-length': '100' }).write('part')
       setImmediate(() => socket.destroy())
     })
-    const { status, stderr } = await sandbox.run(['api', '/x', '--json'])
+    const { status, stderr } = await atlas.run(['api', '/x', '--json'])
     expect({ status, code: JSON.parse(stderr).error.code }).toEqual({ status: 5, code: 'network' })
   })
 
   test('that stops in the middle is waited for no longer than the timeout', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
-    server.fault(
+    await using atlas = await stage({ loggedIn: true })
+    atlas.server.fault(
       'GET /x',
       response => void response.writeHead(200, { 'content-length': '100' }).write('part'),
     )
-    const { status, stdout, stderr } = await sandbox.run(['api', '/x', '--json', '--timeout', '0.5'])
+    const { status, stdout, stderr } = await atlas.run(['api', '/x', '--json', '--timeout', '0.5'])
     expect({ status, stdout, code: JSON.parse(stderr).error.code }).toEqual({
       status: 5,
       stdout: 'part',
@@ -334,32 +304,29 @@ describe('wrong use', () => {
     [['/x', '--input', 'missing.json'], 'missing.json cannot be read (ENOENT).'],
   ]
   test.each(CASES)('atlas api %j sends nothing', async (args, message) => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
-    const { status, stdout, stderr } = await sandbox.run(['api', ...args, '--json'])
+    await using atlas = await stage({ loggedIn: true })
+    const { status, stdout, stderr } = await atlas.run(['api', ...args, '--json'])
     expect({ status, stdout, message: JSON.parse(stderr).error.message }).toEqual({
       status: 2,
       stdout: '',
       message,
     })
-    expect(server.log()).toEqual([])
+    expect(atlas.server.log()).toEqual([])
   })
 })
 
 test('a folder as standard input is told, whatever reads it', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
-  await loggedIn(sandbox, server)
-  const env = { ...sandbox.env, ATLAS_API_URL: server.url }
+  await using atlas = await stage({ loggedIn: true })
+  const { server } = atlas
+  const env = { ...atlas.env, ATLAS_API_URL: server.url }
   for (const args of [
     ['api', '/x', '--input', '-'],
     ['api', '/x', '-F', 'a=@-'],
     ['auth', 'login', '--email', 'ada@example.com', '--password-stdin'],
   ]) {
-    const child = Bun.spawn(['sh', '-c', 'exec "$0" "$@" --json <.', sandbox.binary, ...args], {
+    const child = Bun.spawn(['sh', '-c', 'exec "$0" "$@" --json <.', atlas.binary, ...args], {
       env,
-      cwd: sandbox.cwd,
+      cwd: atlas.cwd,
       stdin: 'pipe',
       stdout: 'pipe',
       stderr: 'pipe',
@@ -374,11 +341,9 @@ test('a folder as standard input is told, whatever reads it', async () => {
 })
 
 test('a reader that goes away ends the command quietly', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
-  await loggedIn(sandbox, server)
-  server.fault('GET /x', response => void response.end('x'.repeat(1_000_000)))
-  const child = sandbox.start(['api', '/x'], { input: '' })
+  await using atlas = await stage({ loggedIn: true })
+  atlas.server.fault('GET /x', response => void response.end('x'.repeat(1_000_000)))
+  const child = atlas.start(['api', '/x'], { input: '' })
   const reader = child.stdout.getReader()
   await reader.read()
   await reader.cancel()
@@ -389,11 +354,9 @@ test('a reader that goes away ends the command quietly', async () => {
 })
 
 test('a full disk below standard output is an error', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
-  await loggedIn(sandbox, server)
-  const child = Bun.spawn(['sh', '-c', 'exec "$0" auth token >/dev/full', sandbox.binary], {
-    env: sandbox.env,
+  await using atlas = await stage({ loggedIn: true })
+  const child = Bun.spawn(['sh', '-c', 'exec "$0" auth token >/dev/full', atlas.binary], {
+    env: atlas.env,
     stdin: 'pipe',
     stdout: 'pipe',
     stderr: 'pipe',

@@ -1,15 +1,16 @@
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
-import { type AtlasServer, answer, type Fault, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, outcomeOf, type Sandbox } from '../support/binary.ts'
+import { answer, type Fault } from '../support/atlas-server.ts'
+import { outcomeOf } from '../support/binary.ts'
+import { stage } from '../support/stage.ts'
 
 const LOGIN_FLAGS = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
 
 test('logging in says where and as whom, and sends the password form once', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
-  const folder = `${sandbox.configFolder}/credentials`
-  expect(await sandbox.logIn(server, { env: { ATLAS_API_URL: server.apiRoot } })).toEqual({
+  await using atlas = await stage()
+  const { server } = atlas
+  const folder = `${atlas.configFolder}/credentials`
+  expect(await atlas.logIn(server, { env: { ATLAS_API_URL: server.apiRoot } })).toEqual({
     status: 0,
     stdout: `Logged in to ${server.apiRoot} as ada@example.com\n`,
     stderr: `The credentials are in plain text in ${folder}, readable by you alone.\n`,
@@ -24,9 +25,9 @@ test('logging in says where and as whom, and sends the password form once', asyn
 })
 
 test('the JSON of a login is the object of status', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
-  const { status, stdout } = await sandbox.run([...LOGIN_FLAGS, '--json'], {
+  await using atlas = await stage()
+  const { server } = atlas
+  const { status, stdout } = await atlas.run([...LOGIN_FLAGS, '--json'], {
     input: 'correct horse',
     env: { ATLAS_API_URL: server.url },
   })
@@ -59,17 +60,17 @@ const PASSWORDS: [what: string, input: string | Uint8Array, sent: string][] = [
   ['in any script', 'pässwörd 🔑', 'pässwörd 🔑'],
 ]
 test.each(PASSWORDS)('a piped password %s arrives whole', async (_, input, sent) => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
-  await sandbox.run(LOGIN_FLAGS, { input, env: { ATLAS_API_URL: server.apiRoot } })
+  await using atlas = await stage()
+  const { server } = atlas
+  await atlas.run(LOGIN_FLAGS, { input, env: { ATLAS_API_URL: server.apiRoot } })
   expect(new URLSearchParams(server.requests[0]?.body).get('password')).toBe(sent)
 })
 
 test('the server, the store and the profile of a login are remembered', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox({})
-  await sandbox.logIn(server, { env: { ATLAS_PROFILE: 'work', ATLAS_CREDENTIAL_STORE: 'file' } })
-  const { status, stdout } = await sandbox.run(['auth', 'status', '--json'])
+  await using atlas = await stage({ store: 'unset' })
+  const { server } = atlas
+  await atlas.logIn(server, { env: { ATLAS_PROFILE: 'work', ATLAS_CREDENTIAL_STORE: 'file' } })
+  const { status, stdout } = await atlas.run(['auth', 'status', '--json'])
   expect({ status, ...JSON.parse(stdout) }).toMatchObject({
     status: 0,
     state: 'authenticated',
@@ -111,10 +112,10 @@ describe('a login that fails', () => {
     ['with a reset', (_, __, socket) => void socket.destroy(), 5, 'network'],
   ]
   test.each(CASES)('%s has its code and stores nothing', async (_, fault, status, code) => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
+    await using atlas = await stage()
+    const { server } = atlas
     server.fault('POST /auth/login', fault)
-    const outcome = await sandbox.run([...LOGIN_FLAGS, '--json'], {
+    const outcome = await atlas.run([...LOGIN_FLAGS, '--json'], {
       input: 'correct horse',
       env: { ATLAS_API_URL: server.apiRoot, ATLAS_TIMEOUT: '1' },
     })
@@ -125,13 +126,13 @@ describe('a login that fails', () => {
       code,
     })
     expect(outcome.stderr).not.toContain('correct horse')
-    expect(sandbox.filesHolding('access_token')).toEqual([])
+    expect(atlas.filesHolding('access_token')).toEqual([])
   })
 
   test('tells the server’s words and the next step in two lines', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    expect(await sandbox.run(LOGIN_FLAGS, { input: 'wrong', env: { ATLAS_API_URL: server.url } })).toEqual({
+    await using atlas = await stage()
+    const { server } = atlas
+    expect(await atlas.run(LOGIN_FLAGS, { input: 'wrong', env: { ATLAS_API_URL: server.url } })).toEqual({
       status: 4,
       stdout: '',
       stderr:
@@ -141,10 +142,10 @@ describe('a login that fails', () => {
   })
 
   test('says how long to wait', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
+    await using atlas = await stage()
+    const { server } = atlas
     server.fault('POST /auth/login', json(429, {}, { 'retry-after': '17' }))
-    expect(await sandbox.run(LOGIN_FLAGS, { input: 'x', env: { ATLAS_API_URL: server.url } })).toEqual({
+    expect(await atlas.run(LOGIN_FLAGS, { input: 'x', env: { ATLAS_API_URL: server.url } })).toEqual({
       status: 5,
       stdout: '',
       stderr: `atlas: ${server.url} has had too many requests (429).\n       Wait 17 s, then try again.\n`,
@@ -160,10 +161,10 @@ describe('a login that fails', () => {
     ['a form-encoded detail', { detail: 'you sent password=correct+horse' }],
   ]
   test.each(ECHOES)('never shows the password that a server repeats in %s', async (_, body) => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
+    await using atlas = await stage()
+    const { server } = atlas
     server.fault('POST /auth/login', json(422, body))
-    const { status, stdout, stderr } = await sandbox.run([...LOGIN_FLAGS, '--debug'], {
+    const { status, stdout, stderr } = await atlas.run([...LOGIN_FLAGS, '--debug'], {
       input: 'correct horse',
       env: { ATLAS_API_URL: server.apiRoot },
     })
@@ -174,9 +175,9 @@ describe('a login that fails', () => {
 
 describe('asking', () => {
   test('is refused where nobody can be asked, before anything is sent', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    expect(await sandbox.run(['auth', 'login'], { env: { ATLAS_API_URL: server.url } })).toEqual({
+    await using atlas = await stage()
+    const { server } = atlas
+    expect(await atlas.run(['auth', 'login'], { env: { ATLAS_API_URL: server.url } })).toEqual({
       status: 2,
       stdout: '',
       stderr:
@@ -219,9 +220,9 @@ describe('asking', () => {
     ],
   ]
   test.each(REFUSED)('%s is a usage error', async (_, args, input, message) => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    const outcome = await sandbox.run(['auth', 'login', ...args, '--json'], {
+    await using atlas = await stage()
+    const { server } = atlas
+    const outcome = await atlas.run(['auth', 'login', ...args, '--json'], {
       input,
       env: { ATLAS_API_URL: server.url },
     })
@@ -236,29 +237,22 @@ describe('asking', () => {
 })
 
 test('a login beside ATLAS_ACCESS_TOKEN says that the token is set, and stores the session all the same', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
-  const { status, stderr } = await sandbox.logIn(server, { env: { ATLAS_ACCESS_TOKEN: 'ready-made' } })
+  await using atlas = await stage()
+  const { server } = atlas
+  const { status, stderr } = await atlas.logIn(server, { env: { ATLAS_ACCESS_TOKEN: 'ready-made' } })
   expect({ status, first: stderr.split('\n')[0] }).toEqual({
     status: 0,
     first: 'ATLAS_ACCESS_TOKEN is set: commands use that token, not this login, until you unset it.',
   })
-  expect(sandbox.filesHolding(server.lastTokens.access)).toHaveLength(1)
+  expect(atlas.filesHolding(server.lastTokens.access)).toHaveLength(1)
 })
 
-async function loggedIn(sandbox: Sandbox, server: AtlasServer): Promise<void> {
-  expect((await sandbox.logIn(server)).status).toBe(0)
-  server.forget()
-}
-
 test('what is there already is proven before a login asks and sends', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
-  await loggedIn(sandbox, server)
-  const [record = ''] = sandbox.filesHolding('access_token')
+  await using atlas = await stage({ loggedIn: true })
+  const [record = ''] = atlas.filesHolding('access_token')
   fs.chmodSync(record, 0o644)
-  const { status, stderr } = await sandbox.logIn(server)
-  expect({ status, log: server.log(), hint: stderr.split('\n')[1] }).toEqual({
+  const { status, stderr } = await atlas.logIn()
+  expect({ status, log: atlas.server.log(), hint: stderr.split('\n')[1] }).toEqual({
     status: 6,
     log: [],
     hint: `       If that was not meant, mend it with: chmod 600 ${record}`,
@@ -266,11 +260,11 @@ test('what is there already is proven before a login asks and sends', async () =
 })
 
 test('a login told as JSON keeps the session, whatever the server says of it then', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
+  await using atlas = await stage()
+  const { server } = atlas
   server.fault('GET /auth/me', response => answer(response, 401, {}))
   server.fault('POST /auth/refresh', response => answer(response, 401, {}))
-  const { status, stdout } = await sandbox.run(
+  const { status, stdout } = await atlas.run(
     ['auth', 'login', '--email', 'ada@example.com', '--password-stdin', '--json'],
     { input: 'correct horse', env: { ATLAS_API_URL: server.url } },
   )
@@ -279,14 +273,14 @@ test('a login told as JSON keeps the session, whatever the server says of it the
     state: 'unverified',
     reason: 'The server does not accept the access token (401).',
   })
-  expect(sandbox.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
+  expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
 })
 
 test('a login told as JSON is told although a signal comes before the server’s word on it', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
+  await using atlas = await stage()
+  const { server } = atlas
   const held = server.hold('GET /auth/me')
-  const child = sandbox.start(['auth', 'login', '--email', 'ada@example.com', '--password-stdin', '--json'], {
+  const child = atlas.start(['auth', 'login', '--email', 'ada@example.com', '--password-stdin', '--json'], {
     input: 'correct horse',
     env: { ATLAS_API_URL: server.apiRoot },
   })
@@ -301,5 +295,5 @@ test('a login told as JSON is told although a signal comes before the server’s
     email: 'ada@example.com',
     source: 'file',
   })
-  expect(sandbox.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
+  expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
 })

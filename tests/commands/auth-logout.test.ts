@@ -2,21 +2,21 @@ import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, type Sandbox } from '../support/binary.ts'
-import { secretServiceTest, startSecretService } from '../support/secret-service.ts'
+import { createSandbox, type Machine } from '../support/binary.ts'
+import { secretServiceTest } from '../support/secret-service.ts'
+import { stage } from '../support/stage.ts'
 import { createUnprivilegedSandbox } from '../support/unprivileged.ts'
 
-async function loggedIn(sandbox: Sandbox, server: AtlasServer): Promise<void> {
+async function loggedIn(sandbox: Machine, server: AtlasServer): Promise<void> {
   expect((await sandbox.logIn(server)).status).toBe(0)
   server.forget()
 }
 
 describe('auth logout', () => {
   test('tells the server, deletes the session and says what stays valid', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
-    const { status, stdout, stderr } = await sandbox.run(['auth', 'logout'])
+    await using atlas = await stage({ loggedIn: true })
+    const { server } = atlas
+    const { status, stdout, stderr } = await atlas.run(['auth', 'logout'])
     expect({ status, stdout }).toEqual({
       status: 0,
       stdout: `Logged out of ${server.url} as ada@example.com\n`,
@@ -25,29 +25,27 @@ describe('auth logout', () => {
       /^No copy is left on this machine\. The server itself ends no tokens: it would accept a copy of the access token until .* and of the refresh token until .*\n$/,
     )
     expect(server.log()).toEqual(['POST /api/v1/auth/logout'])
-    expect(sandbox.filesHolding('access_token')).toEqual([])
+    expect(atlas.filesHolding('access_token')).toEqual([])
   })
 
   test('tells it as JSON', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
+    await using atlas = await stage({ loggedIn: true })
     const { expires_at, session_expires_at } = JSON.parse(
-      (await sandbox.run(['auth', 'status', '--json'])).stdout,
+      (await atlas.run(['auth', 'status', '--json'])).stdout,
     )
-    const { stdout } = await sandbox.run(['auth', 'logout', '--json'])
+    const { stdout } = await atlas.run(['auth', 'logout', '--json'])
     expect(JSON.parse(stdout)).toEqual({
       logged_out: [
         {
           profile: 'default',
-          api_url: server.url,
+          api_url: atlas.server.url,
           server_told: true,
           access_valid_until: expires_at,
           session_valid_until: session_expires_at,
         },
       ],
     })
-    expect(JSON.parse((await sandbox.run(['auth', 'logout', '--json'])).stdout)).toEqual({ logged_out: [] })
+    expect(JSON.parse((await atlas.run(['auth', 'logout', '--json'])).stdout)).toEqual({ logged_out: [] })
   })
 
   test('deletes the session of a server that is gone', async () => {
@@ -97,21 +95,21 @@ describe('auth logout', () => {
 describe('a session that the config file does not know', () => {
   const CASES: [args: string[]][] = [[['auth', 'logout']], [['auth', 'logout', '--all']]]
   test.each(CASES)('is ended by atlas %j', async args => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox({ ATLAS_API_URL: server.url })
-    await sandbox.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
-    fs.rmSync(`${sandbox.configFolder}/config.json`)
-    const { status, stdout } = await sandbox.run(args)
+    await using atlas = await stage({ store: 'unset' })
+    const { server } = atlas
+    await atlas.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
+    fs.rmSync(`${atlas.configFolder}/config.json`)
+    const { status, stdout } = await atlas.run(args)
     expect({ status, stdout }).toEqual({
       status: 0,
       stdout: `Logged out of ${server.url} as ada@example.com\n`,
     })
-    expect(sandbox.filesHolding('access_token')).toEqual([])
+    expect(atlas.filesHolding('access_token')).toEqual([])
   })
 })
 
 describe('what logout finds in the folder of the file store, and the config file does not list,', () => {
-  const endedBy = async (sandbox: Sandbox, args: string[] = [], options = {}) => {
+  const endedBy = async (sandbox: Machine, args: string[] = [], options = {}) => {
     const { status, stdout, stderr } = await sandbox.run(['auth', 'logout', '--json', ...args], options)
     const { logged_out = [] } = stdout === '' ? {} : JSON.parse(stdout)
     return {
@@ -120,53 +118,48 @@ describe('what logout finds in the folder of the file store, and the config file
       ended: logged_out.map((entry: Record<string, unknown>) => entry['profile']),
     }
   }
-  const recordOf = (sandbox: Sandbox): string => sandbox.filesHolding('access_token')[0] ?? ''
-  const deleteList = (sandbox: Sandbox): void => fs.rmSync(path.join(sandbox.configFolder, 'config.json'))
+  const recordOf = (sandbox: Machine): string => sandbox.filesHolding('access_token')[0] ?? ''
+  const deleteList = (sandbox: Machine): void => fs.rmSync(path.join(sandbox.configFolder, 'config.json'))
 
   test('and a killed writer has left without a record, is deleted', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
-    await loggedIn(sandbox, server)
-    fs.renameSync(recordOf(sandbox), `${recordOf(sandbox)}.tmp`)
-    deleteList(sandbox)
-    expect((await sandbox.run(['auth', 'logout'])).status).toBe(0)
-    expect(sandbox.filesHolding('access_token')).toEqual([])
+    await using atlas = await stage()
+    await atlas.logIn()
+    fs.renameSync(recordOf(atlas), `${recordOf(atlas)}.tmp`)
+    deleteList(atlas)
+    expect((await atlas.run(['auth', 'logout'])).status).toBe(0)
+    expect(atlas.filesHolding('access_token')).toEqual([])
   })
 
   test('and is not the record of the account that its name stands for, is left alone', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
-    const stray = path.join(path.dirname(recordOf(sandbox)), `${'0'.repeat(32)}.json`)
-    fs.copyFileSync(recordOf(sandbox), stray)
-    deleteList(sandbox)
-    expect(await endedBy(sandbox, ['--all'])).toEqual({ status: 0, said: null, ended: ['default'] })
-    expect(sandbox.filesHolding('access_token')).toEqual([stray])
+    await using atlas = await stage({ loggedIn: true })
+    const stray = path.join(path.dirname(recordOf(atlas)), `${'0'.repeat(32)}.json`)
+    fs.copyFileSync(recordOf(atlas), stray)
+    deleteList(atlas)
+    expect(await endedBy(atlas, ['--all'])).toEqual({ status: 0, said: null, ended: ['default'] })
+    expect(atlas.filesHolding('access_token')).toEqual([stray])
   })
 
   test.each([[[]], [['--all']]])('and others can read, is no nobody (%j)', async args => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox({ ATLAS_API_URL: server.url })
-    await sandbox.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
-    fs.chmodSync(recordOf(sandbox), 0o644)
-    deleteList(sandbox)
-    expect(await endedBy(sandbox, args)).toEqual({
+    await using atlas = await stage({ store: 'unset' })
+    const { server } = atlas
+    await atlas.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
+    fs.chmodSync(recordOf(atlas), 0o644)
+    deleteList(atlas)
+    expect(await endedBy(atlas, args)).toEqual({
       status: 6,
-      said: `The credential store ${recordOf(sandbox)} can be read by others, so atlas does not use it.`,
+      said: `The credential store ${recordOf(atlas)} can be read by others, so atlas does not use it.`,
       ended: [],
     })
   })
 
   secretServiceTest('keeps no session in the keychain from being ended where it cannot be read', async () => {
-    await using server = await startAtlasServer()
-    await using keychain = await startSecretService()
-    using sandbox = createSandbox({ ...keychain.env, ATLAS_API_URL: server.url })
-    const folder = path.join(sandbox.configFolder, 'credentials')
+    await using atlas = await stage({ store: 'keychain' })
+    const folder = path.join(atlas.configFolder, 'credentials')
     for (const spoil of [() => fs.symlinkSync('/nonexistent', folder), () => fs.writeFileSync(folder, '')]) {
-      await loggedIn(sandbox, server)
+      await atlas.logIn()
       spoil()
-      const { status, ended } = await endedBy(sandbox, ['--all'])
-      expect({ status, ended, stored: keychain.search('atlas-cli') }).toEqual({
+      const { status, ended } = await endedBy(atlas, ['--all'])
+      expect({ status, ended, stored: atlas.keychain.search('atlas-cli') }).toEqual({
         status: 6,
         ended: ['default'],
         stored: [],
@@ -192,14 +185,13 @@ describe('what logout finds in the folder of the file store, and the config file
 
 describe('a login to another store', () => {
   secretServiceTest('is the one that counts', async () => {
-    await using server = await startAtlasServer()
-    await using keychain = await startSecretService()
-    using sandbox = createSandbox({ ...keychain.env, ATLAS_API_URL: server.url })
+    await using atlas = await stage({ store: 'keychain' })
+    const { server } = atlas
     for (const store of ['keychain', 'file'])
-      await sandbox.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: store } })
-    const before = JSON.parse((await sandbox.run(['auth', 'status', '--json', '--offline'])).stdout)
-    const ended = JSON.parse((await sandbox.run(['auth', 'logout', '--json'])).stdout)
-    const after = JSON.parse((await sandbox.run(['auth', 'status', '--json', '--offline'])).stdout)
+      await atlas.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: store } })
+    const before = JSON.parse((await atlas.run(['auth', 'status', '--json', '--offline'])).stdout)
+    const ended = JSON.parse((await atlas.run(['auth', 'logout', '--json'])).stdout)
+    const after = JSON.parse((await atlas.run(['auth', 'status', '--json', '--offline'])).stdout)
     expect({ before: before.source, ended: ended.logged_out.length, after: after.state }).toEqual({
       before: 'file',
       ended: 1,
@@ -208,10 +200,10 @@ describe('a login to another store', () => {
   })
 
   test('that cannot be ended does not keep the others', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox({ ATLAS_API_URL: server.url })
-    await sandbox.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
-    const file = `${sandbox.configFolder}/config.json`
+    await using atlas = await stage({ store: 'unset' })
+    const { server } = atlas
+    await atlas.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
+    const file = `${atlas.configFolder}/config.json`
     const config = JSON.parse(fs.readFileSync(file, 'utf8'))
     config.logins.unshift({
       profile: 'work',
@@ -220,13 +212,13 @@ describe('a login to another store', () => {
       email: 'ada@example.com',
     })
     fs.writeFileSync(file, JSON.stringify(config))
-    const { status, stdout, stderr } = await sandbox.run(['auth', 'logout', '--all', '--json'])
+    const { status, stdout, stderr } = await atlas.run(['auth', 'logout', '--all', '--json'])
     expect({
       status,
       ended: JSON.parse(stdout).logged_out.map((entry: Record<string, unknown>) => entry['profile']),
       code: JSON.parse(stderr).error.code,
     }).toEqual({ status: 6, ended: ['default'], code: 'store_unavailable' })
-    expect(sandbox.filesHolding('access_token')).toEqual([])
+    expect(atlas.filesHolding('access_token')).toEqual([])
   })
 })
 

@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox } from '../support/binary.ts'
+import { stage } from '../support/stage.ts'
 
 test('profiles are listed, switched and logged out apart', async () => {
   await using home = await startAtlasServer()
@@ -48,24 +49,20 @@ test('profiles are listed, switched and logged out apart', async () => {
 })
 
 test('twelve logins at once lose no profile', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
+  await using atlas = await stage()
+  const { server } = atlas
   const names = Array.from({ length: 12 }, (_, index) => `p${index}`)
-  const outcomes = await Promise.all(
-    names.map(name => sandbox.logIn(server, { env: { ATLAS_PROFILE: name } })),
-  )
+  const outcomes = await Promise.all(names.map(name => atlas.logIn(server, { env: { ATLAS_PROFILE: name } })))
   expect(outcomes.map(({ status }) => status)).toEqual(names.map(() => 0))
-  const config = JSON.parse(fs.readFileSync(path.join(sandbox.configFolder, 'config.json'), 'utf8'))
+  const config = JSON.parse(fs.readFileSync(path.join(atlas.configFolder, 'config.json'), 'utf8'))
   expect(config.logins.map(({ profile }: { profile: string }) => profile).sort()).toEqual([...names].sort())
 })
 
 test('the config file holds no secret', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
-  await sandbox.logIn(server)
-  expect(JSON.parse(fs.readFileSync(path.join(sandbox.configFolder, 'config.json'), 'utf8'))).toEqual({
+  await using atlas = await stage({ loggedIn: true })
+  expect(JSON.parse(fs.readFileSync(path.join(atlas.configFolder, 'config.json'), 'utf8'))).toEqual({
     current_profile: 'default',
-    logins: [{ profile: 'default', api_url: server.url, store: 'file', email: 'ada@example.com' }],
+    logins: [{ profile: 'default', api_url: atlas.server.url, store: 'file', email: 'ada@example.com' }],
   })
 })
 
@@ -96,10 +93,9 @@ test('a profile on plain http can be listed, left and logged out without --allow
 })
 
 test('a profile that does not exist is mentioned, with those that do', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
-  await sandbox.logIn(server)
-  const { status, stderr } = await sandbox.run(['auth', 'status', '--profile', 'defualt'])
+  await using atlas = await stage()
+  await atlas.logIn()
+  const { status, stderr } = await atlas.run(['auth', 'status', '--profile', 'defualt'])
   expect({ status, stderr }).toEqual({
     status: 4,
     stderr:

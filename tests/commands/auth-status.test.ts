@@ -2,22 +2,22 @@ import { Database } from 'bun:sqlite'
 import { describe, expect, test } from 'bun:test'
 import { lockPath } from '../../lib/files/lock.ts'
 import { ADA, type AtlasServer, answer, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, type Sandbox } from '../support/binary.ts'
+import { createSandbox, type Machine } from '../support/binary.ts'
+import { stage } from '../support/stage.ts'
 
 const ME = 'GET /api/v1/auth/me'
 const REFRESH = 'POST /api/v1/auth/refresh'
 
-async function loggedIn(sandbox: Sandbox, server: AtlasServer): Promise<void> {
+async function loggedIn(sandbox: Machine, server: AtlasServer): Promise<void> {
   expect((await sandbox.logIn(server)).status).toBe(0)
   server.forget()
 }
 
 describe('auth status', () => {
   test('tells everything of a confirmed login as JSON', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
-    const { status, stdout, stderr } = await sandbox.run(['auth', 'status', '--json'])
+    await using atlas = await stage({ loggedIn: true })
+    const { server } = atlas
+    const { status, stdout, stderr } = await atlas.run(['auth', 'status', '--json'])
     const told = JSON.parse(stdout)
     expect({ status, stderr, told }).toEqual({
       status: 0,
@@ -40,11 +40,10 @@ describe('auth status', () => {
   })
 
   test('refreshes an expired token unseen', async () => {
-    await using server = await startAtlasServer({ rotate: true })
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
+    await using atlas = await stage({ rotate: true, loggedIn: true })
+    const { server } = atlas
     server.expireAccessTokens()
-    const { status, stdout } = await sandbox.run(['auth', 'status', '--json'])
+    const { status, stdout } = await atlas.run(['auth', 'status', '--json'])
     expect({ status, state: JSON.parse(stdout).state, log: server.log() }).toEqual({
       status: 0,
       state: 'authenticated',
@@ -135,11 +134,10 @@ describe('auth status', () => {
     ],
   ]
   test.each(STATES)('with %s', async (_, arrange, args, status, state) => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
+    await using atlas = await stage({ loggedIn: true })
+    const { server } = atlas
     arrange(server)
-    const outcome = await sandbox.run(['auth', 'status', '--json', ...args])
+    const outcome = await atlas.run(['auth', 'status', '--json', ...args])
     const told = JSON.parse(outcome.stdout)
     expect({ status: outcome.status, stderr: outcome.stderr, state: told.state }).toEqual({
       status,
@@ -150,14 +148,13 @@ describe('auth status', () => {
   })
 
   test('names no place for credentials that the server’s refusal has ended', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
+    await using atlas = await stage({ loggedIn: true })
+    const { server } = atlas
     server.expireAccessTokens()
     server.revokeSessions()
-    const { stdout } = await sandbox.run(['auth', 'status', '--json'])
+    const { stdout } = await atlas.run(['auth', 'status', '--json'])
     const { state, source, email, expires_at } = JSON.parse(stdout)
-    expect({ state, source, email, expires_at, left: sandbox.filesHolding('access_token') }).toEqual({
+    expect({ state, source, email, expires_at, left: atlas.filesHolding('access_token') }).toEqual({
       state: 'rejected',
       source: null,
       email: null,
@@ -187,13 +184,11 @@ describe('auth status', () => {
 describe('an answer to who is logged in', () => {
   const TYPES: Record<string, string>[] = [{}, { 'content-type': 'text/plain' }]
   test.each(TYPES)('that is JSON confirms it with the headers %j too', async headers => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
-    server.fault('GET /auth/me', response => {
+    await using atlas = await stage({ loggedIn: true })
+    atlas.server.fault('GET /auth/me', response => {
       response.writeHead(200, headers).end('{"email":"ada@example.com","username":"ada"}')
     })
-    const { status, stdout } = await sandbox.run(['auth', 'status', '--json'])
+    const { status, stdout } = await atlas.run(['auth', 'status', '--json'])
     const { state, email, username } = JSON.parse(stdout)
     expect({ status, state, email, username }).toEqual({
       status: 0,
@@ -205,29 +200,28 @@ describe('an answer to who is logged in', () => {
 
   test('that repeats a short password shows it to nobody', async () => {
     const user = { ...ADA, password: 'x7q' }
-    await using server = await startAtlasServer({ users: [user] })
-    using sandbox = createSandbox()
+    await using atlas = await stage({ users: [user] })
+    const { server } = atlas
     const me = { email: ADA.email, username: 'ada, x7q' }
     server.fault('GET /auth/me', response => answer(response, 200, me))
     const args = ['auth', 'login', '--email', ADA.email, '--password-stdin', '--json']
     const env = { ATLAS_API_URL: server.url }
-    const { stdout } = await sandbox.run(args, { input: user.password, env })
+    const { stdout } = await atlas.run(args, { input: user.password, env })
     expect(JSON.parse(stdout)).toMatchObject({ email: ADA.email, username: '[hidden]' })
   })
 })
 
 test.concurrent('for a status all of it, a wait for the lock included', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
-  await loggedIn(sandbox, server)
+  await using atlas = await stage({ loggedIn: true })
+  const { server } = atlas
   server.fault('GET /auth/me', async response => {
     await Bun.sleep(4_000)
     answer(response, 401, {})
   })
-  using held = new Database(lockPath(`${sandbox.configFolder}/credentials`, `default@${server.url}`))
+  using held = new Database(lockPath(`${atlas.configFolder}/credentials`, `default@${server.url}`))
   held.run('BEGIN EXCLUSIVE')
   const startedAt = performance.now()
-  const { status, stdout } = await sandbox.run(['auth', 'status', '--json'])
+  const { status, stdout } = await atlas.run(['auth', 'status', '--json'])
   expect({ status, reason: JSON.parse(stdout).reason }).toEqual({
     status: 5,
     reason: expect.stringMatching(

@@ -1,20 +1,15 @@
 import { describe, expect, test } from 'bun:test'
-import { type AtlasServer, answer, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, type Sandbox } from '../support/binary.ts'
+import { answer } from '../support/atlas-server.ts'
+import { createSandbox } from '../support/binary.ts'
+import { stage } from '../support/stage.ts'
 
 const REFRESH = 'POST /api/v1/auth/refresh'
 
-async function loggedIn(sandbox: Sandbox, server: AtlasServer): Promise<void> {
-  expect((await sandbox.logIn(server)).status).toBe(0)
-  server.forget()
-}
-
 describe('auth token', () => {
   test('prints the stored token and a newline, and asks nobody', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
-    expect(await sandbox.run(['auth', 'token'])).toEqual({
+    await using atlas = await stage({ loggedIn: true })
+    const { server } = atlas
+    expect(await atlas.run(['auth', 'token'])).toEqual({
       status: 0,
       stdout: `${server.lastTokens.access}\n`,
       stderr: '',
@@ -23,12 +18,11 @@ describe('auth token', () => {
   })
 
   test('refreshes where less than the wanted time is left', async () => {
-    await using server = await startAtlasServer({ accessTtlS: 600 })
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
+    await using atlas = await stage({ accessTtlS: 600, loggedIn: true })
+    const { server } = atlas
     const before = server.lastTokens.access
-    expect((await sandbox.run(['auth', 'token', '--min-ttl', '590'])).stdout).toBe(`${before}\n`)
-    const fault = await sandbox.run(['auth', 'token', '--min-ttl', '11m', '--json'])
+    expect((await atlas.run(['auth', 'token', '--min-ttl', '590'])).stdout).toBe(`${before}\n`)
+    const fault = await atlas.run(['auth', 'token', '--min-ttl', '11m', '--json'])
     expect({ status: fault.status, stdout: fault.stdout, code: JSON.parse(fault.stderr).error.code }).toEqual(
       {
         status: 1,
@@ -40,14 +34,15 @@ describe('auth token', () => {
   })
 
   test('of a session without a refresh token is good for what is left, and for no longer', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
+    await using atlas = await stage()
+    const { server } = atlas
     server.fault('POST /auth/login', response =>
       answer(response, 200, { access_token: 'alone', token_type: 'bearer', expires_in: 1800 }),
     )
-    await loggedIn(sandbox, server)
-    expect((await sandbox.run(['auth', 'token', '--min-ttl', '10m'])).stdout).toBe('alone\n')
-    const { status, stdout, stderr } = await sandbox.run(['auth', 'token', '--min-ttl', '1h', '--json'])
+    await atlas.logIn()
+    server.forget()
+    expect((await atlas.run(['auth', 'token', '--min-ttl', '10m'])).stdout).toBe('alone\n')
+    const { status, stdout, stderr } = await atlas.run(['auth', 'token', '--min-ttl', '1h', '--json'])
     expect({ status, stdout, code: JSON.parse(stderr).error.code }).toEqual({
       status: 1,
       stdout: '',
@@ -57,12 +52,10 @@ describe('auth token', () => {
   })
 
   test('tells token, end and source as JSON', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
-    const told = JSON.parse((await sandbox.run(['auth', 'token', '--json'])).stdout)
+    await using atlas = await stage({ loggedIn: true })
+    const told = JSON.parse((await atlas.run(['auth', 'token', '--json'])).stdout)
     expect(told).toEqual({
-      access_token: server.lastTokens.access,
+      access_token: atlas.server.lastTokens.access,
       expires_at: new Date(told.expires_at).toISOString(),
       source: 'file',
     })
@@ -79,10 +72,8 @@ describe('auth token', () => {
     ['', 2],
   ]
   test.each(DURATIONS)('--min-ttl "%s" ends with %d', async (text, status) => {
-    await using server = await startAtlasServer({ accessTtlS: 1800 })
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
-    expect((await sandbox.run(['auth', 'token', '--min-ttl', text])).status).toBe(status)
+    await using atlas = await stage({ accessTtlS: 1800, loggedIn: true })
+    expect((await atlas.run(['auth', 'token', '--min-ttl', text])).status).toBe(status)
   })
 
   test('of nobody says how to log in', async () => {

@@ -6,11 +6,12 @@ import os from 'node:os'
 import path from 'node:path'
 import { lockPath } from '../../lib/files/lock.ts'
 import manifest from '../../package.json' with { type: 'json' }
-import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, type Outcome, outcomeOf, type Sandbox } from '../support/binary.ts'
+import type { AtlasServer } from '../support/atlas-server.ts'
+import { createSandbox, type Machine, type Outcome, outcomeOf } from '../support/binary.ts'
 import { createAuthority, hasOpenssl } from '../support/certificates.ts'
 import { openTerminal } from '../support/pseudo-terminal.ts'
 import { startRawServer } from '../support/raw-server.ts'
+import { stage } from '../support/stage.ts'
 
 interface Check {
   readonly name: string
@@ -61,7 +62,7 @@ const LOCK = check('lock', 'ok', 'Taken and released in N ms, in ~/.config/atlas
 const PROXY = check('proxy', 'ok', 'No proxy is used.')
 const SYNC = check('sync', 'ok', '~/.claude/CLAUDE.md can be written.\nNever synced.')
 
-const doctor = (sandbox: Sandbox, env: Record<string, string> = {}): Promise<Outcome> =>
+const doctor = (sandbox: Machine, env: Record<string, string> = {}): Promise<Outcome> =>
   sandbox.run(['doctor', '--json'], { env })
 
 /** The first check that failed: what the report tells people to begin with. */
@@ -70,12 +71,10 @@ const firstFailure = (outcome: Outcome): Check | undefined =>
 
 describe('where all is well', () => {
   test('every check says so, in less than two seconds, and nothing secret is told', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await sandbox.logIn(server)
-    server.forget()
+    await using atlas = await stage({ loggedIn: true })
+    const { server } = atlas
     const startedAt = performance.now()
-    const outcome = await doctor(sandbox)
+    const outcome = await doctor(atlas)
     expect(performance.now() - startedAt).toBeLessThan(2_000)
     expect({ status: outcome.status, stderr: outcome.stderr, report: reportOf(outcome) }).toEqual({
       status: 0,
@@ -104,15 +103,15 @@ describe('where all is well', () => {
         ],
       },
     })
-    for (const secret of [server.lastTokens.access, server.lastTokens.refresh, 'ada@', sandbox.home])
+    for (const secret of [server.lastTokens.access, server.lastTokens.refresh, 'ada@', atlas.home])
       expect(outcome.stdout).not.toContain(secret)
     expect(server.log()).toEqual(['GET /health', 'GET /api/v1/auth/me'])
   })
 
   test('a person reads one line a check and what is worth knowing below it', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
-    const { status, stdout } = await sandbox.run(['doctor'])
+    await using atlas = await stage()
+    const { server } = atlas
+    const { status, stdout } = await atlas.run(['doctor'])
     const lines = stdout.split('\n')
     expect({ status, first: lines.slice(0, 3), last: lines.slice(-3) }).toEqual({
       status: 0,
@@ -128,9 +127,8 @@ describe('where all is well', () => {
   })
 
   test('on a terminal the words have colours, and long lines break before its edge', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
-    const terminal = openTerminal(sandbox, ['doctor'], {}, { columns: 60 })
+    await using atlas = await stage()
+    const terminal = openTerminal(atlas, ['doctor'], {}, { columns: 60 })
     expect(await terminal.ended()).toBe(0)
     expect(terminal.transcript).toContain('\u001b[32mok\u001b[39m    version')
     expect(terminal.transcript).toContain('\u001b[33mwarn\u001b[39m  credentials')
@@ -176,9 +174,9 @@ describe('the cause is named first', () => {
     ['a path too many', server => `${server.apiRoot}/auth`],
   ]
   test.each(PATHS)('%s', async (_, urlOf) => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    expect(firstFailure(await doctor(sandbox, { ATLAS_API_URL: urlOf(server) }))).toEqual(
+    await using atlas = await stage()
+    const { server } = atlas
+    expect(firstFailure(await doctor(atlas, { ATLAS_API_URL: urlOf(server) }))).toEqual(
       check(
         'server',
         'fail',
@@ -263,9 +261,8 @@ describe('the cause is named first', () => {
   })
 
   test.skipIf(process.platform !== 'linux')('no keychain', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox({ ATLAS_API_URL: server.url })
-    const { checks } = reportOf(await doctor(sandbox))
+    await using atlas = await stage({ store: 'unset' })
+    const { checks } = reportOf(await doctor(atlas))
     expect(checks.filter(({ status }) => status !== 'ok')).toEqual([
       check(
         'store',
@@ -282,23 +279,23 @@ describe('the cause is named first', () => {
   test.skipIf(process.platform === 'win32' || (isRoot && Bun.which('setpriv') === null))(
     'a config folder that is read-only',
     async () => {
-      await using server = await startAtlasServer()
-      using sandbox = createSandbox()
-      fs.mkdirSync(sandbox.configFolder, { recursive: true })
-      for (const folder of [sandbox.configFolder, path.dirname(sandbox.configFolder), sandbox.home])
+      await using atlas = await stage()
+      const { server } = atlas
+      fs.mkdirSync(atlas.configFolder, { recursive: true })
+      for (const folder of [atlas.configFolder, path.dirname(atlas.configFolder), atlas.home])
         fs.chmodSync(folder, 0o555)
       const program = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-copy-')), 'atlas')
-      fs.copyFileSync(sandbox.binary, program)
+      fs.copyFileSync(atlas.binary, program)
       fs.chmodSync(path.dirname(program), 0o755)
       const asNobody = isRoot ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : []
       const child = Bun.spawn([...asNobody, program, 'doctor', '--json'], {
-        env: { ...sandbox.env, ATLAS_API_URL: server.url },
+        env: { ...atlas.env, ATLAS_API_URL: server.url },
         stdin: 'pipe',
         stdout: 'pipe',
         stderr: 'pipe',
       })
       const outcome = await outcomeOf(child)
-      fs.chmodSync(sandbox.home, 0o755)
+      fs.chmodSync(atlas.home, 0o755)
       fs.rmSync(path.dirname(program), { recursive: true })
       expect(outcome.stderr).toBe('')
       expect(firstFailure(outcome)).toEqual(
@@ -313,11 +310,10 @@ describe('the cause is named first', () => {
   )
 
   test.skipIf(process.platform === 'win32')('a config folder that others can change', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox({ ATLAS_API_URL: server.url, ATLAS_CREDENTIAL_STORE: 'file' })
-    await sandbox.logIn(server)
-    fs.chmodSync(sandbox.configFolder, 0o775)
-    const outcome = await doctor(sandbox)
+    await using atlas = await stage()
+    await atlas.logIn()
+    fs.chmodSync(atlas.configFolder, 0o775)
+    const outcome = await doctor(atlas)
     expect({ status: outcome.status, failure: firstFailure(outcome) }).toEqual({
       status: 1,
       failure: check(
@@ -404,14 +400,13 @@ describe('what never answers does not hold the report up', () => {
   })
 
   test.concurrent('a keychain, at a terminal too', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox({})
-    const socket = path.join(sandbox.home, 'bus')
+    await using atlas = await stage({ store: 'unset' })
+    const socket = path.join(atlas.home, 'bus')
     const silent = net.createServer(() => {}).listen(socket)
     const startedAt = performance.now()
-    const terminal = openTerminal(sandbox, ['doctor', '--json'], {
+    const terminal = openTerminal(atlas, ['doctor', '--json'], {
       DBUS_SESSION_BUS_ADDRESS: `unix:path=${socket}`,
-      ATLAS_API_URL: server.url,
+      ATLAS_API_URL: atlas.server.url,
     })
     await terminal.see('did not answer within 5 s.')
     expect(await terminal.ended()).toBe(1)
@@ -420,13 +415,12 @@ describe('what never answers does not hold the report up', () => {
   }, 20_000)
 
   test.concurrent('another process that holds the lock', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await sandbox.logIn(server)
-    const file = lockPath(path.join(sandbox.configFolder, 'credentials'), `default@${server.url}`)
+    await using atlas = await stage({ loggedIn: true })
+    const { server } = atlas
+    const file = lockPath(path.join(atlas.configFolder, 'credentials'), `default@${server.url}`)
     using held = new Database(file)
     held.run('BEGIN EXCLUSIVE')
-    const { checks } = reportOf(await doctor(sandbox))
+    const { checks } = reportOf(await doctor(atlas))
     // The wait began with that for the server, a moment earlier.
     const told = checks.map(one => ({ ...one, detail: one.detail.replace(/ 4\.\d s\.$/, ' 5 s.') }))
     expect(told.filter(({ status }) => status !== 'ok')).toEqual([
@@ -435,7 +429,7 @@ describe('what never answers does not hold the report up', () => {
       check(
         'lock',
         'fail',
-        `Another atlas process has held the lock ${file.replace(sandbox.home, '~')} for more than 5 s.`,
+        `Another atlas process has held the lock ${file.replace(atlas.home, '~')} for more than 5 s.`,
         'Wait for it or end it, then try again.',
       ),
     ])

@@ -4,7 +4,7 @@ import path from 'node:path'
 import fc from 'fast-check'
 import { answer } from '../support/atlas-server.ts'
 import { openTerminal } from '../support/pseudo-terminal.ts'
-import { createSyncStage } from '../support/sync-stage.ts'
+import { stage } from '../support/stage.ts'
 
 const ASK = 'GET /api/v1/configuration/me'
 const REFRESH = 'POST /api/v1/auth/refresh'
@@ -14,18 +14,19 @@ const BACKUP = /^CLAUDE\.md\.\d{4}-\d\d-\d\dT\d{9}Z\.bak$/
 
 describe('atlas sync', () => {
   test('writes, is up to date with one request and no write, and takes a newer text over', async () => {
-    await using stage = await createSyncStage()
-    const { file, server } = stage
-    expect(await stage.run(['sync'])).toEqual({
+    await using atlas = await stage({ loggedIn: true })
+    const { file } = atlas.claude
+    const { server } = atlas
+    expect(await atlas.run(['sync'])).toEqual({
       status: 0,
       stdout: `Wrote ${file} (commit 0123456)\n`,
       stderr: '',
     })
-    expect(stage.local()).toBe('# Rules\n')
+    expect(atlas.claude.text()).toBe('# Rules\n')
 
     const before = fs.statSync(file, { bigint: true })
     server.forget()
-    expect(await stage.run(['sync'])).toEqual({
+    expect(await atlas.run(['sync'])).toEqual({
       status: 0,
       stdout: 'Already up to date (commit 0123456)\n',
       stderr: '',
@@ -33,13 +34,13 @@ describe('atlas sync', () => {
     expect(server.log()).toEqual([ASK])
     expect(fs.statSync(file, { bigint: true }).mtimeNs).toBe(before.mtimeNs)
 
-    stage.setRemote('# New rules\n')
-    expect(await stage.run(['sync'])).toEqual({
+    atlas.server.setConfiguration('# New rules\n')
+    expect(await atlas.run(['sync'])).toEqual({
       status: 0,
       stdout: `Updated ${file} (commit fedcba9)\n`,
       stderr: '',
     })
-    expect([stage.local(), stage.names()]).toEqual(['# New rules\n', ['CLAUDE.md']])
+    expect([atlas.claude.text(), atlas.claude.names()]).toEqual(['# New rules\n', ['CLAUDE.md']])
   })
 
   const REFUSED: [what: string, synced: boolean, remote: string, reason: string][] = [
@@ -60,13 +61,13 @@ describe('atlas sync', () => {
   test.each(
     REFUSED,
   )('refuses over %s, shows what differs, and forced keeps them', async (_, synced, remote, reason) => {
-    await using stage = await createSyncStage()
-    const { file } = stage
-    if (synced) await stage.run(['sync'])
-    stage.edit('# Mine\tand mine\n')
-    stage.setRemote(remote, '0123456789abcdef')
+    await using atlas = await stage({ loggedIn: true })
+    const { file } = atlas.claude
+    if (synced) await atlas.run(['sync'])
+    atlas.claude.edit('# Mine\tand mine\n')
+    atlas.server.setConfiguration(remote, '0123456789abcdef')
     const message = `${file} ${reason}; nothing was written.`
-    expect(await stage.run(['sync'])).toEqual({
+    expect(await atlas.run(['sync'])).toEqual({
       status: 1,
       stdout: '',
       stderr: [
@@ -80,81 +81,81 @@ describe('atlas sync', () => {
         '',
       ].join('\n'),
     })
-    const { status, stdout, stderr } = await stage.run(['sync', '--json'])
+    const { status, stdout, stderr } = await atlas.run(['sync', '--json'])
     expect({ status, stdout, told: JSON.parse(stderr) }).toEqual({
       status: 1,
       stdout: '',
       told: { error: { code: 'local_changes', message, hint: HINT } },
     })
-    expect([stage.local(), stage.names()]).toEqual(['# Mine\tand mine\n', ['CLAUDE.md']])
+    expect([atlas.claude.text(), atlas.claude.names()]).toEqual(['# Mine\tand mine\n', ['CLAUDE.md']])
 
-    const forced = await stage.run(['sync', '-f'])
-    const [name = ''] = stage.names().slice(1)
-    const backup = path.join(stage.folder, name)
+    const forced = await atlas.run(['sync', '-f'])
+    const [name = ''] = atlas.claude.names().slice(1)
+    const backup = path.join(atlas.claude.folder, name)
     expect(name).toMatch(BACKUP)
     expect(forced).toEqual({
       status: 0,
       stdout: `Updated ${file} (commit 0123456); your text is kept in ${backup}\n`,
       stderr: '',
     })
-    expect([stage.local(), fs.readFileSync(backup, 'utf8')]).toEqual([remote, '# Mine\tand mine\n'])
-    expect((await stage.run(['sync'])).stdout).toBe('Already up to date (commit 0123456)\n')
+    expect([atlas.claude.text(), fs.readFileSync(backup, 'utf8')]).toEqual([remote, '# Mine\tand mine\n'])
+    expect((await atlas.run(['sync'])).stdout).toBe('Already up to date (commit 0123456)\n')
   })
 
   test('shows at most twenty lines of a diff, and none longer than a screen', async () => {
-    await using stage = await createSyncStage()
-    stage.edit(`${'x'.repeat(500)}\n${'line\n'.repeat(100)}`)
-    const { stderr } = await stage.run(['sync'])
+    await using atlas = await stage({ loggedIn: true })
+    atlas.claude.edit(`${'x'.repeat(500)}\n${'line\n'.repeat(100)}`)
+    const { stderr } = await atlas.run(['sync'])
     const lines = stderr.split('\n')
     expect(lines[3]).toBe(`-${'x'.repeat(159)}…`)
     expect(lines.slice(19, 22)).toEqual([
       '-line',
       '… 85 more lines; all of them: atlas sync --dry-run',
-      `atlas: ${stage.file} has not been synced before and differs from the server’s text; nothing was written.`,
+      `atlas: ${atlas.claude.file} has not been synced before and differs from the server’s text; nothing was written.`,
     ])
   })
 
   test('of a server that has no configuration says so and touches nothing, forced or not', async () => {
-    await using stage = await createSyncStage()
-    stage.setRemote('', '')
+    await using atlas = await stage({ loggedIn: true })
+    atlas.server.setConfiguration('', '')
     const said = {
       status: 0,
-      stdout: `${stage.server.url} has no configuration for you yet; nothing was changed\n`,
+      stdout: `${atlas.server.url} has no configuration for you yet; nothing was changed\n`,
       stderr: '',
     }
-    expect(await stage.run(['sync'])).toEqual(said)
-    expect(fs.existsSync(stage.folder)).toBe(false)
-    stage.edit('mine')
-    expect(await stage.run(['sync', '--force'])).toEqual(said)
-    expect([stage.local(), stage.names()]).toEqual(['mine', ['CLAUDE.md']])
+    expect(await atlas.run(['sync'])).toEqual(said)
+    expect(fs.existsSync(atlas.claude.folder)).toBe(false)
+    atlas.claude.edit('mine')
+    expect(await atlas.run(['sync', '--force'])).toEqual(said)
+    expect([atlas.claude.text(), atlas.claude.names()]).toEqual(['mine', ['CLAUDE.md']])
   })
 
   test('as a dry run shows the diff on standard output and writes nothing at all', async () => {
-    await using stage = await createSyncStage()
-    const { file, sandbox } = stage
+    await using atlas = await stage({ loggedIn: true })
+    const { file } = atlas.claude
     const diff = '--- CLAUDE.md\there\n+++ CLAUDE.md\tserver, commit 0123456\n@@ -0,0 +1,1 @@\n+# Rules\n'
-    expect(await stage.run(['sync', '-n'])).toEqual({
+    expect(await atlas.run(['sync', '-n'])).toEqual({
       status: 0,
       stdout: diff,
       stderr: `A dry run: ${file} was not written.\n`,
     })
-    expect(fs.existsSync(stage.folder)).toBe(false)
-    expect(fs.existsSync(path.join(sandbox.configFolder, 'sync'))).toBe(false)
+    expect(fs.existsSync(atlas.claude.folder)).toBe(false)
+    expect(fs.existsSync(path.join(atlas.configFolder, 'sync'))).toBe(false)
 
-    stage.edit('# Mine\n')
+    atlas.claude.edit('# Mine\n')
     const changed = diff.replace('@@ -0,0 +1,1 @@\n', '@@ -1,1 +1,1 @@\n-# Mine\n')
-    expect(await stage.run(['sync', '-n'])).toEqual({
+    expect(await atlas.run(['sync', '-n'])).toEqual({
       status: 0,
       stdout: changed,
       stderr: `A dry run: ${file} has local changes, so "atlas sync" would write nothing; --force would make these changes.\n`,
     })
-    expect(await stage.run(['sync', '-nf'])).toEqual({
+    expect(await atlas.run(['sync', '-nf'])).toEqual({
       status: 0,
       stdout: changed,
       stderr: `A dry run: ${file} was not written. Your text would be kept as a backup.\n`,
     })
-    expect([stage.local(), stage.names()]).toEqual(['# Mine\n', ['CLAUDE.md']])
-    expect((await stage.run(['sync', '-n'], { env: { FORCE_COLOR: '1' } })).stdout).toBe(
+    expect([atlas.claude.text(), atlas.claude.names()]).toEqual(['# Mine\n', ['CLAUDE.md']])
+    expect((await atlas.run(['sync', '-n'], { env: { FORCE_COLOR: '1' } })).stdout).toBe(
       [
         '\u001b[1m--- CLAUDE.md\u001b[22m\t\u001b[1mhere\u001b[22m',
         '\u001b[1m+++ CLAUDE.md\u001b[22m\t\u001b[1mserver, commit 0123456\u001b[22m',
@@ -167,32 +168,33 @@ describe('atlas sync', () => {
   })
 
   test('shows nothing of a text that could act on a terminal', async () => {
-    await using stage = await createSyncStage()
-    stage.setRemote('\u001b]0;owned\u0007\u202e\n', 'a\u001b[31m')
-    const terminal = openTerminal(stage.sandbox, ['sync', '--dry-run'])
+    await using atlas = await stage({ loggedIn: true })
+    atlas.server.setConfiguration('\u001b]0;owned\u0007\u202e\n', 'a\u001b[31m')
+    const terminal = openTerminal(atlas, ['sync', '--dry-run'])
     expect(await terminal.ended()).toBe(0)
     expect(terminal.transcript).toContain('+\\u001b]0;owned\\u0007\\u202e')
     expect(terminal.transcript).toContain('server, commit a\\u001b[31m')
     expect(terminal.transcript).not.toContain('\u001b]0;')
-    expect((await stage.run(['sync'])).stdout).toBe(`Wrote ${stage.file} (commit a\\u001b[31m)\n`)
+    expect((await atlas.run(['sync'])).stdout).toBe(`Wrote ${atlas.claude.file} (commit a\\u001b[31m)\n`)
   })
 
   test('says of a file that is not text that it is not', async () => {
-    await using stage = await createSyncStage()
-    stage.edit(Uint8Array.of(0xff, 0xfe, 0x41))
+    await using atlas = await stage({ loggedIn: true })
+    atlas.claude.edit(Uint8Array.of(0xff, 0xfe, 0x41))
     const said = 'Not shown: the local file is not UTF-8 text (3 bytes here, 8 on the server).\n'
-    const { status, stderr } = await stage.run(['sync'])
+    const { status, stderr } = await atlas.run(['sync'])
     expect([status, stderr.startsWith(said)]).toEqual([1, true])
-    expect((await stage.run(['sync', '-n'])).stdout).toBe(said)
-    const { stdout } = await stage.run(['sync', '-f', '--json'])
+    expect((await atlas.run(['sync', '-n'])).stdout).toBe(said)
+    const { stdout } = await atlas.run(['sync', '-f', '--json'])
     expect(fs.readFileSync(JSON.parse(stdout).backup)).toEqual(Buffer.from([0xff, 0xfe, 0x41]))
   })
 
   test('tells everything as JSON', async () => {
-    await using stage = await createSyncStage()
-    const { file, server } = stage
+    await using atlas = await stage({ loggedIn: true })
+    const { file } = atlas.claude
+    const { server } = atlas
     const run = async (...args: string[]) => {
-      const { status, stdout, stderr } = await stage.run(['sync', '--json', ...args])
+      const { status, stdout, stderr } = await atlas.run(['sync', '--json', ...args])
       return { status, stderr, told: JSON.parse(stdout) }
     }
     const told = {
@@ -212,7 +214,7 @@ describe('atlas sync', () => {
     const same = { ...told, result: 'up_to_date', verdict: 'in_sync', diff: null }
     expect(await run()).toEqual({ ...fine, told: same })
     expect(await run('--dry-run')).toEqual({ ...fine, told: same })
-    stage.edit('# Rules\r\n')
+    atlas.claude.edit('# Rules\r\n')
     expect(await run('--dry-run')).toEqual({
       ...fine,
       told: {
@@ -227,7 +229,7 @@ describe('atlas sync', () => {
       told: { ...told, result: 'written', verdict: 'local_changed', backup: forced.told.backup, diff: null },
     })
     expect(path.basename(forced.told.backup)).toMatch(BACKUP)
-    stage.setRemote('', '')
+    atlas.server.setConfiguration('', '')
     expect(await run()).toEqual({
       ...fine,
       told: {
@@ -241,23 +243,23 @@ describe('atlas sync', () => {
   })
 
   test('goes where --dir, CLAUDE_CONFIG_DIR and HOME say, each with a memory of its own', async () => {
-    await using stage = await createSyncStage()
-    const { sandbox } = stage
-    const elsewhere = path.join(sandbox.home, 'else where')
+    await using atlas = await stage({ loggedIn: true })
+
+    const elsewhere = path.join(atlas.home, 'else where')
     const wrote = (folder: string): string => `Wrote ${path.join(folder, 'CLAUDE.md')} (commit 0123456)\n`
     const env = { CLAUDE_CONFIG_DIR: elsewhere }
-    expect((await stage.run(['sync'], { env })).stdout).toBe(wrote(elsewhere))
-    expect((await stage.run(['sync', '--dir', 'sub/folder'], { env })).stdout).toBe(
-      wrote(path.join(sandbox.cwd, 'sub/folder')),
+    expect((await atlas.run(['sync'], { env })).stdout).toBe(wrote(elsewhere))
+    expect((await atlas.run(['sync', '--dir', 'sub/folder'], { env })).stdout).toBe(
+      wrote(path.join(atlas.cwd, 'sub/folder')),
     )
-    expect((await stage.run(['sync', '--dir=~/tilde'])).stdout).toBe(wrote(path.join(sandbox.home, 'tilde')))
-    expect((await stage.run(['sync'])).stdout).toBe(wrote(stage.folder))
-    expect(fs.readdirSync(path.join(sandbox.configFolder, 'sync')).length).toBe(4)
+    expect((await atlas.run(['sync', '--dir=~/tilde'])).stdout).toBe(wrote(path.join(atlas.home, 'tilde')))
+    expect((await atlas.run(['sync'])).stdout).toBe(wrote(atlas.claude.folder))
+    expect(fs.readdirSync(path.join(atlas.configFolder, 'sync')).length).toBe(4)
     for (const [args, given, message] of [
       [[], { CLAUDE_CONFIG_DIR: 'here' }, 'CLAUDE_CONFIG_DIR is not an absolute path: "here".'],
       [['--dir', ''], {}, '--dir is empty.'],
     ] as const) {
-      const { status, stderr } = await stage.run(['sync', '--json', ...args], { env: given })
+      const { status, stderr } = await atlas.run(['sync', '--json', ...args], { env: given })
       expect([status, JSON.parse(stderr).error.code, JSON.parse(stderr).error.message]).toEqual([
         2,
         'usage',
@@ -267,19 +269,19 @@ describe('atlas sync', () => {
   })
 
   test('works with a ready-made token, and is refreshed unseen without one', async () => {
-    await using stage = await createSyncStage()
-    const { server } = stage
+    await using atlas = await stage({ loggedIn: true })
+    const { server } = atlas
     const env = {
       ATLAS_ACCESS_TOKEN: server.lastTokens.access,
       ATLAS_API_URL: server.apiRoot,
       ATLAS_CREDENTIAL_STORE: 'keychain',
     }
-    expect((await stage.run(['sync'], { env })).status).toBe(0)
+    expect((await atlas.run(['sync'], { env })).status).toBe(0)
     server.expireAccessTokens()
     server.forget()
-    expect((await stage.run(['sync'])).stdout).toBe('Already up to date (commit 0123456)\n')
+    expect((await atlas.run(['sync'])).stdout).toBe('Already up to date (commit 0123456)\n')
     expect(server.log()).toEqual([ASK, REFRESH, ASK])
-    const { status, stderr } = await stage.run(['sync', '--json'], { env })
+    const { status, stderr } = await atlas.run(['sync', '--json'], { env })
     expect([status, JSON.parse(stderr).error]).toEqual([
       4,
       {
@@ -306,38 +308,38 @@ describe('atlas sync', () => {
     ['a redirect', 5, 'bad_response', {}, 302],
   ]
   test.each(TROUBLE)('with %s leaves the file alone', async (_, status, code, body, http) => {
-    await using stage = await createSyncStage()
-    await stage.run(['sync'])
-    stage.server.fault('GET /configuration/me', response => {
+    await using atlas = await stage({ loggedIn: true })
+    await atlas.run(['sync'])
+    atlas.server.fault('GET /configuration/me', response => {
       if (typeof body === 'string') response.end(body)
       else answer(response, http, body)
     })
-    const outcome = await stage.run(['sync', '--force', '--json'])
+    const outcome = await atlas.run(['sync', '--force', '--json'])
     expect([outcome.status, outcome.stdout, JSON.parse(outcome.stderr).error.code]).toEqual([
       status,
       '',
       code,
     ])
-    expect([stage.local(), stage.names()]).toEqual(['# Rules\n', ['CLAUDE.md']])
+    expect([atlas.claude.text(), atlas.claude.names()]).toEqual(['# Rules\n', ['CLAUDE.md']])
   })
 
   test('two profiles with one folder do not overwrite each other', async () => {
-    await using stage = await createSyncStage()
-    await stage.sandbox.logIn(stage.server, { env: { ATLAS_PROFILE: 'work' } })
-    await stage.run(['sync', '--profile', 'default'])
-    stage.setRemote('# Work\n')
-    expect((await stage.run(['sync', '--profile', 'work'])).status).toBe(1)
-    expect(stage.local()).toBe('# Rules\n')
+    await using atlas = await stage({ loggedIn: true })
+    await atlas.logIn(undefined, { env: { ATLAS_PROFILE: 'work' } })
+    await atlas.run(['sync', '--profile', 'default'])
+    atlas.server.setConfiguration('# Work\n')
+    expect((await atlas.run(['sync', '--profile', 'work'])).status).toBe(1)
+    expect(atlas.claude.text()).toBe('# Rules\n')
   })
 
   test('many at once have one result', async () => {
-    await using stage = await createSyncStage()
-    const outcomes = await Promise.all(Array.from({ length: 8 }, () => stage.run(['sync'])))
+    await using atlas = await stage({ loggedIn: true })
+    const outcomes = await Promise.all(Array.from({ length: 8 }, () => atlas.run(['sync'])))
     expect(outcomes.map(({ status, stdout }) => `${status} ${stdout}`).sort()).toEqual([
       ...Array(7).fill('0 Already up to date (commit 0123456)\n'),
-      `0 Wrote ${stage.file} (commit 0123456)\n`,
+      `0 Wrote ${atlas.claude.file} (commit 0123456)\n`,
     ])
-    expect([stage.local(), stage.names()]).toEqual(['# Rules\n', ['CLAUDE.md']])
+    expect([atlas.claude.text(), atlas.claude.names()]).toEqual(['# Rules\n', ['CLAUDE.md']])
   })
 
   test('loses no edit in any order of edits, changes on the server and syncs', async () => {
@@ -349,16 +351,18 @@ describe('atlas sync', () => {
     )
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 10 }), async steps => {
-        await using stage = await createSyncStage()
+        await using atlas = await stage({ loggedIn: true })
         let edits: string[] = []
         for (const next of steps) {
-          if (next.do === 'remote') stage.setRemote(next.text)
+          if (next.do === 'remote') atlas.server.setConfiguration(next.text)
           else if (next.do === 'edit') {
             // What a person overwrites by hand is given up by that person.
-            edits = [...edits.filter(edit => edit !== stage.local()), next.text]
-            stage.edit(next.text)
-          } else await stage.run(next.force ? ['sync', '--force'] : ['sync'])
-          const kept = stage.names().map(name => fs.readFileSync(path.join(stage.folder, name), 'utf8'))
+            edits = [...edits.filter(edit => edit !== atlas.claude.text()), next.text]
+            atlas.claude.edit(next.text)
+          } else await atlas.run(next.force ? ['sync', '--force'] : ['sync'])
+          const kept = atlas.claude
+            .names()
+            .map(name => fs.readFileSync(path.join(atlas.claude.folder, name), 'utf8'))
           expect(edits.filter(edit => !kept.includes(edit))).toEqual([])
         }
       }),
@@ -369,10 +373,11 @@ describe('atlas sync', () => {
 
 describe('atlas status', () => {
   test('tells everything as JSON, for every verdict', async () => {
-    await using stage = await createSyncStage()
-    const { file, server } = stage
+    await using atlas = await stage({ loggedIn: true })
+    const { file } = atlas.claude
+    const { server } = atlas
     const run = async () => {
-      const { status, stdout, stderr } = await stage.run(['status', '--json'])
+      const { status, stdout, stderr } = await atlas.run(['status', '--json'])
       return { status, stderr, told: JSON.parse(stdout) }
     }
     const told = {
@@ -390,7 +395,7 @@ describe('atlas status', () => {
     expect(await run()).toEqual({ ...fine, told })
     expect(server.log()).toEqual([ASK])
 
-    await stage.run(['sync'])
+    await atlas.run(['sync'])
     const inSync = await run()
     const lastSync = inSync.told.last_sync
     const modified = (): string => fs.statSync(file).mtime.toISOString()
@@ -406,16 +411,16 @@ describe('atlas status', () => {
         },
       },
     })
-    stage.edit('mine')
+    atlas.claude.edit('mine')
     const local = { file, size: 4, modified: modified() }
     const edited = { ...inSync.told, local, verdict: 'local_changed' }
     expect(await run()).toEqual({ ...fine, told: edited })
-    stage.setRemote('# New\n')
+    atlas.server.setConfiguration('# New\n')
     const remote = { size: 6, commit_sha: 'fedcba9876543210', updated_at: '2026-02-03T04:05:06.000Z' }
     expect(await run()).toEqual({ ...fine, told: { ...edited, remote, verdict: 'diverged' } })
-    stage.edit('# Rules\n')
+    atlas.claude.edit('# Rules\n')
     expect((await run()).told.verdict).toBe('remote_changed')
-    stage.setRemote('', '')
+    atlas.server.setConfiguration('', '')
     expect((await run()).told).toMatchObject({
       verdict: 'remote_empty',
       remote: { size: 0, commit_sha: null },
@@ -423,19 +428,19 @@ describe('atlas status', () => {
   })
 
   test('reads as a table', async () => {
-    await using stage = await createSyncStage()
-    await stage.run(['sync'])
-    stage.edit('mine')
-    const { status, stdout, stderr } = await stage.run(['status'])
+    await using atlas = await stage({ loggedIn: true })
+    await atlas.run(['sync'])
+    atlas.claude.edit('mine')
+    const { status, stdout, stderr } = await atlas.run(['status'])
     const fixed = stdout.replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d \([^)]*\)/g, 'WHEN')
     expect({ status, stderr, fixed: fixed.split('\n') }).toEqual({
       status: 0,
       stderr: 'See the differences with: atlas sync --dry-run\n',
       fixed: [
-        `Server     ${stage.server.url}`,
+        `Server     ${atlas.server.url}`,
         'Profile    default',
         'Account    ada@example.com',
-        `Local      ${stage.file}`,
+        `Local      ${atlas.claude.file}`,
         '           4 bytes, modified WHEN, changed since the last sync',
         'Remote     8 bytes, commit 0123456, WHEN',
         'Last sync  commit 0123456, WHEN',
@@ -446,53 +451,53 @@ describe('atlas status', () => {
   })
 
   test('logged out, with the server away or the store unusable still tells the local half', async () => {
-    await using stage = await createSyncStage()
-    await stage.run(['sync'])
+    await using atlas = await stage({ loggedIn: true })
+    await atlas.run(['sync'])
     const run = async (env: Record<string, string> = {}) => {
-      const { status, stdout, stderr } = await stage.run(['status', '--json'], { env })
+      const { status, stdout, stderr } = await atlas.run(['status', '--json'], { env })
       const { verdict, reason, local, remote } = JSON.parse(stdout)
       return { status, stderr, verdict, reason, size: local.size, remote }
     }
     const half = { stderr: '', verdict: 'unknown', size: 8, remote: null }
-    stage.server.fault('GET /configuration/me', response => answer(response, 503, {}), 1)
+    atlas.server.fault('GET /configuration/me', response => answer(response, 503, {}), 1)
     expect(await run()).toEqual({
       ...half,
       status: 5,
-      reason: `${stage.server.url} failed (503) on GET /configuration/me.`,
+      reason: `${atlas.server.url} failed (503) on GET /configuration/me.`,
     })
-    expect(await run({ ATLAS_ACCESS_TOKEN: 'wrong', ATLAS_API_URL: stage.server.apiRoot })).toEqual({
+    expect(await run({ ATLAS_ACCESS_TOKEN: 'wrong', ATLAS_API_URL: atlas.server.apiRoot })).toEqual({
       ...half,
       status: 4,
-      reason: `${stage.server.url} rejects the access token (401).`,
+      reason: `${atlas.server.url} rejects the access token (401).`,
     })
-    fs.chmodSync(path.join(stage.sandbox.configFolder, 'credentials'), 0o777)
+    fs.chmodSync(path.join(atlas.configFolder, 'credentials'), 0o777)
     const denied = await run()
     expect(denied).toEqual({ ...half, status: 6, reason: denied.reason })
     expect(denied.reason).toContain('can be changed by others')
-    fs.chmodSync(path.join(stage.sandbox.configFolder, 'credentials'), 0o700)
+    fs.chmodSync(path.join(atlas.configFolder, 'credentials'), 0o700)
 
-    await stage.run(['auth', 'logout'])
-    expect(await run()).toEqual({ ...half, status: 4, reason: `Not logged in to ${stage.server.url}.` })
+    await atlas.run(['auth', 'logout'])
+    expect(await run()).toEqual({ ...half, status: 4, reason: `Not logged in to ${atlas.server.url}.` })
   })
 
   test('of a local file that cannot be read tells the other half', async () => {
-    await using stage = await createSyncStage()
-    fs.mkdirSync(stage.file, { recursive: true })
-    const { status, stdout } = await stage.run(['status', '--json'])
+    await using atlas = await stage({ loggedIn: true })
+    fs.mkdirSync(atlas.claude.file, { recursive: true })
+    const { status, stdout } = await atlas.run(['status', '--json'])
     expect([
       status,
       JSON.parse(stdout).verdict,
       JSON.parse(stdout).reason,
       JSON.parse(stdout).remote.size,
-    ]).toEqual([1, 'unknown', `${stage.file} cannot be used: a folder is in its place.`, 8])
+    ]).toEqual([1, 'unknown', `${atlas.claude.file} cannot be used: a folder is in its place.`, 8])
   })
 })
 
 describe('atlas doctor', () => {
   test('says whether a sync can write, and what the last one took over', async () => {
-    await using stage = await createSyncStage()
+    await using atlas = await stage({ loggedIn: true })
     const check = async () => {
-      const { stdout } = await stage.run(['doctor', '--json'])
+      const { stdout } = await atlas.run(['doctor', '--json'])
       return JSON.parse(stdout).checks.find(({ name }: { name: string }) => name === 'sync')
     }
     expect(await check()).toEqual({
@@ -501,13 +506,13 @@ describe('atlas doctor', () => {
       detail: '~/.claude/CLAUDE.md can be written.\nNever synced.',
       fix: null,
     })
-    await stage.run(['sync'])
+    await atlas.run(['sync'])
     const { detail } = await check()
     expect(detail).toMatch(
       /^~\/\.claude\/CLAUDE\.md can be written\.\nLast changed by a sync at commit 0123456 \d{4}-\d\d-\d\d \d\d:\d\d \(.*\)\.$/,
     )
-    fs.rmSync(stage.folder, { recursive: true })
-    fs.writeFileSync(stage.folder, 'in the way')
+    fs.rmSync(atlas.claude.folder, { recursive: true })
+    fs.writeFileSync(atlas.claude.folder, 'in the way')
     expect(await check()).toEqual({
       name: 'sync',
       status: 'fail',

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'bun:test'
-import { startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, readUntil } from '../support/binary.ts'
+import { readUntil } from '../support/binary.ts'
 import { addUp, type CrashFigures, crashRounds } from '../support/crash-rounds.ts'
 import { secretServiceTest, startSecretService } from '../support/secret-service.ts'
+import { stage } from '../support/stage.ts'
 
 /** Long enough for the machine of a test run; what is promised is a second. */
 const LOCK_PATIENCE_MS = 1_000
@@ -52,14 +52,13 @@ describe('ended at random moments', () => {
 })
 
 test('a lock does not outlive its holder: the others go on within a second', async () => {
-  await using server = await startAtlasServer({ rotate: true })
-  using sandbox = createSandbox()
-  await sandbox.logIn(server)
+  await using atlas = await stage({ rotate: true, loggedIn: true })
+  const { server } = atlas
   server.expireAccessTokens()
   const held = server.hold('POST /auth/refresh')
-  const holder = sandbox.start(['api', '/auth/me'])
+  const holder = atlas.start(['api', '/auth/me'])
   await held.arrived
-  const waiting = Array.from({ length: 8 }, () => sandbox.start(['api', '/auth/me', '--debug']))
+  const waiting = Array.from({ length: 8 }, () => atlas.start(['api', '/auth/me', '--debug']))
   await Promise.all(waiting.map(child => readUntil(child.stderr, /lock .*: waiting/)))
 
   const next = server.hold('POST /auth/refresh')
@@ -73,16 +72,15 @@ test('a lock does not outlive its holder: the others go on within a second', asy
 })
 
 test('what a dead writer left beside the record does not outlive a logout', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
-  await sandbox.logIn(server)
-  const [record = ''] = sandbox.filesHolding(server.lastTokens.refresh)
+  await using atlas = await stage({ loggedIn: true })
+  const { server } = atlas
+  const [record = ''] = atlas.filesHolding(server.lastTokens.refresh)
   await Bun.write(`${record}.tmp`, await Bun.file(record).text())
-  expect((await sandbox.run(['auth', 'logout'])).status).toBe(0)
-  expect(sandbox.filesHolding(server.lastTokens.refresh)).toEqual([])
+  expect((await atlas.run(['auth', 'logout'])).status).toBe(0)
+  expect(atlas.filesHolding(server.lastTokens.refresh)).toEqual([])
 
   // A process that died in the very first login has left no record, but tokens.
   await Bun.write(`${record}.tmp`, server.lastTokens.refresh)
-  expect((await sandbox.run(['auth', 'logout'])).stdout).toContain('nothing to do')
-  expect(sandbox.filesHolding(server.lastTokens.refresh)).toEqual([])
+  expect((await atlas.run(['auth', 'logout'])).stdout).toContain('nothing to do')
+  expect(atlas.filesHolding(server.lastTokens.refresh)).toEqual([])
 })

@@ -3,14 +3,14 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { accountOf } from '../../lib/session/session.ts'
-import { startAtlasServer } from '../support/atlas-server.ts'
-import { BINARY, createSandbox, type Sandbox } from '../support/binary.ts'
-import { createUnprivilegedSandbox, twoUsersTest } from '../support/unprivileged.ts'
+import { BINARY, createSandbox, type Machine } from '../support/binary.ts'
+import { stage } from '../support/stage.ts'
+import { twoUsersTest } from '../support/unprivileged.ts'
 
 const LOGIN = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
 
 /** Every file and folder of atlas below a home folder, with its mode. */
-const modesIn = (sandbox: Sandbox): Record<string, string> =>
+const modesIn = (sandbox: Machine): Record<string, string> =>
   Object.fromEntries(
     ['', ...fs.readdirSync(sandbox.configFolder, { recursive: true, encoding: 'utf8' })].map(name => [
       name.replace(/[0-9a-f]{32}/, '*'),
@@ -19,17 +19,16 @@ const modesIn = (sandbox: Sandbox): Record<string, string> =>
   )
 
 test('are 0600 in folders that are 0700, whatever the umask', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
+  await using atlas = await stage()
   const child = Bun.spawn(['sh', '-c', 'umask 000; exec "$@"', 'sh', BINARY, ...LOGIN], {
-    cwd: sandbox.cwd,
-    env: { ...sandbox.env, ATLAS_API_URL: server.url },
+    cwd: atlas.cwd,
+    env: { ...atlas.env, ATLAS_API_URL: atlas.server.url },
     stdin: Buffer.from('correct horse'),
     stdout: 'ignore',
     stderr: 'ignore',
   })
   expect(await child.exited).toBe(0)
-  expect(modesIn(sandbox)).toEqual({
+  expect(modesIn(atlas)).toEqual({
     '': '700',
     'config.json': '600',
     '*.lock': '600',
@@ -37,20 +36,20 @@ test('are 0600 in folders that are 0700, whatever the umask', async () => {
     'credentials/*.json': '600',
     'credentials/*.lock': '600',
   })
-  expect(fs.statSync(path.join(sandbox.home, '.config')).mode & 0o777).toBe(0o700)
+  expect(fs.statSync(path.join(atlas.home, '.config')).mode & 0o777).toBe(0o700)
 })
 
 const straceTest: typeof test =
   Bun.which('strace') !== null || process.env['CI'] === 'true' ? test : (test.skip as typeof test)
 
 straceTest('are private from the moment they exist, and put in place when they are on the disk', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
-  const trace = path.join(sandbox.home, 'trace')
+  await using atlas = await stage()
+  const { server } = atlas
+  const trace = path.join(atlas.home, 'trace')
   const calls = 'openat,open,creat,mkdir,mkdirat,chmod,fchmod,fsync,rename,renameat,renameat2'
   const child = Bun.spawn(['strace', '-f', '-y', '-e', `trace=${calls}`, '-o', trace, BINARY, ...LOGIN], {
-    cwd: sandbox.cwd,
-    env: { ...sandbox.env, ATLAS_API_URL: server.url },
+    cwd: atlas.cwd,
+    env: { ...atlas.env, ATLAS_API_URL: server.url },
     stdin: Buffer.from('correct horse'),
     stdout: 'ignore',
     stderr: 'ignore',
@@ -59,7 +58,7 @@ straceTest('are private from the moment they exist, and put in place when they a
   const ours = fs
     .readFileSync(trace, 'utf8')
     .split('\n')
-    .filter(line => line.includes(`${sandbox.configFolder}`) && !/= -1 E/.test(line))
+    .filter(line => line.includes(`${atlas.configFolder}`) && !/= -1 E/.test(line))
 
   const created = ours.filter(line => line.includes('O_CREAT'))
   expect(created.length).toBeGreaterThanOrEqual(4)
@@ -82,13 +81,13 @@ straceTest('are private from the moment they exist, and put in place when they a
 })
 
 describe('a link that somebody planted', () => {
-  const account = (sandbox: Sandbox, url: string): string =>
+  const account = (sandbox: Machine, url: string): string =>
     path.join(
       sandbox.configFolder,
       'credentials',
       `${new Bun.CryptoHasher('sha256').update(accountOf('default', url)).digest('hex').slice(0, 32)}`,
     )
-  const PLACES: [what: string, status: number, place: (sandbox: Sandbox, url: string) => string][] = [
+  const PLACES: [what: string, status: number, place: (sandbox: Machine, url: string) => string][] = [
     ['the record', 6, (sandbox, url) => `${account(sandbox, url)}.json`],
     ['its temporary file', 0, (sandbox, url) => `${account(sandbox, url)}.json.tmp`],
     ['its lock', 5, (sandbox, url) => `${account(sandbox, url)}.lock`],
@@ -98,25 +97,25 @@ describe('a link that somebody planted', () => {
   test.each(
     PLACES,
   )('in the place of %s is not written through: a login ends with %d', async (_, status, place) => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    const victims = path.join(sandbox.home, 'victims')
-    const link = place(sandbox, server.url)
+    await using atlas = await stage()
+    const { server } = atlas
+    const victims = path.join(atlas.home, 'victims')
+    const link = place(atlas, server.url)
     fs.mkdirSync(path.dirname(link), { recursive: true, mode: 0o700 })
     if (path.basename(link) === 'credentials') fs.mkdirSync(victims, { mode: 0o700 })
     else fs.writeFileSync(victims, 'untouched', { mode: 0o600 })
     fs.symlinkSync(victims, link)
-    const outcome = await sandbox.logIn(server)
+    const outcome = await atlas.logIn()
     expect({ status: outcome.status, stderr: outcome.stderr }).toMatchObject({ status })
     if (status !== 0) expect(outcome.stderr).toContain(link)
     if (fs.statSync(victims).isDirectory()) expect(fs.readdirSync(victims)).toEqual([])
     else expect(fs.readFileSync(victims, 'utf8')).toBe('untouched')
-    if (status === 0) expect(sandbox.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
+    if (status === 0) expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
   })
 })
 
 describe('a file store that others can reach', () => {
-  const only = (sandbox: Sandbox): string => sandbox.filesHolding('refresh_token')[0] ?? ''
+  const only = (sandbox: Machine): string => sandbox.filesHolding('refresh_token')[0] ?? ''
 
   const LOOSE: [what: string, loosen: (record: string) => void][] = [
     ['a record that the group can read', record => fs.chmodSync(record, 0o640)],
@@ -126,11 +125,8 @@ describe('a file store that others can reach', () => {
     ['a folder that all can change', record => fs.chmodSync(path.dirname(record), 0o703)],
   ]
   test.each(LOOSE)('(%s) is refused with the command that mends it', async (_, loosen) => {
-    await using server = await startAtlasServer()
-    using sandbox = createUnprivilegedSandbox()
-    await sandbox.logIn(server)
-    server.forget()
-    loosen(only(sandbox))
+    await using atlas = await stage({ loggedIn: true, unprivileged: true })
+    loosen(only(atlas))
     for (const command of [
       ['api', '/auth/me'],
       ['auth', 'refresh'],
@@ -138,16 +134,16 @@ describe('a file store that others can reach', () => {
       ['auth', 'status'],
       ['auth', 'logout'],
     ]) {
-      const { status, stdout, stderr } = await sandbox.run(command)
+      const { status, stdout, stderr } = await atlas.run(command)
       expect({ status, stdout, stderr }).toMatchObject({ status: 6, stdout: '' })
       expect(stderr).toMatch(/^atlas: The credential store .* (can be (read|changed) by others), so atlas/)
     }
-    expect(server.log()).toEqual([])
+    expect(atlas.server.log()).toEqual([])
 
-    const { stderr } = await sandbox.run(['auth', 'token'])
+    const { stderr } = await atlas.run(['auth', 'token'])
     const command = /mend it with: (.*)\n$/.exec(stderr)?.[1] ?? ''
     expect(Bun.spawnSync(['sh', '-c', command]).exitCode).toBe(0)
-    expect((await sandbox.run(['api', '/auth/me'])).status).toBe(0)
+    expect((await atlas.run(['api', '/auth/me'])).status).toBe(0)
   })
 
   const hasAttributes = ((): boolean => {
@@ -170,20 +166,20 @@ describe('a file store that others can reach', () => {
   test.each(
     UNREPLACEABLE,
   )('(a record %s) is told before a login or refresh sends anything, and by doctor', async (_, spoil) => {
-    await using server = await startAtlasServer({ rotate: true })
-    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
-    await sandbox.logIn(server)
+    await using atlas = await stage({ rotate: true })
+    const { server } = atlas
+    await atlas.logIn()
     server.forget()
-    const record = only(sandbox)
+    const record = only(atlas)
     spoil(record)
     try {
-      const outcomes = [await sandbox.logIn(server), await sandbox.run(['auth', 'refresh'])]
+      const outcomes = [await atlas.logIn(), await atlas.run(['auth', 'refresh'])]
       expect(outcomes.map(({ status, stdout }) => ({ status, stdout }))).toEqual(
         Array(2).fill({ status: 6, stdout: '' }),
       )
       for (const { stderr } of outcomes) expect(stderr).toStartWith(`atlas: The credential store ${record} `)
       expect(server.log()).toEqual([])
-      const { status, stdout } = await sandbox.run(['doctor', '--json'])
+      const { status, stdout } = await atlas.run(['doctor', '--json'])
       const checks: { name: string; status: string }[] = JSON.parse(stdout).checks
       expect({
         status,
@@ -213,12 +209,10 @@ describe('a file store that others can reach', () => {
   }
 
   twoUsersTest('(a record of another user) is refused', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createUnprivilegedSandbox()
-    await sandbox.logIn(server)
-    const record = only(sandbox)
+    await using atlas = await stage({ loggedIn: true, unprivileged: true })
+    const record = only(atlas)
     fs.chownSync(record, 12_345, 12_345)
-    const { status, stderr } = await sandbox.run(['auth', 'token'])
+    const { status, stderr } = await atlas.run(['auth', 'token'])
     expect(status).toBe(6)
     expect(stderr).toMatch(/permission denied|EACCES|belongs to another user/)
   })
@@ -227,7 +221,7 @@ describe('a file store that others can reach', () => {
 describe('a config file that is a link', () => {
   const CONTENT = '{"logins":[]}\n'
 
-  const linked = (sandbox: Sandbox): { link: string; target: string } => {
+  const linked = (sandbox: Machine): { link: string; target: string } => {
     const link = path.join(sandbox.configFolder, 'config.json')
     const target = path.join(sandbox.home, 'dotfiles.json')
     fs.mkdirSync(sandbox.configFolder, { recursive: true, mode: 0o700 })
@@ -237,22 +231,20 @@ describe('a config file that is a link', () => {
   }
 
   test('stays one, and the file that it leads to is replaced', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    const { link, target } = linked(sandbox)
-    expect((await sandbox.logIn(server)).status).toBe(0)
+    await using atlas = await stage()
+    const { link, target } = linked(atlas)
+    expect((await atlas.logIn()).status).toBe(0)
     expect(fs.readlinkSync(link)).toBe('../../dotfiles.json')
     expect(JSON.parse(fs.readFileSync(target, 'utf8')).current_profile).toBe('default')
-    expect(fs.readdirSync(sandbox.home).sort()).toEqual(['.config', 'cwd', 'dotfiles.json'])
+    expect(fs.readdirSync(atlas.home).sort()).toEqual(['.config', 'cwd', 'dotfiles.json'])
   })
 
   twoUsersTest('to another user’s is not replaced, which is said before anything is asked', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    const { link, target } = linked(sandbox)
+    await using atlas = await stage()
+    const { link, target } = linked(atlas)
     fs.chownSync(target, 12_345, 12_345)
-    const { status, stderr } = await sandbox.logIn(server)
-    expect({ status, stderr, log: server.log() }).toEqual({
+    const { status, stderr } = await atlas.logIn()
+    expect({ status, stderr, log: atlas.server.log() }).toEqual({
       status: 1,
       stderr:
         `atlas: The config file ${link} is a link to ${target}, which is no file of yours, so atlas does not replace it.\n` +

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
-import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
-import { BINARY, createSandbox, type Outcome, outcomeOf, type Sandbox } from '../support/binary.ts'
+import { startAtlasServer } from '../support/atlas-server.ts'
+import { BINARY, createSandbox, type Machine, type Outcome, outcomeOf } from '../support/binary.ts'
 import { createAuthority, hasOpenssl } from '../support/certificates.ts'
 import { createHostileFolder } from '../support/hostile-folder.ts'
 import { startRawServer } from '../support/raw-server.ts'
+import { stage } from '../support/stage.ts'
 import { CANARY, storeSession } from '../support/stored-session.ts'
 import { createUnprivilegedSandbox, twoUsersTest } from '../support/unprivileged.ts'
 
@@ -27,31 +28,24 @@ const COMMANDS: string[][] = [
 /** With a keychain that is not there, so that its addon is loaded and the answer is always the same. */
 const KEYCHAIN = { ATLAS_CREDENTIAL_STORE: 'keychain' }
 
-async function runAll(sandbox: Sandbox, options: { cwd?: string; env?: Record<string, string> } = {}) {
+async function runAll(sandbox: Machine, options: { cwd?: string; env?: Record<string, string> } = {}) {
   const outcomes: Outcome[] = []
   for (const args of COMMANDS) outcomes.push(await sandbox.run(args, options))
   outcomes.push(await sandbox.run(['auth', 'token'], { ...options, env: { ...options.env, ...KEYCHAIN } }))
   return outcomes
 }
 
-async function sandboxWithSession(server: AtlasServer): Promise<Sandbox> {
-  const sandbox = createSandbox()
-  expect((await sandbox.logIn(server)).status).toBe(0)
-  return sandbox
-}
-
 describe('a hostile current directory', () => {
   test('changes nothing, runs nothing and is sent nothing', async () => {
-    await using server = await startAtlasServer()
     await using attacker = await startRawServer(socket => socket.end())
-    using sandbox = await sandboxWithSession(server)
-    const hostile = createHostileFolder(path.join(sandbox.home, 'src'), `http://127.0.0.1:${attacker.port}`)
+    await using atlas = await stage({ loggedIn: true })
+    const hostile = createHostileFolder(path.join(atlas.home, 'src'), `http://127.0.0.1:${attacker.port}`)
     const login = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin', '--json']
 
-    const elsewhere = await runAll(sandbox)
-    const there = await runAll(sandbox, { cwd: hostile.path })
+    const elsewhere = await runAll(atlas)
+    const there = await runAll(atlas, { cwd: hostile.path })
     expect(there).toEqual(elsewhere)
-    const { status } = await sandbox.run(login, { cwd: hostile.path, input: 'correct horse\n' })
+    const { status } = await atlas.run(login, { cwd: hostile.path, input: 'correct horse\n' })
     expect({ status, ran: hostile.hasRun(), connections: attacker.connections }).toEqual({
       status: 0,
       ran: false,
@@ -60,20 +54,19 @@ describe('a hostile current directory', () => {
   })
 
   withTool('strace')('is not even looked at, and no other program is started', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = await sandboxWithSession(server)
-    const root = path.join(sandbox.home, 'src')
-    const hostile = createHostileFolder(root, server.url)
+    await using atlas = await stage({ loggedIn: true })
+    const root = path.join(atlas.home, 'src')
+    const hostile = createHostileFolder(root, atlas.server.url)
     const touched: string[] = []
     let started = 0
     for (const [args, env] of [
       ...COMMANDS.map(args => [args, {}] as const),
       [['auth', 'token'], KEYCHAIN] as const,
     ]) {
-      const trace = path.join(sandbox.home, 'trace')
+      const trace = path.join(atlas.home, 'trace')
       const child = Bun.spawn(['strace', '-f', '-e', 'trace=%file', '-o', trace, BINARY, ...args], {
         cwd: hostile.path,
-        env: { ...sandbox.env, ...env },
+        env: { ...atlas.env, ...env },
         stdin: 'ignore',
         stdout: 'ignore',
         stderr: 'ignore',
@@ -142,13 +135,12 @@ describe('variables', () => {
     ],
   ]
   test.each(VARIABLES)('%s change nothing, run nothing and lead nowhere', async (_, values) => {
-    await using server = await startAtlasServer()
     await using attacker = await startRawServer(socket => socket.end())
-    using sandbox = await sandboxWithSession(server)
+    await using atlas = await stage({ loggedIn: true })
     const url = `http://127.0.0.1:${attacker.port}`
-    const hostile = createHostileFolder(path.join(sandbox.home, 'src'), url)
-    const without = await runAll(sandbox)
-    expect(await runAll(sandbox, { env: values({ ...hostile, attacker: url }) })).toEqual(without)
+    const hostile = createHostileFolder(path.join(atlas.home, 'src'), url)
+    const without = await runAll(atlas)
+    expect(await runAll(atlas, { env: values({ ...hostile, attacker: url }) })).toEqual(without)
     expect({ ran: hostile.hasRun(), connections: attacker.connections }).toEqual({
       ran: false,
       connections: 0,
@@ -194,9 +186,8 @@ describe('variables', () => {
   })
 
   test('that load other code are told by doctor', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = await sandboxWithSession(server)
-    const { stdout } = await sandbox.run(['doctor', '--json'], { env: { BUN_OPTIONS: '--smol' } })
+    await using atlas = await stage({ loggedIn: true })
+    const { stdout } = await atlas.run(['doctor', '--json'], { env: { BUN_OPTIONS: '--smol' } })
     const [version] = JSON.parse(stdout).checks
     expect({ name: version.name, status: version.status, detail: version.detail.split('; ')[1] }).toEqual({
       name: 'version',
@@ -276,31 +267,31 @@ describe('a temporary folder that is', () => {
   rootTest.each(KINDS)(
     '%s is named where the keychain needs it, and matters to nothing else',
     async (_, reason, make) => {
-      await using server = await startAtlasServer()
-      using sandbox = await sandboxWithSession(server)
-      const place = path.join(sandbox.home, 'tmp')
+      await using atlas = await stage({ loggedIn: true })
+      const { server } = atlas
+      const place = path.join(atlas.home, 'tmp')
       const made = make(place)
       if (made === undefined) throw new Error('mounting is not permitted here')
       using _mounted = made === 'nothing' ? { [Symbol.dispose]() {} } : made
       const env = { TMPDIR: place }
       const keychain = { ...env, ATLAS_CREDENTIAL_STORE: 'keychain' }
 
-      expect(await sandbox.run(['auth', 'token'], { env: keychain })).toEqual({
+      expect(await atlas.run(['auth', 'token'], { env: keychain })).toEqual({
         status: 6,
         stdout: '',
         stderr:
           `atlas: The keychain support, which is unpacked into ${place}/atlas-${uid}, could not be loaded: ${reason}.\n` +
           '       Set TMPDIR to a folder that exists, has room and allows programs, use "atlas auth login --store file" (plain text, readable by you alone), or set ATLAS_ACCESS_TOKEN.\n',
       })
-      expect((await sandbox.run(['auth', 'status'], { env })).status).toBe(0)
-      expect((await sandbox.run(['auth', 'refresh'], { env })).status).toBe(0)
-      expect((await sandbox.logIn(server, { env })).status).toBe(0)
+      expect((await atlas.run(['auth', 'status'], { env })).status).toBe(0)
+      expect((await atlas.run(['auth', 'refresh'], { env })).status).toBe(0)
+      expect((await atlas.logIn(server, { env })).status).toBe(0)
       const withToken = {
         ...keychain,
         ATLAS_API_URL: server.apiRoot,
         ATLAS_ACCESS_TOKEN: server.lastTokens.access,
       }
-      expect((await sandbox.run(['api', '/auth/me'], { env: withToken })).status).toBe(0)
+      expect((await atlas.run(['api', '/auth/me'], { env: withToken })).status).toBe(0)
     },
   )
 
@@ -366,13 +357,12 @@ describe('a temporary folder that is', () => {
 })
 
 test('a current directory that is gone, and a closed one, hinder nothing', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = await sandboxWithSession(server)
-  const gone = path.join(sandbox.home, 'gone')
+  await using atlas = await stage({ loggedIn: true })
+  const gone = path.join(atlas.home, 'gone')
   fs.mkdirSync(gone)
   const child = Bun.spawn(['sh', '-c', 'rmdir "$PWD" && exec "$0" auth status --json', BINARY], {
     cwd: gone,
-    env: sandbox.env,
+    env: atlas.env,
     stdin: 'pipe',
     stdout: 'pipe',
     stderr: 'pipe',

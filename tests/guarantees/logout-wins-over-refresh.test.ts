@@ -1,15 +1,16 @@
 import { describe, expect, test } from 'bun:test'
 import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, outcomeOf, readUntil, type Sandbox } from '../support/binary.ts'
+import { createSandbox, type Machine, outcomeOf, readUntil } from '../support/binary.ts'
 import { raceRounds } from '../support/race-rounds.ts'
-import { secretServiceTest, startSecretService } from '../support/secret-service.ts'
+import { secretServiceTest } from '../support/secret-service.ts'
+import { stage } from '../support/stage.ts'
 
 const REFRESH = 'POST /api/v1/auth/refresh'
 const LOGIN = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
 const WAITING = /lock .*: waiting/
 
 /** A process whose refresh is on its way, the answer held back. */
-async function refreshInFlight(sandbox: Sandbox, server: AtlasServer, command = ['api', '/auth/me']) {
+async function refreshInFlight(sandbox: Machine, server: AtlasServer, command = ['api', '/auth/me']) {
   expect((await sandbox.logIn(server)).status).toBe(0)
   server.expireAccessTokens()
   server.forget()
@@ -21,69 +22,67 @@ async function refreshInFlight(sandbox: Sandbox, server: AtlasServer, command = 
 
 describe('a logout while a refresh is in flight', () => {
   test('waits for it, and nothing is stored afterwards', async () => {
-    await using server = await startAtlasServer({ rotate: true })
-    using sandbox = createSandbox()
-    const { held, child } = await refreshInFlight(sandbox, server, ['auth', 'refresh'])
-    const logout = sandbox.start(['auth', 'logout', '--debug'])
+    await using atlas = await stage({ rotate: true })
+    const { server } = atlas
+    const { held, child } = await refreshInFlight(atlas, server, ['auth', 'refresh'])
+    const logout = atlas.start(['auth', 'logout', '--debug'])
     await readUntil(logout.stderr, WAITING)
     held.release()
     expect([await child.exited, await logout.exited]).toEqual([0, 0])
-    expect(sandbox.filesHolding('refresh_token')).toEqual([])
+    expect(atlas.filesHolding('refresh_token')).toEqual([])
     expect(server.log()).toEqual([REFRESH, 'POST /api/v1/auth/logout'])
-    expect((await sandbox.run(['auth', 'token'])).status).toBe(4)
+    expect((await atlas.run(['auth', 'token'])).status).toBe(4)
   })
 
   test('beats every process that was still to refresh', async () => {
-    await using server = await startAtlasServer({ rotate: true })
-    using sandbox = createSandbox()
-    await sandbox.logIn(server)
+    await using atlas = await stage({ rotate: true, loggedIn: true })
+    const { server } = atlas
     server.expireAccessTokens()
     server.forget()
     // The logout holds the lock while it tells the server; ten others want to refresh meanwhile.
     const held = server.hold('POST /auth/logout')
-    const logout = sandbox.start(['auth', 'logout'])
+    const logout = atlas.start(['auth', 'logout'])
     await held.arrived
-    const others = Array.from({ length: 10 }, () => sandbox.start(['auth', 'refresh', '--debug']))
+    const others = Array.from({ length: 10 }, () => atlas.start(['auth', 'refresh', '--debug']))
     await Promise.all(others.map(child => readUntil(child.stderr, WAITING)))
     held.release()
     expect(await logout.exited).toBe(0)
     expect(await Promise.all(others.map(child => child.exited))).toEqual(Array(10).fill(4))
-    expect(sandbox.filesHolding('refresh_token')).toEqual([])
+    expect(atlas.filesHolding('refresh_token')).toEqual([])
     expect(server.log()).toEqual(['POST /api/v1/auth/logout'])
   })
 
   test('is not undone by the refresh even where the credentials went without the lock', async () => {
-    await using server = await startAtlasServer({ rotate: true })
-    using sandbox = createSandbox()
-    const { held, child } = await refreshInFlight(sandbox, server, ['auth', 'refresh'])
-    for (const record of sandbox.filesHolding('refresh_token')) await Bun.file(record).delete()
+    await using atlas = await stage({ rotate: true })
+    const { server } = atlas
+    const { held, child } = await refreshInFlight(atlas, server, ['auth', 'refresh'])
+    for (const record of atlas.filesHolding('refresh_token')) await Bun.file(record).delete()
     held.release()
     const { status, stderr } = await outcomeOf(child)
     expect({ status, stderr }).toMatchObject({ status: 4 })
     expect(stderr).toStartWith(`atlas: Not logged in to ${server.url}.\n`)
-    expect(sandbox.filesHolding(server.lastTokens.refresh)).toEqual([])
+    expect(atlas.filesHolding(server.lastTokens.refresh)).toEqual([])
   })
 
   secretServiceTest('holds with the keychain', async () => {
-    await using server = await startAtlasServer({ rotate: true })
-    await using keychain = await startSecretService()
-    using sandbox = createSandbox(keychain.env)
-    const { held, child } = await refreshInFlight(sandbox, server)
-    const logout = sandbox.start(['auth', 'logout', '--debug'])
+    await using atlas = await stage({ rotate: true, store: 'keychain' })
+    const { server } = atlas
+    const { held, child } = await refreshInFlight(atlas, server)
+    const logout = atlas.start(['auth', 'logout', '--debug'])
     await readUntil(logout.stderr, WAITING)
     held.release()
     await child.exited
     expect(await logout.exited).toBe(0)
-    expect(keychain.search('atlas-cli')).toEqual([])
+    expect(atlas.keychain.search('atlas-cli')).toEqual([])
   })
 })
 
 describe('a login while a refresh is in flight', () => {
   test('waits for it, and its session stays', async () => {
-    await using server = await startAtlasServer({ rotate: true })
-    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file' })
-    const { held, child } = await refreshInFlight(sandbox, server, ['auth', 'refresh'])
-    const login = sandbox.start([...LOGIN, '--debug'], {
+    await using atlas = await stage({ rotate: true })
+    const { server } = atlas
+    const { held, child } = await refreshInFlight(atlas, server, ['auth', 'refresh'])
+    const login = atlas.start([...LOGIN, '--debug'], {
       input: 'correct horse',
       env: { ATLAS_API_URL: server.url },
     })
@@ -91,8 +90,8 @@ describe('a login while a refresh is in flight', () => {
     held.release()
     expect([await child.exited, await login.exited]).toEqual([0, 0])
     expect(server.log().at(-1)).toBe('POST /api/v1/auth/login')
-    expect(sandbox.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
-    expect((await sandbox.run(['auth', 'refresh'])).status).toBe(0)
+    expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
+    expect((await atlas.run(['auth', 'refresh'])).status).toBe(0)
     expect(server.reuses).toBe(0)
   })
 
@@ -100,11 +99,11 @@ describe('a login while a refresh is in flight', () => {
     ['granted', (_: AtlasServer) => {}],
     ['refused', (server: AtlasServer) => server.revokeSessions()],
   ])('is not overwritten by a refresh that is %s, even where the lock did not keep it out', async (_, judge) => {
-    await using server = await startAtlasServer({ rotate: true })
-    using sandbox = createSandbox()
-    const { held, child } = await refreshInFlight(sandbox, server, ['auth', 'refresh'])
+    await using atlas = await stage({ rotate: true })
+    const { server } = atlas
+    const { held, child } = await refreshInFlight(atlas, server, ['auth', 'refresh'])
     judge(server)
-    const [record = ''] = sandbox.filesHolding('refresh_token')
+    const [record = ''] = atlas.filesHolding('refresh_token')
     // As another machine would that shares the folder: its lock may not reach this one.
     await using elsewhere = await startAtlasServer()
     using other = createSandbox()
@@ -123,25 +122,21 @@ test('logins, logouts and refreshes at once leave a session that the server know
 })
 
 test('logins of twenty profiles at once are all remembered', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
+  await using atlas = await stage()
+  const { server } = atlas
   const names = Array.from({ length: 20 }, (_, index) => `profile-${index}`)
-  const outcomes = await Promise.all(
-    names.map(name => sandbox.logIn(server, { env: { ATLAS_PROFILE: name } })),
-  )
+  const outcomes = await Promise.all(names.map(name => atlas.logIn(server, { env: { ATLAS_PROFILE: name } })))
   expect(outcomes.filter(({ status }) => status !== 0)).toEqual([])
-  const told = JSON.parse((await sandbox.run(['auth', 'list', '--json'])).stdout)
+  const told = JSON.parse((await atlas.run(['auth', 'list', '--json'])).stdout)
   expect(told.profiles.map(({ name }: { name: string }) => name).sort()).toEqual(names.sort())
-  const { stdout } = await sandbox.run(['auth', 'logout', '--all', '--json'])
+  const { stdout } = await atlas.run(['auth', 'logout', '--all', '--json'])
   expect(JSON.parse(stdout).logged_out).toHaveLength(20)
-  expect(sandbox.filesHolding('refresh_token')).toEqual([])
+  expect(atlas.filesHolding('refresh_token')).toEqual([])
 })
 
 secretServiceTest('the store that was used last is the one that counts', async () => {
-  await using server = await startAtlasServer()
-  await using keychain = await startSecretService()
-  using sandbox = createSandbox(keychain.env)
-  await sandbox.logIn(server)
-  expect((await sandbox.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })).status).toBe(0)
-  expect(JSON.parse((await sandbox.run(['auth', 'status', '--json'])).stdout).store).toBe('file')
+  await using atlas = await stage({ loggedIn: true, store: 'keychain' })
+  const { server } = atlas
+  expect((await atlas.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })).status).toBe(0)
+  expect(JSON.parse((await atlas.run(['auth', 'status', '--json'])).stdout).store).toBe('file')
 })

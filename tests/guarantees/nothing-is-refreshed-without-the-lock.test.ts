@@ -4,17 +4,18 @@ import path from 'node:path'
 import { lockPath } from '../../lib/files/lock.ts'
 import { userLockFolder } from '../../lib/files/user-folder.ts'
 import { accountOf } from '../../lib/session/session.ts'
-import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, type Sandbox } from '../support/binary.ts'
-import { hasSecretService, secretServiceTest, startSecretService } from '../support/secret-service.ts'
+import type { AtlasServer } from '../support/atlas-server.ts'
+import type { Machine } from '../support/binary.ts'
+import { hasSecretService, secretServiceTest } from '../support/secret-service.ts'
 import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
+import { stage } from '../support/stage.ts'
 import { createUnprivilegedSandbox, twoUsersTest } from '../support/unprivileged.ts'
 
 const REFRESH = 'POST /api/v1/auth/refresh'
 
 /** Every command that needs the lock meets the fault the same way, and none talks to the server about tokens. */
 async function expectFault(
-  sandbox: Sandbox,
+  sandbox: Machine,
   server: AtlasServer,
   place: string,
   reason: string,
@@ -39,7 +40,7 @@ async function expectFault(
   expect(fs.readFileSync(record, 'utf8')).toBe(before)
 }
 
-const lockOf = (sandbox: Sandbox, server: AtlasServer): string =>
+const lockOf = (sandbox: Machine, server: AtlasServer): string =>
   lockPath(path.join(sandbox.configFolder, 'credentials'), accountOf('default', server.url))
 
 describe('a lock that cannot be trusted is no licence to refresh', () => {
@@ -61,13 +62,12 @@ describe('a lock that cannot be trusted is no licence to refresh', () => {
     ],
   ]
   test.each(FAULTS)('where it is %s', async (_, reason, arrange) => {
-    await using server = await startAtlasServer({ rotate: true })
-    using sandbox = createSandbox()
-    await sandbox.logIn(server)
-    const lock = lockOf(sandbox, server)
+    await using atlas = await stage({ rotate: true, loggedIn: true })
+    const { server } = atlas
+    const lock = lockOf(atlas, server)
     fs.rmSync(lock)
     arrange(lock)
-    await expectFault(sandbox, server, lock, reason)
+    await expectFault(atlas, server, lock, reason)
   })
 
   function symlinkToFile(lock: string): void {
@@ -76,22 +76,20 @@ describe('a lock that cannot be trusted is no licence to refresh', () => {
   }
 
   test('where it is read-only', async () => {
-    await using server = await startAtlasServer({ rotate: true })
-    using sandbox = createUnprivilegedSandbox()
-    await sandbox.logIn(server)
-    const lock = lockOf(sandbox, server)
+    await using atlas = await stage({ rotate: true, loggedIn: true, unprivileged: true })
+    const { server } = atlas
+    const lock = lockOf(atlas, server)
     fs.chmodSync(lock, 0o400)
-    await expectFault(sandbox, server, lock, 'permission denied', 6)
+    await expectFault(atlas, server, lock, 'permission denied', 6)
   })
 
   twoUsersTest.each([0o600, 0o666])('where it is another user’s, mode %o', async mode => {
-    await using server = await startAtlasServer({ rotate: true })
-    using sandbox = createUnprivilegedSandbox()
-    await sandbox.logIn(server)
-    const lock = lockOf(sandbox, server)
+    await using atlas = await stage({ rotate: true, loggedIn: true, unprivileged: true })
+    const { server } = atlas
+    const lock = lockOf(atlas, server)
     fs.chownSync(lock, 0, 0)
     fs.chmodSync(lock, mode)
-    await expectFault(sandbox, server, lock, 'it belongs to another user')
+    await expectFault(atlas, server, lock, 'it belongs to another user')
   })
 })
 
@@ -102,15 +100,14 @@ describe('a file store whose folder', () => {
     ['cannot be entered', 0o000, () => {}],
   ]
   test.each(FOLDERS)('%s denies a login and everything else', async (_, mode, arrange) => {
-    await using server = await startAtlasServer({ rotate: true })
-    using sandbox = createUnprivilegedSandbox()
-    await sandbox.logIn(server)
-    const lock = lockOf(sandbox, server)
+    await using atlas = await stage({ rotate: true, loggedIn: true, unprivileged: true })
+    const { server } = atlas
+    const lock = lockOf(atlas, server)
     const folder = path.dirname(lock)
     arrange(lock)
     fs.chmodSync(folder, mode)
     server.forget()
-    const { status, stderr } = await sandbox.logIn(server)
+    const { status, stderr } = await atlas.logIn()
     expect({ status, stderr, log: server.log() }).toEqual({
       status: 6,
       stderr:
@@ -118,24 +115,23 @@ describe('a file store whose folder', () => {
         '       Check its permissions, or choose another folder with ATLAS_CONFIG_DIR.\n',
       log: [],
     })
-    if (mode !== 0) await expectFault(sandbox, server, folder, 'permission denied', 6)
-    expect((await sandbox.run(['auth', 'logout'])).status).toBe(6)
+    if (mode !== 0) await expectFault(atlas, server, folder, 'permission denied', 6)
+    expect((await atlas.run(['auth', 'logout'])).status).toBe(6)
     fs.chmodSync(folder, 0o700)
-    expect((await sandbox.run(['api', '/auth/me'])).status).toBe(0)
+    expect((await atlas.run(['api', '/auth/me'])).status).toBe(0)
   })
 
   test('is missing below one that is read-only is denied to a login', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createUnprivilegedSandbox()
-    fs.mkdirSync(sandbox.configFolder, { recursive: true })
-    fs.chmodSync(sandbox.configFolder, 0o555)
-    if (sandbox.user) fs.chownSync(sandbox.configFolder, sandbox.user.uid, sandbox.user.gid)
-    const { status, stderr } = await sandbox.logIn(server)
+    await using atlas = await stage({ unprivileged: true })
+    fs.mkdirSync(atlas.configFolder, { recursive: true })
+    fs.chmodSync(atlas.configFolder, 0o555)
+    if (atlas.user) fs.chownSync(atlas.configFolder, atlas.user.uid, atlas.user.gid)
+    const { status, stderr } = await atlas.logIn()
     expect(status).toBe(6)
     expect(stderr).toContain(
-      `${path.join(sandbox.configFolder, 'credentials')} cannot be used: permission denied.`,
+      `${path.join(atlas.configFolder, 'credentials')} cannot be used: permission denied.`,
     )
-    expect(server.log()).toEqual([])
+    expect(atlas.server.log()).toEqual([])
   })
 })
 
@@ -174,10 +170,9 @@ describe('the folder for locks on the keychain', () => {
 
 describe('a disk', () => {
   smallDiskTest('that is full lets no refresh through, but a logout', async () => {
-    await using server = await startAtlasServer({ rotate: true })
     using disk = createSmallDisk()
-    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_CONFIG_DIR: disk.folder })
-    await sandbox.logIn(server)
+    await using atlas = await stage({ rotate: true, loggedIn: true, env: { ATLAS_CONFIG_DIR: disk.folder } })
+    const { server } = atlas
     server.expireAccessTokens()
     server.forget()
     disk.fill()
@@ -185,7 +180,7 @@ describe('a disk', () => {
       ['api', '/auth/me'],
       ['auth', 'refresh'],
     ]) {
-      const { status, stderr } = await sandbox.run(command)
+      const { status, stderr } = await atlas.run(command)
       expect({ status, stderr }).toMatchObject({ status: 6 })
       expect(stderr).toMatch(
         new RegExp(
@@ -196,9 +191,9 @@ describe('a disk', () => {
     expect(server.log().filter(line => line === REFRESH)).toEqual([])
 
     disk.empty()
-    expect((await sandbox.run(['api', '/auth/me'])).status).toBe(0)
+    expect((await atlas.run(['api', '/auth/me'])).status).toBe(0)
     disk.fill()
-    const ended = await sandbox.run(['auth', 'logout'])
+    const ended = await atlas.run(['auth', 'logout'])
     expect({ status: ended.status, stdout: ended.stdout }).toEqual({
       status: 0,
       stdout: `Logged out of ${server.url} as ada@example.com\n`,
@@ -209,42 +204,41 @@ describe('a disk', () => {
   })
 
   smallDiskTest('that is full is told before a login asks for anything', async () => {
-    await using server = await startAtlasServer()
     using disk = createSmallDisk()
-    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_CONFIG_DIR: disk.folder })
+    await using atlas = await stage({ env: { ATLAS_CONFIG_DIR: disk.folder } })
     disk.fill()
-    const { status, stderr } = await sandbox.logIn(server)
+    const { status, stderr } = await atlas.logIn()
     expect(status).toBe(6)
     expect(stderr).toContain('cannot be used: the disk is full.')
-    expect(server.log()).toEqual([])
+    expect(atlas.server.log()).toEqual([])
   })
 
   const bothTest = hasSecretService || process.env['CI'] === 'true' ? smallDiskTest : test.skip
   bothTest('that is too full for the config file is told before a login asks for anything', async () => {
-    await using server = await startAtlasServer()
-    await using keychain = await startSecretService()
     using disk = createSmallDisk()
-    using sandbox = createSandbox({ ...keychain.env, ATLAS_CONFIG_DIR: disk.folder })
+    await using atlas = await stage({ store: 'keychain', env: { ATLAS_CONFIG_DIR: disk.folder } })
     disk.fill()
-    const { status, stderr } = await sandbox.logIn(server)
+    const { status, stderr } = await atlas.logIn()
     expect({ status, stderr }).toEqual({
       status: 1,
       stderr:
         `atlas: The config file ${disk.folder}/config.json could not be written: the disk is full.\n` +
         '       Make room and try again.\n',
     })
-    expect({ log: server.log(), stored: keychain.search('atlas-cli') }).toEqual({ log: [], stored: [] })
+    expect({ log: atlas.server.log(), stored: atlas.keychain.search('atlas-cli') }).toEqual({
+      log: [],
+      stored: [],
+    })
   })
 
   smallDiskTest('that is read-only lets no refresh through', async () => {
-    await using server = await startAtlasServer({ rotate: true })
     using disk = createSmallDisk()
-    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_CONFIG_DIR: disk.folder })
-    await sandbox.logIn(server)
+    await using atlas = await stage({ rotate: true, loggedIn: true, env: { ATLAS_CONFIG_DIR: disk.folder } })
+    const { server } = atlas
     server.expireAccessTokens()
     server.forget()
     disk.makeReadOnly()
-    const { status, stderr } = await sandbox.run(['api', '/auth/me'])
+    const { status, stderr } = await atlas.run(['api', '/auth/me'])
     expect({ status, said: stderr.split('\n')[0] }).toEqual({
       status: 6,
       said: `atlas: The credential store ${disk.folder}/credentials cannot be used: the file system is read-only.`,
@@ -254,22 +248,20 @@ describe('a disk', () => {
 })
 
 test('a holder that is stopped is waited for in bounded time, and never overtaken', async () => {
-  await using server = await startAtlasServer({ rotate: true })
-  using sandbox = createSandbox()
-  await sandbox.logIn(server)
-  server.forget()
+  await using atlas = await stage({ rotate: true, loggedIn: true })
+  const { server } = atlas
   const held = server.hold('POST /auth/refresh')
-  const holder = sandbox.start(['auth', 'refresh'])
+  const holder = atlas.start(['auth', 'refresh'])
   await held.arrived
   holder.kill('SIGSTOP')
   try {
     const startedAt = performance.now()
     const env = { ATLAS_TIMEOUT: '0.3', ATLAS_KEYCHAIN_TIMEOUT: '0.2' }
-    const { status, stderr } = await sandbox.run(['auth', 'refresh'], { env })
+    const { status, stderr } = await atlas.run(['auth', 'refresh'], { env })
     expect({ status, stderr }).toEqual({
       status: 5,
       stderr:
-        `atlas: Another atlas process has held the lock ${lockOf(sandbox, server)} for more than 5.5 s.\n` +
+        `atlas: Another atlas process has held the lock ${lockOf(atlas, server)} for more than 5.5 s.\n` +
         '       Wait for it or end it, then try again.\n',
     })
     // Request timeout, keychain wait and five seconds.
@@ -280,11 +272,11 @@ test('a holder that is stopped is waited for in bounded time, and never overtake
   }
   held.release()
   expect(await holder.exited).toBe(0)
-  expect((await sandbox.run(['auth', 'refresh'])).status).toBe(0)
+  expect((await atlas.run(['auth', 'refresh'])).status).toBe(0)
   expect(server.reuses).toBe(0)
 })
 
-async function deleteLockDuringRefresh(sandbox: Sandbox, server: AtlasServer, lock: string): Promise<void> {
+async function deleteLockDuringRefresh(sandbox: Machine, server: AtlasServer, lock: string): Promise<void> {
   await sandbox.logIn(server)
   const held = server.hold('POST /auth/refresh')
   const holder = sandbox.start(['auth', 'refresh'])
@@ -297,20 +289,19 @@ async function deleteLockDuringRefresh(sandbox: Sandbox, server: AtlasServer, lo
 
 describe('a lock that is deleted while it is held lets no refresh overwrite a later login', () => {
   test('in the file store', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await deleteLockDuringRefresh(sandbox, server, lockOf(sandbox, server))
+    await using atlas = await stage()
+    const { server } = atlas
+    await deleteLockDuringRefresh(atlas, server, lockOf(atlas, server))
     // This server sends no other refresh token at a refresh, so the last one given is that of the login.
-    expect(sandbox.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
+    expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
   })
 
   secretServiceTest('in the keychain', async () => {
-    await using server = await startAtlasServer()
-    await using keychain = await startSecretService()
-    using sandbox = createSandbox(keychain.env)
+    await using atlas = await stage({ store: 'keychain' })
+    const { server } = atlas
     const folder = userLockFolder(process.getuid?.(), '')
     const account = accountOf('default', server.url)
-    await deleteLockDuringRefresh(sandbox, server, lockPath(folder, account))
-    expect(keychain.lookup('atlas-cli', account)).toContain(server.lastTokens.refresh)
+    await deleteLockDuringRefresh(atlas, server, lockPath(folder, account))
+    expect(atlas.keychain.lookup('atlas-cli', account)).toContain(server.lastTokens.refresh)
   })
 })

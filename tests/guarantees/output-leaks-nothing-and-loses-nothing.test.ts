@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
-import { type AtlasServer, answer, type Fault, startAtlasServer } from '../support/atlas-server.ts'
-import { BINARY, createSandbox, outcomeOf, type Sandbox } from '../support/binary.ts'
+import { answer, type Fault, startAtlasServer } from '../support/atlas-server.ts'
+import { createSandbox, type Machine } from '../support/binary.ts'
 import { openTerminal } from '../support/pseudo-terminal.ts'
 import { startRawServer } from '../support/raw-server.ts'
+import { stage } from '../support/stage.ts'
 import { storeSession } from '../support/stored-session.ts'
 
 /** All that can act on a terminal or make a text read as another, besides line breaks and tabs. */
@@ -31,12 +32,6 @@ const HOSTILE = [
 /** What of it fits into a header. */
 const HOSTILE_BYTES = Buffer.from([0x41, 0x9b, 0x33, 0x31, 0x6d, 0x80, 0xad, 0x85, 0x42]).toString('latin1')
 
-async function loggedIn(server: AtlasServer, env: Record<string, string> = {}): Promise<Sandbox> {
-  const sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.apiRoot, ...env })
-  expect((await sandbox.logIn(server, { env: { ATLAS_API_URL: server.apiRoot } })).status).toBe(0)
-  return sandbox
-}
-
 const login = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
 
 describe('foreign text is harmless', () => {
@@ -60,10 +55,10 @@ describe('foreign text is harmless', () => {
     ['the same with diagnostics', 'POST /auth/login', hostileDetail(401, HOSTILE), [...login, '--debug']],
   ]
   test.each(PLACES)('%s', async (_, route, fault, args) => {
-    await using server = await startAtlasServer()
-    using sandbox = await loggedIn(server)
-    server.fault(route, fault)
-    const { stdout, stderr } = await sandbox.run(args, { input: 'correct horse' })
+    await using atlas = await stage({ withApiPath: true })
+    await atlas.logIn()
+    atlas.server.fault(route, fault)
+    const { stdout, stderr } = await atlas.run(args, { input: 'correct horse' })
     expect(stdout + stderr).toContain('start')
     expect(stdout + stderr).not.toMatch(HARMFUL)
   })
@@ -111,10 +106,10 @@ describe('foreign text is harmless', () => {
   })
 
   test('in JSON, and is there as it was', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = await loggedIn(server)
-    server.fault('GET /auth/me', hostileUser)
-    const { stdout } = await sandbox.run(['auth', 'status', '--json'])
+    await using atlas = await stage({ withApiPath: true })
+    await atlas.logIn()
+    atlas.server.fault('GET /auth/me', hostileUser)
+    const { stdout } = await atlas.run(['auth', 'status', '--json'])
     expect(stdout).not.toMatch(HARMFUL)
     const { email, username, role } = JSON.parse(stdout)
     expect({ email, username, role }).toEqual({ email: HOSTILE, username: HOSTILE, role: HOSTILE })
@@ -128,19 +123,19 @@ describe('foreign text is harmless', () => {
   test.each(
     BODIES,
   )('in a body of api (%s) on a terminal, which a pipe gets as it is', async (_, type, body) => {
-    await using server = await startAtlasServer()
-    using sandbox = await loggedIn(server)
+    await using atlas = await stage({ withApiPath: true })
+    await atlas.logIn()
     const bytes = Buffer.from(body)
-    server.fault('GET /x', response => {
+    atlas.server.fault('GET /x', response => {
       response.writeHead(200, { 'content-type': type })
       // In pieces, so that characters are torn.
       for (const byte of bytes) response.write(Uint8Array.of(byte))
       response.end()
     })
-    const child = sandbox.start(['api', '/x'], { input: '' })
+    const child = atlas.start(['api', '/x'], { input: '' })
     expect(Buffer.from(await new Response(child.stdout).arrayBuffer()).equals(bytes)).toBe(true)
 
-    const terminal = openTerminal(sandbox, ['api', '/x'], { TERM: 'dumb', NO_COLOR: '1' })
+    const terminal = openTerminal(atlas, ['api', '/x'], { TERM: 'dumb', NO_COLOR: '1' })
     await terminal.ended()
     const shown = terminal.transcript.split('speed ')[0]?.replaceAll('\r\n', '\n') ?? ''
     expect(shown).toContain('end')
@@ -298,10 +293,10 @@ describe('no secret is printed', () => {
     'after(() => setTimeout(() => { throw new Error(secret) }, 0))',
   ]
   test.each(FAULTS)('nor a stack or a piece of the program, where it breaks inside: %s', async fault => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.apiRoot })
-    await storeSession(sandbox, server.apiRoot, stored)
-    const script = path.join(sandbox.home, 'fault.js')
+    await using atlas = await stage({ withApiPath: true })
+    const { server } = atlas
+    await storeSession(atlas, server.apiRoot, stored)
+    const script = path.join(atlas.home, 'fault.js')
     fs.writeFileSync(
       script,
       `const fs = require('node:fs'); const secret = ${JSON.stringify(SECRETS.access)}
@@ -313,7 +308,7 @@ describe('no secret is printed', () => {
       ['api', '/slow', '--json'],
     ]) {
       server.fault('GET /slow', () => {})
-      const { status, stdout, stderr } = await sandbox.run([...args, '--timeout', '5'], {
+      const { status, stdout, stderr } = await atlas.run([...args, '--timeout', '5'], {
         env: { BUN_OPTIONS: `--preload ${script}` },
       })
       const message = args.includes('--json') ? JSON.parse(stderr).error.message : stderr.split('\n')[0]
@@ -348,22 +343,12 @@ describe('a standard stream that', () => {
     ['auth', 'logout'],
   ]
 
-  async function inShell(sandbox: Sandbox, script: string, args: string[]) {
-    const child = Bun.spawn(['sh', '-c', script, BINARY, ...args], {
-      cwd: sandbox.cwd,
-      env: sandbox.env,
-      stdin: 'pipe',
-      stdout: 'pipe',
-      stderr: 'pipe',
-    })
-    child.stdin.end()
-    return outcomeOf(child)
-  }
+  const inShell = (atlas: Machine, script: string, args: string[]) =>
+    atlas.run(args, { via: ['sh', '-c', script] })
   const withServer = async (args: string[], script: string) => {
-    await using server = await startAtlasServer()
-    server.fault('GET /big', response => void response.end('x'.repeat(1_000_000)))
-    using sandbox = await loggedIn(server)
-    return await inShell(sandbox, script, args)
+    await using atlas = await stage({ loggedIn: true })
+    atlas.server.fault('GET /big', response => void response.end('x'.repeat(1_000_000)))
+    return await inShell(atlas, script, args)
   }
 
   test.each(COMMANDS.map(args => [args]))('is a full disk is an error: atlas %j', async args => {
@@ -393,11 +378,11 @@ describe('a standard stream that', () => {
     [500, 1],
     [401, 4],
   ])('nobody reads hides no answer of %d, which ends api with %d', async (answered, ended) => {
-    await using server = await startAtlasServer()
-    using sandbox = await loggedIn(server)
-    server.fault('GET /x', response => answer(response, answered, { detail: 'x'.repeat(100_000) }))
+    await using atlas = await stage({ withApiPath: true })
+    await atlas.logIn()
+    atlas.server.fault('GET /x', response => answer(response, answered, { detail: 'x'.repeat(100_000) }))
     const script = '{ { sleep 0.1; "$0" "$@"; echo "ended with $?" >&3; } 2>&4 | true; } 3>&2 4>&2'
-    const { stderr } = await inShell(sandbox, script, ['api', '/x'])
+    const { stderr } = await inShell(atlas, script, ['api', '/x'])
     expect(stderr).toContain(`GET /api/v1/x answered ${answered}`)
     expect(stderr).toEndWith(`ended with ${ended}\n`)
   })
@@ -413,13 +398,12 @@ describe('a standard stream that', () => {
   })
 
   test.each(['<&-', '>&-', '2>&-', '<&- >&- 2>&-'])('is closed (%s) hinders nothing', async redirection => {
-    await using server = await startAtlasServer()
     for (const args of COMMANDS.filter(
       args => !['status', 'auth logout', 'api /big'].includes(args.join(' ')),
     )) {
-      using sandbox = await loggedIn(server)
-      const [record = ''] = sandbox.filesHolding('"access_token"')
-      const { status, stderr } = await inShell(sandbox, `"$0" "$@" ${redirection}`, args)
+      await using atlas = await stage({ loggedIn: true })
+      const [record = ''] = atlas.filesHolding('"access_token"')
+      const { status, stderr } = await inShell(atlas, `"$0" "$@" ${redirection}`, args)
       expect({ args, status, stderr }).toEqual({ args, status: 0, stderr: '' })
       // A descriptor of ours that took a closed stream's number would have had output written into it.
       expect(Object.keys(JSON.parse(fs.readFileSync(record, 'utf8')))).toContain('refresh_token')

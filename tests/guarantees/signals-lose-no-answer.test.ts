@@ -2,8 +2,8 @@ import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
-import { startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, outcomeOf, readUntil } from '../support/binary.ts'
+import { stage } from '../support/stage.ts'
 
 const REFRESH = 'POST /api/v1/auth/refresh'
 /** Well below what is being waited for in each case. */
@@ -28,34 +28,32 @@ describe('a signal while the server is about to answer a refresh', () => {
   test.each(
     CASES,
   )('%s during "%s" ends it with %d, the new token stored', async (signal, _, status, command) => {
-    await using server = await startAtlasServer({ rotate: true })
-    using sandbox = createSandbox()
-    await sandbox.logIn(server)
+    await using atlas = await stage({ rotate: true, loggedIn: true })
+    const { server } = atlas
     const before = server.lastTokens.refresh
     server.expireAccessTokens()
     const held = server.hold('POST /auth/refresh')
-    const child = sandbox.start(command, { input: '' })
+    const child = atlas.start(command, { input: '' })
     await held.arrived
     child.kill(signal)
     held.release()
     const outcome = await outcomeOf(child)
     expect({ status: outcome.status, stdout: outcome.stdout }).toEqual({ status, stdout: '' })
     expect(server.lastTokens.refresh).not.toBe(before)
-    expect(sandbox.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
-    expect((await sandbox.run(['auth', 'refresh'])).status).toBe(0)
+    expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
+    expect((await atlas.run(['auth', 'refresh'])).status).toBe(0)
     expect(server.reuses).toBe(0)
   })
 })
 
 describe('a signal while a server does not answer', () => {
   test.each(SIGNALS)('%s lets go of the refresh soon, nothing changed', async (signal, status) => {
-    await using server = await startAtlasServer({ rotate: true })
-    using sandbox = createSandbox()
-    await sandbox.logIn(server)
-    const [record = ''] = sandbox.filesHolding(server.lastTokens.refresh)
+    await using atlas = await stage({ rotate: true, loggedIn: true })
+    const { server } = atlas
+    const [record = ''] = atlas.filesHolding(server.lastTokens.refresh)
     const before = fs.readFileSync(record, 'utf8')
     const held = server.hold('POST /auth/refresh')
-    const child = sandbox.start(['auth', 'refresh', '--timeout', '60'])
+    const child = atlas.start(['auth', 'refresh', '--timeout', '60'])
     await held.arrived
     const startedAt = performance.now()
     child.kill(signal)
@@ -66,37 +64,34 @@ describe('a signal while a server does not answer', () => {
   })
 
   test.each(SIGNALS)('%s ends a request and a login at once', async (signal, status) => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await sandbox.logIn(server)
+    await using atlas = await stage({ loggedIn: true })
+    const { server } = atlas
     for (const [route, args] of [
       ['GET /auth/me', ['api', '/auth/me']],
       ['POST /auth/logout', ['auth', 'logout']],
       ['POST /auth/login', ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']],
     ] as const) {
       const held = server.hold(route)
-      const child = sandbox.start(args, { input: 'correct horse', env: { ATLAS_TIMEOUT: '60' } })
+      const child = atlas.start(args, { input: 'correct horse', env: { ATLAS_TIMEOUT: '60' } })
       await held.arrived
       child.kill(signal)
       expect(await child.exited).toBe(status)
     }
-    expect(sandbox.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
+    expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
   })
 })
 
 describe('a signal while another process holds the lock', () => {
   test.each(SIGNALS)('%s ends the wait at once, no refresh sent', async (signal, status) => {
-    await using server = await startAtlasServer({ rotate: true })
-    using sandbox = createSandbox()
-    await sandbox.logIn(server)
-    server.forget()
+    await using atlas = await stage({ rotate: true, loggedIn: true })
+    const { server } = atlas
     const held = server.hold('POST /auth/refresh')
-    const holder = sandbox.start(['auth', 'refresh'])
+    const holder = atlas.start(['auth', 'refresh'])
     await held.arrived
     const waiting = [
       ['auth', 'refresh', '--debug'],
       ['auth', 'logout', '--debug'],
-    ].map(args => sandbox.start(args))
+    ].map(args => atlas.start(args))
     await Promise.all(waiting.map(child => readUntil(child.stderr, /lock .*: waiting/)))
     for (const child of waiting) child.kill(signal)
     // The holder is still waiting for its answer.
@@ -155,14 +150,12 @@ describe('a signal while a keychain does not answer', () => {
 })
 
 test.each(SIGNALS)('%s is no end where it is ignored, as below nohup', async signal => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
-  await sandbox.logIn(server)
-  const held = server.hold('GET /auth/me')
+  await using atlas = await stage({ loggedIn: true })
+  const held = atlas.server.hold('GET /auth/me')
   const script = `trap '' ${signal.slice(3)}; exec "$0" api /auth/me --silent`
-  const child = Bun.spawn(['sh', '-c', script, sandbox.binary], {
-    cwd: sandbox.cwd,
-    env: sandbox.env,
+  const child = Bun.spawn(['sh', '-c', script, atlas.binary], {
+    cwd: atlas.cwd,
+    env: atlas.env,
     stdin: 'pipe',
     stdout: 'pipe',
     stderr: 'pipe',

@@ -2,13 +2,14 @@ import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, type Sandbox } from '../support/binary.ts'
+import { createSandbox, type Machine } from '../support/binary.ts'
 import { startRawServer } from '../support/raw-server.ts'
+import { stage } from '../support/stage.ts'
 
 const codeIn = (stderr: string): string => (stderr.startsWith('{') ? JSON.parse(stderr).error.code : stderr)
 
 /** All commands that could send a credential, each with its exit status and error code. */
-async function askEverything(sandbox: Sandbox, env: Record<string, string> = {}) {
+async function askEverything(sandbox: Machine, env: Record<string, string> = {}) {
   const commands = {
     token: ['auth', 'token'],
     refresh: ['auth', 'refresh'],
@@ -39,19 +40,16 @@ const credentialsAt = ({ requests }: AtlasServer) =>
   requests.filter(({ headers, body }) => headers['authorization'] || headers['cookie'] || body)
 
 test('a session of one server is no session of another', async () => {
-  await using server = await startAtlasServer()
   await using other = await startAtlasServer()
-  using sandbox = createSandbox()
-  await sandbox.logIn(server)
-  expect(await askEverything(sandbox, { ATLAS_API_URL: other.url })).toEqual(NOT_LOGGED_IN)
+  await using atlas = await stage({ loggedIn: true })
+  expect(await askEverything(atlas, { ATLAS_API_URL: other.url })).toEqual(NOT_LOGGED_IN)
   expect(credentialsAt(other)).toEqual([])
-  expect((await sandbox.run(['auth', 'status'], { env: { ATLAS_API_URL: server.url } })).status).toBe(0)
+  expect((await atlas.run(['auth', 'status'], { env: { ATLAS_API_URL: atlas.server.url } })).status).toBe(0)
 })
 
 test('another name, scheme or port of the same machine is another server', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
-  await sandbox.logIn(server)
+  await using atlas = await stage({ loggedIn: true })
+  const { server } = atlas
   const { port } = new URL(server.url)
   server.forget()
   for (const url of [
@@ -60,7 +58,7 @@ test('another name, scheme or port of the same machine is another server', async
     `http://127.0.0.2:${port}`,
     'http://127.0.0.1:9',
   ]) {
-    const { status, stderr } = await sandbox.run(['api', '/auth/me', '--json', '--api-url', url])
+    const { status, stderr } = await atlas.run(['api', '/auth/me', '--json', '--api-url', url])
     expect({ url, status, code: codeIn(stderr) }).toEqual({ url, status: 4, code: 'not_logged_in' })
   }
   expect(server.log()).toEqual([])
@@ -80,15 +78,13 @@ describe('atlas api sends nothing to', () => {
     ['a host behind three slashes', host => `///${host}/x`],
   ]
   test.each(ELSEWHERE)('%s', async (_, url) => {
-    await using server = await startAtlasServer()
     await using elsewhere = await startRawServer(socket => socket.end())
-    using sandbox = createSandbox()
-    await sandbox.logIn(server)
-    server.forget()
+    await using atlas = await stage({ loggedIn: true })
+    const { server } = atlas
     const target = url(`127.0.0.1:${elsewhere.port}`)
     const runs = [
-      await sandbox.run(['api', target, '--json']),
-      await sandbox.run(['api', target, '--json'], {
+      await atlas.run(['api', target, '--json']),
+      await atlas.run(['api', target, '--json'], {
         env: { ATLAS_API_URL: server.apiRoot, ATLAS_ACCESS_TOKEN: 'abc' },
       }),
     ]
@@ -114,12 +110,9 @@ describe('atlas api sends nothing to', () => {
     ['/x#@attacker.example', '/api/v1/x'],
   ]
   test.each(HERE)('anybody but the server for %j', async (given, requested) => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await sandbox.logIn(server)
-    server.forget()
-    await sandbox.run(['api', given])
-    expect(server.log()).toEqual([`GET ${requested}`])
+    await using atlas = await stage({ loggedIn: true })
+    await atlas.run(['api', given])
+    expect(atlas.server.log()).toEqual([`GET ${requested}`])
   })
 })
 
@@ -210,8 +203,8 @@ describe('plain http', () => {
 })
 
 describe('a file that somebody has edited', () => {
-  const configFile = ({ configFolder }: Sandbox): string => path.join(configFolder, 'config.json')
-  const recordFile = ({ configFolder }: Sandbox): string => {
+  const configFile = ({ configFolder }: Machine): string => path.join(configFolder, 'config.json')
+  const recordFile = ({ configFolder }: Machine): string => {
     const folder = path.join(configFolder, 'credentials')
     return path.join(folder, fs.readdirSync(folder).find(name => name.endsWith('.json')) ?? '')
   }
@@ -222,12 +215,10 @@ describe('a file that somebody has edited', () => {
   }
 
   test('the config file’s server changed: nobody is logged in there', async () => {
-    await using server = await startAtlasServer()
     await using other = await startAtlasServer()
-    using sandbox = createSandbox()
-    await sandbox.logIn(server)
-    edit(configFile(sandbox), server.url, other.url)
-    expect(await askEverything(sandbox)).toEqual(NOT_LOGGED_IN)
+    await using atlas = await stage({ loggedIn: true })
+    edit(configFile(atlas), atlas.server.url, other.url)
+    expect(await askEverything(atlas)).toEqual(NOT_LOGGED_IN)
     expect(credentialsAt(other)).toEqual([])
   })
 
@@ -239,11 +230,9 @@ describe('a file that somebody has edited', () => {
     ['', 'usage'],
   ]
   test.each(CONFIGURED)('the config file’s server is %j: refused', async (url, code) => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await sandbox.logIn(server)
-    edit(configFile(sandbox), server.url, url)
-    const { status, stdout, stderr } = await sandbox.run(['api', '/auth/me', '--json'])
+    await using atlas = await stage({ loggedIn: true })
+    edit(configFile(atlas), atlas.server.url, url)
+    const { status, stdout, stderr } = await atlas.run(['api', '/auth/me', '--json'])
     expect({ status, stdout, code: codeIn(stderr), repeated: stderr.includes('Canary') }).toEqual({
       status: 2,
       stdout: '',
@@ -267,11 +256,10 @@ describe('a file that somebody has edited', () => {
     ],
   ]
   test.each(RECORDS)('the record’s %s: nothing is sent', async (_, edited) => {
-    await using server = await startAtlasServer()
     await using other = await startAtlasServer()
-    using sandbox = createSandbox()
-    await sandbox.logIn(server)
-    const file = recordFile(sandbox)
+    await using atlas = await stage({ loggedIn: true })
+    const { server } = atlas
+    const file = recordFile(atlas)
     const record: Record<string, unknown> = JSON.parse(fs.readFileSync(file, 'utf8'))
     fs.writeFileSync(file, JSON.stringify(edited(record, other.url)))
     server.forget()
@@ -281,7 +269,7 @@ describe('a file that somebody has edited', () => {
       ['auth', 'refresh'],
       ['auth', 'status'],
     ]) {
-      const { status, stderr } = await sandbox.run([...args, '--json'])
+      const { status, stderr } = await atlas.run([...args, '--json'])
       expect({ args, status, code: codeIn(stderr) }).toEqual({ args, status: 6, code: 'store_unavailable' })
     }
     expect({
@@ -296,18 +284,17 @@ describe('a file that somebody has edited', () => {
   })
 
   test('the record of one server put in the place of another’s: nothing is sent', async () => {
-    await using server = await startAtlasServer()
     await using other = await startAtlasServer()
-    using sandbox = createSandbox()
-    await sandbox.logIn(server)
-    const first = recordFile(sandbox)
+    await using atlas = await stage({ loggedIn: true })
+    const { server } = atlas
+    const first = recordFile(atlas)
     const record = fs.readFileSync(first)
     fs.rmSync(first)
-    await sandbox.logIn(other)
-    fs.writeFileSync(recordFile(sandbox), record)
+    await atlas.logIn(other)
+    fs.writeFileSync(recordFile(atlas), record)
     server.forget()
     other.forget()
-    const { status, stderr } = await sandbox.run(['api', '/auth/me', '--json'], {
+    const { status, stderr } = await atlas.run(['api', '/auth/me', '--json'], {
       env: { ATLAS_API_URL: other.url },
     })
     expect({ status, code: codeIn(stderr) }).toEqual({ status: 6, code: 'store_unavailable' })
@@ -316,17 +303,14 @@ describe('a file that somebody has edited', () => {
 })
 
 test('atlas’s own headers cannot be replaced', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox()
-  await sandbox.logIn(server)
-  server.forget()
+  await using atlas = await stage({ loggedIn: true })
   for (const header of [
     'Host: attacker.example',
     'authorization: Bearer x',
     'Content-Length: 1',
     'X: a\r\nHost: b',
   ]) {
-    expect((await sandbox.run(['api', '/auth/me', '-H', header])).status).toBe(2)
+    expect((await atlas.run(['api', '/auth/me', '-H', header])).status).toBe(2)
   }
-  expect(server.log()).toEqual([])
+  expect(atlas.server.log()).toEqual([])
 })

@@ -1,19 +1,14 @@
 import { describe, expect, test } from 'bun:test'
-import { type AtlasServer, signToken, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, type Sandbox } from '../support/binary.ts'
-
-async function loggedIn(sandbox: Sandbox, server: AtlasServer): Promise<void> {
-  expect((await sandbox.logIn(server)).status).toBe(0)
-  server.forget()
-}
+import { signToken } from '../support/atlas-server.ts'
+import { createSandbox } from '../support/binary.ts'
+import { stage } from '../support/stage.ts'
 
 describe('a ready-made token', () => {
   test('beats the store, is sent as it is and is never refreshed', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox()
-    await loggedIn(sandbox, server)
+    await using atlas = await stage({ loggedIn: true })
+    const { server } = atlas
     const env = { ATLAS_ACCESS_TOKEN: 'ready-made', ATLAS_API_URL: server.apiRoot }
-    const outcome = await sandbox.run(['api', '/auth/me'], { env })
+    const outcome = await atlas.run(['api', '/auth/me'], { env })
     expect(outcome).toEqual({
       status: 4,
       stdout: '{"detail":"Could not validate credentials"}',
@@ -38,10 +33,9 @@ describe('a ready-made token', () => {
   })
 
   test('is told by status, with the server’s word on it', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox({})
-    const { status, stdout } = await sandbox.run(['auth', 'status', '--json'], {
-      env: { ATLAS_ACCESS_TOKEN: 'nonsense', ATLAS_API_URL: server.apiRoot },
+    await using atlas = await stage({ store: 'unset' })
+    const { status, stdout } = await atlas.run(['auth', 'status', '--json'], {
+      env: { ATLAS_ACCESS_TOKEN: 'nonsense', ATLAS_API_URL: atlas.server.apiRoot },
     })
     expect({ status, ...JSON.parse(stdout) }).toMatchObject({
       status: 4,
@@ -52,12 +46,12 @@ describe('a ready-made token', () => {
   })
 
   test('of an origin alone is told what its URL needs, by every command', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox({})
+    await using atlas = await stage({ store: 'unset' })
+    const { server } = atlas
     const env = { ATLAS_ACCESS_TOKEN: 'ready-made', ATLAS_API_URL: server.url }
     const hint = `With ATLAS_ACCESS_TOKEN the server URL needs the API's path too: ${server.url}/api/v1`
     const outcomes = await Promise.all(
-      [['auth', 'status'], ['api', '/auth/me'], ['sync'], ['status']].map(args => sandbox.run(args, { env })),
+      [['auth', 'status'], ['api', '/auth/me'], ['sync'], ['status']].map(args => atlas.run(args, { env })),
     )
     expect(outcomes.map(({ status, stderr }) => [status, stderr.includes(hint)])).toEqual([
       [0, true],
@@ -65,7 +59,7 @@ describe('a ready-made token', () => {
       [5, true],
       [5, true],
     ])
-    const { stdout } = await sandbox.run(['doctor', '--json'], { env })
+    const { stdout } = await atlas.run(['doctor', '--json'], { env })
     const checks: { name: string; status: string }[] = JSON.parse(stdout).checks
     expect(checks.find(({ name }) => name === 'server')?.status).toBe('fail')
   })

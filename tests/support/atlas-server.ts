@@ -70,7 +70,8 @@ export interface AtlasServer extends AsyncDisposable {
   /** How often a refresh token came back that had been replaced. */
   readonly reuses: number
   readonly lastTokens: { readonly access: string; readonly refresh: string }
-  configuration: { content: string; commit_sha: string; updated_at: string }
+  /** What Ada's configuration is from now on. */
+  setConfiguration(content: string, commitSha?: string): void
 }
 
 export const ADA: User = {
@@ -263,11 +264,8 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
       return reuses
     },
     lastTokens,
-    get configuration() {
-      return configuration
-    },
-    set configuration(value) {
-      configuration = value
+    setConfiguration(content, commitSha = 'fedcba9876543210') {
+      configuration = { content, commit_sha: commitSha, updated_at: '2026-02-03T04:05:06Z' }
     },
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()

@@ -20,6 +20,8 @@ export interface RunOptions {
   readonly env?: Record<string, string | undefined>
   readonly input?: string | Uint8Array
   readonly cwd?: string
+  /** What starts the program: `['strace', '-f']`, or `['sh', '-c', script]`, which finds it as `$0`. */
+  readonly via?: readonly string[]
   /** Another program than the compiled one, or a copy of it. */
   readonly binary?: string
   /** Who runs it; the test's own user unless given. */
@@ -31,8 +33,8 @@ export interface User {
   readonly gid: number
 }
 
-/** A machine as a test sees it: a home folder and an environment of its own, removed after use. */
-export interface Sandbox extends Disposable {
+/** A machine as a test sees it: the compiled program, a home folder and an environment of its own. */
+export interface Machine {
   readonly home: string
   readonly configFolder: string
   /** An empty folder, where commands run. */
@@ -47,6 +49,12 @@ export interface Sandbox extends Disposable {
   filesHolding(text: string): string[]
 }
 
+/** Removed after use. */
+export interface Sandbox extends Machine, Disposable {}
+
+/** Log in as Ada, whose password comes on standard input. */
+export const LOGIN = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
+
 /** @param env on top of an environment that holds nothing but the home folder and the file store's choice. */
 export function createSandbox(env: Record<string, string> = { ATLAS_CREDENTIAL_STORE: 'file' }): Sandbox {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-test-'))
@@ -56,7 +64,7 @@ export function createSandbox(env: Record<string, string> = { ATLAS_CREDENTIAL_S
 
   const start = (args: readonly string[], options: RunOptions = {}) => {
     const given = Object.entries({ ...base, ...options.env }).filter(([, value]) => value !== undefined)
-    const child = Bun.spawn([options.binary ?? BINARY, ...args], {
+    const child = Bun.spawn([...(options.via ?? []), options.binary ?? BINARY, ...args], {
       ...options.user,
       cwd: options.cwd ?? cwd,
       env: Object.fromEntries(given),
@@ -82,7 +90,7 @@ export function createSandbox(env: Record<string, string> = { ATLAS_CREDENTIAL_S
     run,
     start,
     logIn: (server, options) =>
-      run(['auth', 'login', '--email', 'ada@example.com', '--password-stdin'], {
+      run(LOGIN, {
         input: 'correct horse\n',
         ...options,
         env: { ATLAS_API_URL: server.url, ...options?.env },

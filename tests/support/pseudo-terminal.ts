@@ -1,4 +1,4 @@
-import { BINARY, type Sandbox } from './binary.ts'
+import { BINARY, type Machine } from './binary.ts'
 
 /** A program on a pseudo-terminal, driven as a person would. */
 export interface TerminalSession {
@@ -29,7 +29,7 @@ const PATIENCE_MS = 10_000
  * leaves the terminal can be looked at.
  */
 export function openTerminal(
-  sandbox: Sandbox,
+  sandbox: Pick<Machine, 'cwd' | 'env'>,
   args: readonly string[],
   env: Record<string, string> = {},
   { redirect = '', columns = 100 }: TerminalLook = {},

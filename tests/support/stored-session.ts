@@ -2,7 +2,7 @@ import fs from 'node:fs'
 import { encodeRecord, type Session } from '../../lib/session/record.ts'
 import { accountOf } from '../../lib/session/session.ts'
 import { createFileStore } from '../../lib/store/file.ts'
-import type { Sandbox } from './binary.ts'
+import type { Machine } from './binary.ts'
 
 /** Secrets that no run may print, long and odd enough to be no part of anything else. */
 export const CANARY = {
@@ -20,7 +20,7 @@ export interface StoredSession {
 
 /** Put a session into a sandbox's file store, as a login at that server would have left it. */
 export async function storeSession(
-  { configFolder }: Pick<Sandbox, 'configFolder'>,
+  { configFolder }: Pick<Machine, 'configFolder'>,
   apiUrl: string,
   session: Partial<Session> = {},
 ): Promise<StoredSession> {

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
-import { type AtlasServer, answer, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, type Sandbox } from '../support/binary.ts'
+import { answer } from '../support/atlas-server.ts'
 import { openTerminal } from '../support/pseudo-terminal.ts'
+import { stage } from '../support/stage.ts'
 
 const COMMANDS: [args: string[], coloured: string][] = [
   [
@@ -21,31 +21,25 @@ const COMMANDS: [args: string[], coloured: string][] = [
   [['auth', 'refresh'], '\u001b[32mRefreshed the session on '],
 ]
 
-async function prepared(server: AtlasServer, env: Record<string, string> = {}): Promise<Sandbox> {
-  const sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url, ...env })
-  await sandbox.logIn(server)
-  return sandbox
-}
-
 /** What both streams hold, with times that differ from run to run made equal. */
 const said = ({ stdout, stderr }: { stdout: string; stderr: string }): string =>
   `${stdout}${stderr}`.replace(/\d+ ms/g, 'N ms').replace(/\d\d:\d\d \(in/g, 'TIME (in')
 
 test.each(COMMANDS)('atlas %j says the same in colour and without', async (args, coloured) => {
-  await using server = await startAtlasServer()
-  using sandbox = await prepared(server)
-  const plain = said(await sandbox.run(args))
-  const forced = said(await sandbox.run(args, { env: { FORCE_COLOR: '1' } }))
+  await using atlas = await stage()
+  await atlas.logIn()
+  const plain = said(await atlas.run(args))
+  const forced = said(await atlas.run(args, { env: { FORCE_COLOR: '1' } }))
   expect(plain).not.toContain('\u001b')
   expect(forced).toContain(coloured)
   expect(Bun.stripANSI(forced)).toBe(plain)
   for (const env of [{ FORCE_COLOR: '0' }, { NO_COLOR: '1' }, { FORCE_COLOR: '', NO_COLOR: '' }])
-    expect(said(await sandbox.run(args, { env }))).toBe(plain)
+    expect(said(await atlas.run(args, { env }))).toBe(plain)
 })
 
 test('JSON and tokens are never coloured', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = await prepared(server, { FORCE_COLOR: '1' })
+  await using atlas = await stage({ env: { FORCE_COLOR: '1' } })
+  await atlas.logIn()
   for (const args of [
     ['auth', 'status', '--json'],
     ['auth', 'token'],
@@ -53,7 +47,7 @@ test('JSON and tokens are never coloured', async () => {
     ['api', '/auth/me'],
     ['auth', 'switch', 'x', '--json'],
   ]) {
-    const { stdout, stderr } = await sandbox.run(args)
+    const { stdout, stderr } = await atlas.run(args)
     expect(stdout + stderr).not.toContain('\u001b')
   }
 })
@@ -63,16 +57,16 @@ test.each([
   ['auth', 'logout'],
   ['api', '/slow'],
 ])('on a dumb terminal atlas %s %s prints no control sequence, spinner or not', async (...args) => {
-  await using server = await startAtlasServer()
-  using sandbox = await prepared(server)
+  await using atlas = await stage()
+  await atlas.logIn()
   const words = args.filter(word => word !== undefined)
   // Longer than the spinner waits before it shows.
   for (const route of ['GET /auth/me', 'GET /slow'])
-    server.fault(route, async response => {
+    atlas.server.fault(route, async response => {
       await Bun.sleep(250)
       answer(response, 200, { email: 'ada@example.com' })
     })
-  const terminal = openTerminal(sandbox, words, { TERM: 'dumb' })
+  const terminal = openTerminal(atlas, words, { TERM: 'dumb' })
   await terminal.ended()
   expect(terminal.transcript).not.toContain('\u001b')
 })

@@ -1,10 +1,11 @@
 import { expect, test } from 'bun:test'
 import { answer, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, type Sandbox } from '../support/binary.ts'
+import { createSandbox, type Machine } from '../support/binary.ts'
 import { secretServiceTest, startSecretService } from '../support/secret-service.ts'
+import { stage } from '../support/stage.ts'
 
 /** The lines of diagnostics, with what differs from run to run made equal. */
-const linesOf = (stderr: string, sandbox: Sandbox, url: string): string[] =>
+const linesOf = (stderr: string, sandbox: Machine, url: string): string[] =>
   stderr
     .replaceAll(sandbox.home, '~')
     .replaceAll(url, 'SERVER')
@@ -32,16 +33,15 @@ const CONFIG_FILE = '~/.config/atlas/config.json'
 const CREDENTIALS = '~/.config/atlas/credentials/HASH'
 
 test('--debug tells the source of each value, each request, store operation and lock, and no secret', async () => {
-  await using server = await startAtlasServer({ rotate: true })
-  using sandbox = createSandbox()
-  await sandbox.logIn(server)
+  await using atlas = await stage({ rotate: true, loggedIn: true })
+  const { server } = atlas
   const before = { ...server.lastTokens }
   server.expireAccessTokens()
-  const outcome = await sandbox.run(['api', '/echo?secret=1', '--debug', '--timeout', '7'], {
+  const outcome = await atlas.run(['api', '/echo?secret=1', '--debug', '--timeout', '7'], {
     env: { ATLAS_PROFILE: 'default' },
   })
   expect(outcome.status).toBe(0)
-  const lines = linesOf(outcome.stderr, sandbox, server.url)
+  const lines = linesOf(outcome.stderr, atlas, server.url)
   expect(lines.slice(0, 10)).toEqual(
     SETTINGS(CONFIG_FILE, { profile: 'default (ATLAS_PROFILE)', timeout: '7 s (--timeout)' }),
   )
@@ -64,8 +64,7 @@ test('--debug tells the source of each value, each request, store operation and 
 })
 
 test('ATLAS_DEBUG=1 does the same, and --debug stands anywhere', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
+  await using atlas = await stage()
   const expected = (debug: string): string[] => [
     ...SETTINGS('ATLAS_API_URL', { debug }),
     `debug: store file: read ${CREDENTIALS}.json in N ms`,
@@ -78,8 +77,8 @@ test('ATLAS_DEBUG=1 does the same, and --debug stands anywhere', async () => {
     [['auth', 'status', '--debug'], {}],
   ]
   for (const [args, env] of ways) {
-    const { status, stderr } = await sandbox.run(args, { env })
-    expect({ status, lines: linesOf(stderr, sandbox, server.url) }).toEqual({
+    const { status, stderr } = await atlas.run(args, { env })
+    expect({ status, lines: linesOf(stderr, atlas, atlas.server.url) }).toEqual({
       status: 4,
       lines: expected(env['ATLAS_DEBUG'] ? 'ATLAS_DEBUG' : '--debug'),
     })
@@ -87,10 +86,10 @@ test('ATLAS_DEBUG=1 does the same, and --debug stands anywhere', async () => {
 })
 
 test('a request that a server names in its log is named, and one that fails says how', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox({ ATLAS_API_URL: server.apiRoot, ATLAS_ACCESS_TOKEN: 'token' })
+  await using atlas = await stage({ store: 'unset', withApiPath: true, env: { ATLAS_ACCESS_TOKEN: 'token' } })
+  const { server } = atlas
   const requestLine = async (): Promise<string | undefined> =>
-    linesOf((await sandbox.run(['api', '/x', '--debug'])).stderr, sandbox, server.url).find(line =>
+    linesOf((await atlas.run(['api', '/x', '--debug'])).stderr, atlas, server.url).find(line =>
       line.includes('http GET'),
     )
   server.fault('GET /x', response => answer(response, 200, {}, { 'x-request-id': 'a1-\u009b[2J' }), 1)

@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
-import { createSandbox, type Sandbox } from '../../support/binary.ts'
+import { createSandbox, type Machine } from '../../support/binary.ts'
 import { measured } from '../../support/measured.ts'
 import { openTerminal } from '../../support/pseudo-terminal.ts'
 
@@ -62,7 +62,7 @@ async function startTransferServer(): Promise<TransferServer> {
 
 describe('a gigabyte', () => {
   /** Below a shell, whose peak memory is that of the largest program it ran. */
-  const run = ({ cwd, env, binary }: Sandbox, script: string) =>
+  const run = ({ cwd, env, binary }: Machine, script: string) =>
     measured({ command: ['sh', '-c', `{ ${script}; } >/dev/null`, binary], cwd, env })
 
   test('is received in constant memory', async () => {

@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import { type AtlasServer, answer, signToken, startAtlasServer } from '../../support/atlas-server.ts'
 import { createSandbox } from '../../support/binary.ts'
 import { type SecretService, secretServiceTest, startSecretService } from '../../support/secret-service.ts'
+import { stage } from '../../support/stage.ts'
 
 const ME = 'GET /api/v1/auth/me'
 const REFRESH = 'POST /api/v1/auth/refresh'
@@ -18,13 +19,12 @@ const tokens = ({ lastTokens }: AtlasServer) => ({
 })
 
 secretServiceTest('a session lives in the keychain alone, from login over refresh to logout', async () => {
-  await using server = await startAtlasServer({ rotate: true })
-  await using keychain = await startSecretService()
-  using sandbox = createSandbox({ ...keychain.env, ATLAS_API_URL: server.url })
+  await using atlas = await stage({ rotate: true, store: 'keychain' })
+  const { keychain, server } = atlas
   const account = `default@${server.url}`
-  const inFiles = () => Object.values(tokens(server)).flatMap(token => sandbox.filesHolding(token))
+  const inFiles = () => Object.values(tokens(server)).flatMap(token => atlas.filesHolding(token))
 
-  expect(await sandbox.logIn(server)).toEqual({
+  expect(await atlas.logIn()).toEqual({
     status: 0,
     stdout: `Logged in to ${server.url} as ada@example.com\n`,
     stderr: '',
@@ -32,14 +32,14 @@ secretServiceTest('a session lives in the keychain alone, from login over refres
   expect(records(keychain)).toMatchObject([{ account, ...tokens(server) }])
   expect(inFiles()).toEqual([])
 
-  const status = await sandbox.run(['auth', 'status', '--json'])
+  const status = await atlas.run(['auth', 'status', '--json'])
   expect({ status: status.status, ...JSON.parse(status.stdout) }).toMatchObject({
     status: 0,
     state: 'authenticated',
     source: 'keychain',
     store: 'keychain',
   })
-  expect(await sandbox.run(['auth', 'token'])).toEqual({
+  expect(await atlas.run(['auth', 'token'])).toEqual({
     status: 0,
     stdout: `${server.lastTokens.access}\n`,
     stderr: '',
@@ -47,34 +47,33 @@ secretServiceTest('a session lives in the keychain alone, from login over refres
 
   server.expireAccessTokens()
   server.forget()
-  expect((await sandbox.run(['api', '/auth/me'])).status).toBe(0)
+  expect((await atlas.run(['api', '/auth/me'])).status).toBe(0)
   expect(server.log()).toEqual([ME, REFRESH, ME])
   expect(records(keychain)).toMatchObject([{ account, ...tokens(server) }])
 
-  expect((await sandbox.run(['auth', 'refresh'])).status).toBe(0)
+  expect((await atlas.run(['auth', 'refresh'])).status).toBe(0)
   expect(records(keychain)).toMatchObject([{ account, ...tokens(server) }])
   expect(inFiles()).toEqual([])
 
   server.forget()
-  const logout = await sandbox.run(['auth', 'logout'])
+  const logout = await atlas.run(['auth', 'logout'])
   expect({ status: logout.status, stdout: logout.stdout, log: server.log() }).toEqual({
     status: 0,
     stdout: `Logged out of ${server.url} as ada@example.com\n`,
     log: [LOGOUT],
   })
   expect(keychain.search('atlas-cli')).toEqual([])
-  expect((await sandbox.run(['auth', 'status'])).status).toBe(4)
+  expect((await atlas.run(['auth', 'status'])).status).toBe(4)
 })
 
 secretServiceTest('a refused refresh deletes the item', async () => {
-  await using server = await startAtlasServer()
-  await using keychain = await startSecretService()
-  using sandbox = createSandbox({ ...keychain.env, ATLAS_API_URL: server.url })
-  await sandbox.logIn(server)
+  await using atlas = await stage({ store: 'keychain' })
+  const { server } = atlas
+  await atlas.logIn()
   server.expireAccessTokens()
   server.revokeSessions()
-  expect((await sandbox.run(['api', '/auth/me'])).status).toBe(4)
-  expect(keychain.search('atlas-cli')).toEqual([])
+  expect((await atlas.run(['api', '/auth/me'])).status).toBe(4)
+  expect(atlas.keychain.search('atlas-cli')).toEqual([])
 })
 
 secretServiceTest('profiles and servers have an item each, and --all ends them all', async () => {
@@ -99,9 +98,8 @@ secretServiceTest('profiles and servers have an item each, and --all ends them a
 })
 
 secretServiceTest('tokens of 16 KiB are stored whole', async () => {
-  await using server = await startAtlasServer()
-  await using keychain = await startSecretService()
-  using sandbox = createSandbox({ ...keychain.env, ATLAS_API_URL: server.apiRoot })
+  await using atlas = await stage({ store: 'keychain', withApiPath: true })
+  const { keychain, server } = atlas
   const access = 'a'.repeat(16_384)
   const refresh = 'r'.repeat(16_384)
   server.fault('POST /auth/login', response =>
@@ -112,9 +110,9 @@ secretServiceTest('tokens of 16 KiB are stored whole', async () => {
       { 'set-cookie': `refresh_token=${refresh}; Path=/` },
     ),
   )
-  expect((await sandbox.logIn(server, { env: { ATLAS_API_URL: server.apiRoot } })).status).toBe(0)
+  expect((await atlas.logIn(server, { env: { ATLAS_API_URL: server.apiRoot } })).status).toBe(0)
   expect(records(keychain)).toMatchObject([{ access_token: access, refresh_token: refresh }])
-  expect((await sandbox.run(['auth', 'token'])).stdout).toBe(`${access}\n`)
+  expect((await atlas.run(['auth', 'token'])).stdout).toBe(`${access}\n`)
 })
 
 describe('what is not a record of this account', () => {
@@ -127,11 +125,10 @@ describe('what is not a record of this account', () => {
   secretServiceTest(
     'is kept, named as unusable, and replaced or deleted only by login and logout',
     async () => {
-      await using server = await startAtlasServer()
-      await using keychain = await startSecretService()
-      using sandbox = createSandbox({ ...keychain.env, ATLAS_API_URL: server.url })
+      await using atlas = await stage({ store: 'keychain' })
+      const { keychain, server } = atlas
       const account = `default@${server.url}`
-      await sandbox.logIn(server)
+      await atlas.logIn()
       for (const [what, secret] of FOREIGN) {
         keychain.store('atlas-cli', account, secret)
         server.forget()
@@ -141,7 +138,7 @@ describe('what is not a record of this account', () => {
           ['auth', 'refresh'],
           ['api', '/auth/me'],
         ]) {
-          const { status, stderr } = await sandbox.run([...args, '--json'])
+          const { status, stderr } = await atlas.run([...args, '--json'])
           const { error } = JSON.parse(stderr)
           expect({ what, args, status, code: error.code, hint: error.hint }).toEqual({
             what,
@@ -155,12 +152,12 @@ describe('what is not a record of this account', () => {
         expect(keychain.search('atlas-cli')).toHaveLength(1)
         expect(server.log()).toEqual([])
       }
-      expect((await sandbox.logIn(server)).status).toBe(0)
+      expect((await atlas.logIn()).status).toBe(0)
       expect(records(keychain)).toMatchObject([{ account, ...tokens(server) }])
 
       for (const [, secret] of FOREIGN) {
         keychain.store('atlas-cli', account, secret)
-        expect((await sandbox.run(['auth', 'logout'])).status).toBe(0)
+        expect((await atlas.run(['auth', 'logout'])).status).toBe(0)
         expect(keychain.search('atlas-cli')).toEqual([])
       }
       expect(server.log().filter(line => line === LOGOUT)).toEqual([])
@@ -168,25 +165,22 @@ describe('what is not a record of this account', () => {
   )
 
   secretServiceTest('a record of another account is never sent', async () => {
-    await using server = await startAtlasServer()
     await using other = await startAtlasServer()
-    await using keychain = await startSecretService()
-    using sandbox = createSandbox(keychain.env)
-    await sandbox.logIn(server)
+    await using atlas = await stage({ loggedIn: true, store: 'keychain' })
+    const { keychain } = atlas
     const [record] = keychain.search('atlas-cli')
     keychain.store('atlas-cli', `default@${other.url}`, record?.secret ?? '')
-    const { status } = await sandbox.run(['api', '/auth/me'], { env: { ATLAS_API_URL: other.url } })
+    const { status } = await atlas.run(['api', '/auth/me'], { env: { ATLAS_API_URL: other.url } })
     expect({ status, log: other.log() }).toEqual({ status: 6, log: [] })
   })
 
   secretServiceTest('a second item under the same names is named with the way out', async () => {
-    await using server = await startAtlasServer()
-    await using keychain = await startSecretService()
-    using sandbox = createSandbox({ ...keychain.env, ATLAS_API_URL: server.url })
-    const account = `default@${server.url}`
-    await sandbox.logIn(server)
+    await using atlas = await stage({ store: 'keychain' })
+    const { keychain } = atlas
+    const account = `default@${atlas.server.url}`
+    await atlas.logIn()
     keychain.store('atlas-cli', account, 'another program’s', { made: 'elsewhere' })
-    const { status, stderr } = await sandbox.run(['auth', 'status'])
+    const { status, stderr } = await atlas.run(['auth', 'status'])
     expect({ status, stderr }).toEqual({
       status: 6,
       stderr:
@@ -197,15 +191,14 @@ describe('what is not a record of this account', () => {
     const env = { ...process.env, ...keychain.env }
     Bun.spawnSync(['sh', '-c', / (secret-tool .*), then/.exec(stderr)?.[1] ?? ''], { env })
     expect(keychain.search('atlas-cli')).toEqual([])
-    expect((await sandbox.logIn(server)).status).toBe(0)
+    expect((await atlas.logIn()).status).toBe(0)
   })
 })
 
 secretServiceTest('Ctrl-C while a refreshed token waits for the keychain stores it first', async () => {
-  await using server = await startAtlasServer()
-  await using keychain = await startSecretService()
-  using sandbox = createSandbox({ ...keychain.env, ATLAS_API_URL: server.apiRoot })
-  await sandbox.logIn(server, { env: { ATLAS_API_URL: server.apiRoot } })
+  await using atlas = await stage({ store: 'keychain', withApiPath: true })
+  const { keychain, server } = atlas
+  await atlas.logIn(server, { env: { ATLAS_API_URL: server.apiRoot } })
   const access = signToken({}, 1800)
   const answered = Promise.withResolvers<void>()
   server.fault('POST /auth/refresh', response => {
@@ -214,7 +207,7 @@ secretServiceTest('Ctrl-C while a refreshed token waits for the keychain stores 
     answer(response, 200, { access_token: access, token_type: 'bearer', expires_in: 1800 }, headers)
     response.on('close', answered.resolve)
   })
-  const child = sandbox.start(['auth', 'refresh'])
+  const child = atlas.start(['auth', 'refresh'])
   await answered.promise
   child.kill('SIGINT')
   keychain.thaw()
@@ -223,11 +216,9 @@ secretServiceTest('Ctrl-C while a refreshed token waits for the keychain stores 
 })
 
 secretServiceTest('the config file holds no secret and names the store', async () => {
-  await using server = await startAtlasServer()
-  await using keychain = await startSecretService()
-  using sandbox = createSandbox(keychain.env)
-  await sandbox.logIn(server)
-  const config = fs.readFileSync(`${sandbox.configFolder}/config.json`, 'utf8')
+  await using atlas = await stage({ loggedIn: true, store: 'keychain' })
+  const { server } = atlas
+  const config = fs.readFileSync(`${atlas.configFolder}/config.json`, 'utf8')
   expect(JSON.parse(config)).toEqual({
     current_profile: 'default',
     logins: [{ profile: 'default', api_url: server.url, store: 'keychain', email: 'ada@example.com' }],

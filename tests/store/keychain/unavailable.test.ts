@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'bun:test'
-import { startAtlasServer } from '../../support/atlas-server.ts'
-import { createSandbox, type Sandbox } from '../../support/binary.ts'
+import { createSandbox, type Machine } from '../../support/binary.ts'
 import { openTerminal } from '../../support/pseudo-terminal.ts'
 import { type SecretService, secretServiceTest, startSecretService } from '../../support/secret-service.ts'
 import { startSilentBus } from '../../support/silent-bus.ts'
+import { stage } from '../../support/stage.ts'
 
 const LOGIN = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
 const COMMANDS = [
@@ -23,7 +23,7 @@ const BRIEF = '0.5'
 const BOUND_MS = 6_000
 
 /** Every command's answer, and whether the slowest came in bounded time. */
-async function askAll(sandbox: Sandbox, env: Record<string, string>, inTurn = false) {
+async function askAll(sandbox: Machine, env: Record<string, string>, inTurn = false) {
   const startedAt = performance.now()
   const ask = async (args: string[]) => {
     const { status, stdout, stderr } = await sandbox.run([...args, '--json'], { input: 'correct horse', env })
@@ -49,7 +49,7 @@ const allAnswer = (code: string) => ({
 })
 
 /** What doctor finds of the store. */
-async function diagnosis(sandbox: Sandbox, env: Record<string, string>) {
+async function diagnosis(sandbox: Machine, env: Record<string, string>) {
   const { status, stdout } = await sandbox.run(['doctor', '--json'], { env })
   const { checks } = JSON.parse(stdout) as { checks: { name: string; status: string; detail: string }[] }
   return { status, store: checks.find(({ name }) => name === 'store') }
@@ -66,18 +66,17 @@ describe('a keychain that is', () => {
   ]
   for (const [name, code, says, wait, begin] of MOODS) {
     secretServiceTest(`${name} is answered with ${code} by every command`, async () => {
-      await using server = await startAtlasServer()
-      await using keychain = await startSecretService()
-      using sandbox = createSandbox({ ...keychain.env, ATLAS_API_URL: server.url })
-      await sandbox.logIn(server)
+      await using atlas = await stage({ store: 'keychain' })
+      const { keychain, server } = atlas
+      await atlas.logIn()
       const before = keychain.search('atlas-cli')
       server.forget()
       begin(keychain)
       const env = { ATLAS_KEYCHAIN_TIMEOUT: wait }
       // gnome-keyring shows one unlock prompt after another, and here there is nobody to end the first.
-      expect(await askAll(sandbox, env, name === 'locked')).toEqual(allAnswer(code))
+      expect(await askAll(atlas, env, name === 'locked')).toEqual(allAnswer(code))
       expect(server.log()).toEqual([])
-      const { status, store } = await diagnosis(sandbox, env)
+      const { status, store } = await diagnosis(atlas, env)
       expect({ status, store: store?.status }).toEqual({ status: 1, store: 'fail' })
       expect(store?.detail).toContain(says)
 
@@ -85,7 +84,7 @@ describe('a keychain that is', () => {
       keychain.allow()
       await keychain.restartKeyring()
       expect(keychain.search('atlas-cli')).toEqual(before)
-      expect((await sandbox.run(['auth', 'status'])).status).toBe(0)
+      expect((await atlas.run(['auth', 'status'])).status).toBe(0)
     })
   }
 
@@ -95,27 +94,24 @@ describe('a keychain that is', () => {
     ['absent: the address is none', { DBUS_SESSION_BUS_ADDRESS: 'nonsense' }],
   ]
   test.each(ABSENT)('%s', async (_, env) => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox({ ATLAS_API_URL: server.url })
-    expect(await askAll(sandbox, env)).toEqual(allAnswer('store_unavailable'))
-    expect(server.log()).toEqual([])
+    await using atlas = await stage({ store: 'unset' })
+    expect(await askAll(atlas, env)).toEqual(allAnswer('store_unavailable'))
+    expect(atlas.server.log()).toEqual([])
   })
 
   secretServiceTest('absent: nobody on the bus keeps secrets', async () => {
-    await using server = await startAtlasServer()
     await using bus = await startSecretService({ keyring: false })
-    using sandbox = createSandbox({ ATLAS_API_URL: server.url })
-    expect(await askAll(sandbox, bus.env)).toEqual(allAnswer('store_unavailable'))
-    expect(server.log()).toEqual([])
+    await using atlas = await stage({ store: 'unset' })
+    expect(await askAll(atlas, bus.env)).toEqual(allAnswer('store_unavailable'))
+    expect(atlas.server.log()).toEqual([])
   })
 
   test('silent is answered with store_timeout by every command', async () => {
-    await using server = await startAtlasServer()
     await using bus = await startSilentBus()
-    using sandbox = createSandbox({ ...bus.env, ATLAS_API_URL: server.url, ATLAS_KEYCHAIN_TIMEOUT: BRIEF })
-    expect(await askAll(sandbox, {})).toEqual(allAnswer('store_timeout'))
-    expect(server.log()).toEqual([])
-    expect(await diagnosis(sandbox, {})).toMatchObject({ status: 1, store: { status: 'fail' } })
+    await using atlas = await stage({ store: 'unset', env: { ...bus.env, ATLAS_KEYCHAIN_TIMEOUT: BRIEF } })
+    expect(await askAll(atlas, {})).toEqual(allAnswer('store_timeout'))
+    expect(atlas.server.log()).toEqual([])
+    expect(await diagnosis(atlas, {})).toMatchObject({ status: 1, store: { status: 'fail' } })
   })
 
   test('silent is waited for three seconds where nobody is there to unlock it', async () => {
@@ -131,15 +127,14 @@ describe('a keychain that is', () => {
   })
 
   secretServiceTest('dying under a call is answered at once', async () => {
-    await using server = await startAtlasServer()
-    await using keychain = await startSecretService()
-    using sandbox = createSandbox({ ...keychain.env, ATLAS_API_URL: server.url })
-    await sandbox.logIn(server)
+    await using atlas = await stage({ store: 'keychain' })
+    const { keychain, server } = atlas
+    await atlas.logIn()
     const before = keychain.search('atlas-cli')
     server.forget()
     const others = keychain.clients()
     keychain.freeze()
-    const child = sandbox.start(['api', '/auth/me', '--json'], { env: { ATLAS_KEYCHAIN_TIMEOUT: '60' } })
+    const child = atlas.start(['api', '/auth/me', '--json'], { env: { ATLAS_KEYCHAIN_TIMEOUT: '60' } })
     while (keychain.clients() === others) await Bun.sleep(5)
     keychain.killKeyring()
     const stderr = await new Response(child.stderr).text()
@@ -153,13 +148,12 @@ describe('a keychain that is', () => {
 })
 
 test('a person is asked for nothing where the keychain cannot keep the answer', async () => {
-  await using server = await startAtlasServer()
-  using sandbox = createSandbox({ ATLAS_API_URL: server.url })
-  const terminal = openTerminal(sandbox, ['auth', 'login'])
+  await using atlas = await stage({ store: 'unset' })
+  const terminal = openTerminal(atlas, ['auth', 'login'])
   expect(await terminal.ended()).toBe(6)
   expect(terminal.transcript).toContain('--store file')
   expect(terminal.transcript).not.toContain('E-mail')
-  expect(server.log()).toEqual([])
+  expect(atlas.server.log()).toEqual([])
 })
 
 describe('no keychain is touched', () => {
@@ -175,20 +169,20 @@ describe('no keychain is touched', () => {
     [['auth', 'lgoin'], 2],
   ]
   test('by what needs no credentials', async () => {
-    await using server = await startAtlasServer()
     await using bus = await startSilentBus()
-    using sandbox = createSandbox(bus.env)
-    await sandbox.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file', ATLAS_PROFILE: 'work' } })
+    await using atlas = await stage({ store: 'unset', env: { ...bus.env } })
+    const { server } = atlas
+    await atlas.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file', ATLAS_PROFILE: 'work' } })
     for (const [args, status] of ALONE)
-      expect({ args, status: (await sandbox.run(args)).status }).toEqual({ args, status })
+      expect({ args, status: (await atlas.run(args)).status }).toEqual({ args, status })
     expect(bus.connections).toBe(0)
   })
 
   test('where ATLAS_ACCESS_TOKEN is set', async () => {
-    await using server = await startAtlasServer()
     await using bus = await startSilentBus()
-    using sandbox = createSandbox({ ...bus.env, ATLAS_API_URL: server.apiRoot })
-    await sandbox.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
+    await using atlas = await stage({ store: 'unset', withApiPath: true, env: { ...bus.env } })
+    const { server } = atlas
+    await atlas.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
     const env = { ATLAS_ACCESS_TOKEN: server.lastTokens.access, ATLAS_CREDENTIAL_STORE: 'keychain' }
     for (const args of [
       ['auth', 'status'],
@@ -197,8 +191,8 @@ describe('no keychain is touched', () => {
       ['api', '/auth/me'],
       ['doctor'],
     ])
-      expect({ args, status: (await sandbox.run(args, { env })).status }).toEqual({ args, status: 0 })
-    expect((await sandbox.run(['auth', 'refresh'], { env })).status).toBe(2)
+      expect({ args, status: (await atlas.run(args, { env })).status }).toEqual({ args, status: 0 })
+    expect((await atlas.run(['auth', 'refresh'], { env })).status).toBe(2)
     expect(bus.connections).toBe(0)
   })
 })
@@ -210,12 +204,11 @@ describe('a signal while the keychain hangs', () => {
     ['SIGHUP', 129],
   ]
   test.each(ENDINGS)('%s ends every command at once', async (signal, status) => {
-    await using server = await startAtlasServer()
     await using bus = await startSilentBus()
-    using sandbox = createSandbox({ ...bus.env, ATLAS_API_URL: server.url, ATLAS_KEYCHAIN_TIMEOUT: '60' })
+    await using atlas = await stage({ store: 'unset', env: { ...bus.env, ATLAS_KEYCHAIN_TIMEOUT: '60' } })
     for (const args of [...COMMANDS, ['doctor']]) {
       const connected = bus.nextConnection()
-      const child = sandbox.start(args, { input: 'correct horse' })
+      const child = atlas.start(args, { input: 'correct horse' })
       await connected
       const startedAt = performance.now()
       child.kill(signal)

@@ -1,0 +1,28 @@
+import { test } from 'bun:test'
+
+/** CI is to have everything: there, a test fails for want of a tool instead of being skipped. */
+const inCi = process.env['CI'] === 'true'
+
+/** Whether this is `npm run test:full`, which sets the variable by `tests/full.env`. */
+const isFullRun = process.env['ATLAS_TESTS'] === 'full'
+
+/** How often to try what happens at random: briefly in `npm test`, as often as is promised in `npm run test:full`. */
+export const rounds = (times: { short: number; full: number }): number =>
+  isFullRun ? times.full : times.short
+
+const missing = new Set<string>()
+
+/** A test that needs something of the machine. Without it, it is skipped, and that is said once. */
+export function testWith(need: string, isThere: boolean): typeof test {
+  if (isThere || inCi) return test
+  if (!missing.has(need)) process.stderr.write(`Skipping the tests that need ${need}.\n`)
+  missing.add(need)
+  return test.skip as typeof test
+}
+
+/** A test that runs other programs, named as the shell finds them. */
+export const testWithTools = (...tools: readonly string[]): typeof test =>
+  testWith(
+    tools.join(', '),
+    tools.every(tool => Bun.which(tool) !== null),
+  )
