@@ -4,7 +4,7 @@ import { groupedCommands, usageOf } from '../lib/cli/help.ts'
 import { DETAILS, ENVIRONMENT, EXIT_STATUSES, INTRODUCTION } from '../lib/cli/help-text.ts'
 import type { Context } from '../lib/commands/context.ts'
 import { defineProgram } from '../lib/commands/program.ts'
-import { wrap } from '../lib/terminal/wrap.ts'
+import { wrap } from '../lib/terminal/style.ts'
 import { VERSION } from '../lib/version.ts'
 
 const MAX_LINE = 78

@@ -1,6 +1,5 @@
 import type { CAC, Command } from 'cac'
-import { renderLine, styled } from '../terminal/style.ts'
-import { wrap } from '../terminal/wrap.ts'
+import { renderLine, styled, wrap } from '../terminal/style.ts'
 import { findCommand } from './argv.ts'
 import { type FlagDefinition, flagDefinitions } from './flags.ts'
 import {
