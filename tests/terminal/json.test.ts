@@ -1,11 +1,15 @@
 import { describe, expect, test } from 'bun:test'
 import { stripVTControlCharacters } from 'node:util'
 import fc from 'fast-check'
-import { JsonPrinter } from '../../lib/terminal/json.ts'
+import { bodyForTerminal, indentJson } from '../../lib/terminal/json.ts'
 
-const print = (text: string, colour = false): string => {
-  const printer = new JsonPrinter(colour)
-  return printer.push(text) + printer.end()
+/** A body as a terminal shows it, from pieces of `step` bytes. */
+const show = (body: string | Uint8Array, { isJson = true, colour = false, step = 1000 } = {}): string => {
+  const bytes = Buffer.from(body)
+  const print = bodyForTerminal(isJson, colour)
+  let shown = ''
+  for (let at = 0; at < bytes.length; at += step) shown += print(bytes.subarray(at, at + step))
+  return shown + print()
 }
 
 describe('JSON for a terminal', () => {
@@ -18,17 +22,38 @@ describe('JSON for a terminal', () => {
       '{"n":1.50,"e":1E+9,"big":12345678901234567890}',
       '{\n  "n": 1.50,\n  "e": 1E+9,\n  "big": 12345678901234567890\n}',
     ],
+    ['{"b":1,"1":2,"b":9007199254740993}', '{\n  "b": 1,\n  "1": 2,\n  "b": 9007199254740993\n}'],
     ['"a \\" , { b"', '"a \\" , { b"'],
-    ['{"a":"\u001b[2J\u202e"}', '{\n  "a": "\\u001b[2J\\u202e"\n}'],
-    ['\u001b[2J', '\\u001b[\n  2J'],
-    ['}]}', '\n}\n]\n}'],
+    ['"\\u0041\\/"', '"\\u0041\\/"'],
+    ['{"a":"\u202e\u009b"}', '{\n  "a": "\\u202e\\u009b"\n}'],
+    [' null\r\n', 'null'],
   ]
-  test.each(CASES)('%j', (text, printed) => {
-    expect(print(text)).toBe(printed)
+  test.each(CASES)('is indented, its values as the server wrote them: %j', (text, printed) => {
+    expect(show(text)).toBe(printed)
   })
 
-  test('keys, strings, numbers and literals have colours of their own', () => {
-    expect(print('{"a":"b","c":[-1.5e+3,true,null,"d"],"e":{"f":0}}', true)).toBe(
+  const NOT_JSON: [text: string, printed: string][] = [
+    ['', ''],
+    ['}]}', '}]}'],
+    ['{"a": [1,', '{"a": [1,'],
+    ['{"a":1}\n{"a":2}\n', '{"a":1}\n{"a":2}\n'],
+    ['{"a":"\u001b[2J"}', '{"a":"\\u001b[2J"}'],
+  ]
+  test.each(NOT_JSON)('that is not valid is shown as it came: %j', (text, printed) => {
+    expect(show(text)).toBe(printed)
+  })
+
+  test('of more than 2 MiB is shown as it comes', () => {
+    const long = `["${'x'.repeat(2 * 1024 * 1024)}\r\n\u0007"]`
+    expect(show(long)).toBe(`["${'x'.repeat(2 * 1024 * 1024)}\n\\u0007"]`)
+    const print = bodyForTerminal(true, false)
+    expect(print(Buffer.from('['.repeat(2 * 1024 * 1024)))).toBe('')
+    expect(print(Buffer.from('['))).toBe('['.repeat(2 * 1024 * 1024 + 1))
+    expect(print(Buffer.from('1'))).toBe('1')
+  })
+
+  test('has colours of their own for keys, strings, numbers and literals', () => {
+    expect(indentJson('{"a":"b","c":[-1.5e+3,true,null,"d"],"e":{"f":0}}', true)).toBe(
       [
         '{',
         '  \u001b[36m"a"\u001b[39m: \u001b[32m"b"\u001b[39m,',
@@ -46,33 +71,37 @@ describe('JSON for a terminal', () => {
     )
   })
 
-  test('any JSON stays the same value, in one piece or many, coloured or not', () => {
+  test('stays the same value, in one piece or many, coloured or not', () => {
     fc.assert(
-      fc.property(fc.json({ stringUnit: 'binary' }), fc.nat({ max: 5 }), (text, step) => {
-        const printer = new JsonPrinter(true)
-        let torn = ''
-        const characters = [...text]
-        for (let at = 0; at < characters.length; at += step + 1)
-          torn += printer.push(characters.slice(at, at + step + 1).join(''))
-        torn += printer.end()
-        const plain = print(text)
-        expect(stripVTControlCharacters(torn)).toBe(plain)
-        expect(JSON.parse(plain)).toEqual(JSON.parse(text))
+      fc.property(fc.json({ stringUnit: 'binary' }), fc.integer({ min: 1, max: 6 }), (text, step) => {
+        const plain = show(text)
+        expect(stripVTControlCharacters(show(text, { colour: true, step }))).toBe(plain)
+        expect(JSON.parse(plain)).toEqual(JSON.parse(Buffer.from(text).toString()))
       }),
     )
   })
 
-  test('whatever comes, nothing reaches the terminal that could act on it but our colours', () => {
-    fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), text => {
-        expect(print(text, true).replace(/\u001b\[\d\dm/g, '')).not.toMatch(
-          /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/,
-        )
-      }),
-    )
+  test('that is hardly more than brackets grows to at most 50 times its length', () => {
+    const deep = `${'['.repeat(500)}${'[],'.repeat(100_000)}[]${']'.repeat(500)}`
+    expect(show(deep).length).toBeLessThan(deep.length * 50)
   })
+})
 
-  test('a body of nothing but brackets grows no faster than it is long', () => {
-    expect(print('['.repeat(100_000)).length).toBeLessThan(100_000 * 250)
-  })
+test('a body for a terminal cannot act on it, whatever it is', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), fc.boolean(), (text, isJson) => {
+      expect(show(text, { isJson, colour: true }).replace(/\u001b\[\d\dm/g, '')).not.toMatch(
+        /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202e]/,
+      )
+    }),
+  )
+})
+
+test('a text body comes at once, and a line ending torn apart is still one', () => {
+  const print = bodyForTerminal(false, false)
+  expect(print(Buffer.from('a\r'))).toBe('a')
+  expect(print(Buffer.from('\nb\r'))).toBe('\nb')
+  expect(print(Buffer.from('c'))).toBe('\\u000dc')
+  expect(print(Buffer.from('d\r'))).toBe('d')
+  expect(print()).toBe('\\u000d')
 })

@@ -1,10 +1,9 @@
 import type { FetchResponse } from 'ofetch'
 import { withoutQuery } from '../../config/server.ts'
 import { AtlasError } from '../../errors.ts'
-import { JsonPrinter } from '../../terminal/json.ts'
+import { bodyForTerminal } from '../../terminal/json.ts'
 import type { Terminal } from '../../terminal/output.ts'
-import { describeProgress } from '../../terminal/progress.ts'
-import { sanitizeBlock } from '../../terminal/safe-text.ts'
+import { describeProgress } from '../../terminal/spinner.ts'
 import { renderLine, styled } from '../../terminal/style.ts'
 
 /** Shorter transfers show no progress, in milliseconds. */
@@ -43,7 +42,8 @@ export async function printBody(
   let received = 0
   const copy = async (): Promise<void> => {
     const reader = body.getReader()
-    const show = terminal.stdoutIsTerminal ? terminalForm(response, terminal.colour.stdout) : undefined
+    const isJson = /\bjson\b/i.test(response.headers.get('content-type') ?? '')
+    const show = terminal.stdoutIsTerminal ? bodyForTerminal(isJson, terminal.colour.stdout) : undefined
     try {
       for (;;) {
         const { done, value } = await reader.read()
@@ -54,8 +54,9 @@ export async function printBody(
     } catch (error) {
       await reader.cancel().catch(() => {})
       throw error
+    } finally {
+      if (show && !silent) await terminal.raw(Buffer.from(`${show()}\n`))
     }
-    if (show && !silent) await terminal.raw(Buffer.from(`${show()}\n`))
   }
   // Where the body itself goes to the terminal, it shows how far it is.
   if (terminal.stdoutIsTerminal && !silent) return copy()
@@ -70,20 +71,6 @@ export async function printBody(
 function lengthOf({ headers }: Response): number | undefined {
   const length = headers.get('content-length')
   return length === null || headers.has('content-encoding') ? undefined : Number(length)
-}
-
-function terminalForm({ headers }: Response, colour: boolean): (bytes?: Uint8Array) => string {
-  const decoder = new TextDecoder()
-  const printer = /\bjson\b/i.test(headers.get('content-type') ?? '') ? new JsonPrinter(colour) : undefined
-  let carriageReturn = ''
-  return bytes => {
-    const text = bytes ? decoder.decode(bytes, { stream: true }) : decoder.decode()
-    if (printer) return printer.push(text) + (bytes ? '' : printer.end())
-    // A line ending may be torn apart between two pieces.
-    const whole = carriageReturn + text
-    carriageReturn = bytes && whole.endsWith('\r') ? '\r' : ''
-    return sanitizeBlock(carriageReturn ? whole.slice(0, -1) : whole)
-  }
 }
 
 export interface Refused {
