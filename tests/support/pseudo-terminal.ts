@@ -4,8 +4,8 @@ import { BINARY, type Machine } from './binary.ts'
 export interface TerminalSession {
   /** All that has been on the screen so far, control sequences included. */
   readonly transcript: string
-  /** Wait until the text has appeared. @throws after ten seconds. */
-  see(text: string): Promise<void>
+  /** Wait until the text has appeared, at or behind a place of the transcript. @throws after ten seconds. */
+  see(text: string, from?: number): Promise<void>
   type(keys: string): void
   /** Send a signal to the program. */
   signal(name: NodeJS.Signals): void
@@ -20,6 +20,11 @@ export interface TerminalLook {
   readonly redirect?: string
   /** The terminal's width; 0 where it does not say. */
   readonly columns?: number
+  /**
+   * What runs atlas. `bash` is an interactive one: when atlas is suspended, it prints the terminal's settings and
+   * `atlas is suspended`, waits for a line, and runs `fg`. Nothing runs a session leader, which has no settings to see.
+   */
+  readonly parent?: 'sh' | 'bash' | 'nothing'
 }
 
 const PATIENCE_MS = 10_000
@@ -32,12 +37,27 @@ export function openTerminal(
   sandbox: Pick<Machine, 'cwd' | 'env'>,
   args: readonly string[],
   env: Record<string, string> = {},
-  { redirect = '', columns = 100 }: TerminalLook = {},
+  { redirect = '', columns = 100, parent = 'sh' }: TerminalLook = {},
 ): TerminalSession {
   let transcript = ''
   const watchers = new Set<() => void>()
-  const script = `${columns === 0 ? 'stty cols 0; ' : ''}"$@" ${redirect}; status=$?; stty -a; echo "atlas ended with $status"; read -r _`
-  const shell = Bun.spawn(['sh', '-c', `trap : INT HUP TERM QUIT; ${script}`, 'sh', BINARY, ...args], {
+  const script = [
+    'trap : INT HUP TERM QUIT',
+    columns === 0 ? 'stty cols 0' : ':',
+    `"$@" ${redirect}; status=$?`,
+    // Not a loop: bash leaves one when a job in it is suspended.
+    ...Array(3).fill(
+      'if [ $status = 148 ]; then stty -a; echo "atlas is suspended"; read -r _; fg; status=$?; fi',
+    ),
+    'stty -a; echo "atlas ended with $status"; read -r _',
+  ].join('; ')
+  const program = [BINARY, ...args]
+  const argv = {
+    sh: ['sh', '-c', script, 'sh', ...program],
+    bash: ['bash', '--norc', '-i', '-c', script, 'bash', ...program],
+    nothing: program,
+  }[parent]
+  const shell = Bun.spawn(argv, {
     cwd: sandbox.cwd,
     env: { ...sandbox.env, TERM: 'xterm', ...env },
     terminal: {
@@ -73,13 +93,14 @@ export function openTerminal(
     get transcript() {
       return transcript
     },
-    see: text => waitFor(() => transcript.includes(text), JSON.stringify(text)),
+    see: (text, from = 0) => waitFor(() => transcript.includes(text, from), JSON.stringify(text)),
     type: keys => void shell.terminal?.write(keys),
     signal(name) {
       const { stdout } = Bun.spawnSync(['ps', '-o', 'pid=', '--ppid', String(shell.pid)])
       process.kill(Number(stdout.toString().trim().split('\n')[0]), name)
     },
     async ended() {
+      if (parent === 'nothing') return shell.exited
       await waitFor(() => ENDED.test(transcript), 'the end of atlas')
       shell.terminal?.write('\n')
       await shell.exited

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import { describeProgress, type Progress } from '../../lib/terminal/progress.ts'
+import { describeProgress, type Progress } from '../../lib/terminal/spinner.ts'
 
 const CASES: [progress: Progress, said: string][] = [
   [{ bytes: 0, total: undefined, elapsedMs: 0 }, '0 B, 0 B/s'],
