@@ -1,7 +1,7 @@
 import { type CAC, type Command, cac } from 'cac'
 import { type FlagDefinition, flagDefinitions } from '../lib/cli/flags.ts'
 import { groupedCommands, usageOf } from '../lib/cli/help.ts'
-import { DETAILS, ENVIRONMENT, EXIT_STATUSES, INTRODUCTION } from '../lib/cli/help-text.ts'
+import { DETAILS, ENVIRONMENT, EXIT_STATUSES, INTRODUCTION, PRECEDENCE } from '../lib/cli/help-text.ts'
 import type { Context } from '../lib/commands/context.ts'
 import { defineProgram } from '../lib/commands/program.ts'
 import { wrap } from '../lib/terminal/style.ts'
@@ -45,7 +45,7 @@ export function renderManual(cli: CAC, version: string): string {
     'Every command takes these, but for the last, which stands alone.',
     ...globals.flatMap(flag),
     '.SH ENVIRONMENT',
-    text('A flag beats a variable, and a variable the config file. An empty variable counts as unset.'),
+    text(PRECEDENCE),
     ...ENVIRONMENT.flatMap(([name, meaning]) => ['.TP', `.B ${escaped(name)}`, text(`${meaning}.`)]),
     '.SH FILES',
     '.TP',
@@ -64,11 +64,7 @@ export function renderManual(cli: CAC, version: string): string {
     text(
       'With --json an error is {"error":{"code","message","hint"}} on standard error, with one of these codes.',
     ),
-    ...EXIT_STATUSES.flatMap(({ status, meaning, codes }) => [
-      '.TP',
-      `.B ${status}`,
-      text(`${meaning}${codes.length === 0 ? '' : `: ${codes.join(', ')}`}.`),
-    ]),
+    ...EXIT_STATUSES.flatMap(({ status, meaning }) => ['.TP', `.B ${status}`, text(`${meaning}.`)]),
     '.SH EXAMPLES',
     ...examples(cli.globalCommand),
   ]

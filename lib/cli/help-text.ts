@@ -1,5 +1,5 @@
 import { ALL_SETTINGS, variableHelp } from '../config/settings.ts'
-import { type AtlasCode, EXIT_CODE, SIGNAL_STATUS } from '../errors.ts'
+import { EXIT_CODE, SIGNAL_STATUS } from '../errors.ts'
 
 /*
  * What help and the manual page say beside the definitions of commands and flags.
@@ -8,13 +8,13 @@ import { type AtlasCode, EXIT_CODE, SIGNAL_STATUS } from '../errors.ts'
 export const INTRODUCTION =
   'atlas logs in to an Atlas server, keeps the session in the keychain and makes authenticated requests.'
 
-/** Commands that belong together, in the order in which people meet them. */
-export const GROUPS: readonly { readonly title: string; readonly commands: readonly string[] }[] = [
-  { title: 'Session', commands: ['auth'] },
-  { title: 'Requests', commands: ['api'] },
-  { title: 'Configuration', commands: ['sync', 'status'] },
-  { title: 'Help and repair', commands: ['doctor', 'completion'] },
-]
+/** Commands that belong together, by their first words, in the order in which people meet them. */
+export const GROUPS: Readonly<Record<string, readonly string[]>> = {
+  Session: ['auth'],
+  Requests: ['api'],
+  Configuration: ['sync', 'status'],
+  'Help and repair': ['doctor', 'completion'],
+}
 
 /** What a group of commands is for, by the word they share. */
 export const GROUP_INTRODUCTIONS: Readonly<Record<string, string>> = {
@@ -57,6 +57,9 @@ export const DETAILS: Readonly<Record<string, readonly string[]>> = {
   ],
 }
 
+export const PRECEDENCE =
+  'A flag overrides a variable, and a variable the config file. An empty variable counts as unset.'
+
 /** The variables that atlas reads. */
 export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
   ...ALL_SETTINGS.flatMap(setting =>
@@ -78,23 +81,15 @@ const MEANINGS: Readonly<Record<number, string>> = {
   6: 'The credential store is locked, absent, denied or silent',
 }
 
-export interface ExitStatus {
-  readonly status: string
-  readonly meaning: string
-  readonly codes: readonly AtlasCode[]
-}
-
-/** Every way in which atlas ends. */
-export const EXIT_STATUSES: readonly ExitStatus[] = [
-  ...Object.entries(MEANINGS).map(([status, meaning]) => ({
-    status,
-    meaning,
-    codes: (Object.keys(EXIT_CODE) as AtlasCode[]).filter(code => EXIT_CODE[code] === Number(status)),
-  })),
+/** Every way in which atlas ends, with its error codes. */
+export const EXIT_STATUSES: readonly { readonly status: string; readonly meaning: string }[] = [
+  ...Object.entries(MEANINGS).map(([status, meaning]) => {
+    const codes = Object.entries(EXIT_CODE).filter(([, exit]) => exit === Number(status))
+    return { status, meaning: [meaning, codes.map(([code]) => code).join(', ')].filter(Boolean).join(': ') }
+  }),
   {
     status: Object.values(SIGNAL_STATUS).join(', '),
-    meaning: 'Ended by INT (or Ctrl-C at a prompt), TERM, HUP, QUIT',
-    codes: ['cancelled'],
+    meaning: 'Interrupted by INT (or Ctrl-C at a prompt), TERM, HUP, QUIT: cancelled',
   },
 ]
 

@@ -10,6 +10,7 @@ import {
   GROUPS,
   INTRODUCTION,
   isTopic,
+  PRECEDENCE,
   type Topic,
 } from './help-text.ts'
 
@@ -26,34 +27,58 @@ export interface HelpLook {
 
 type Row = readonly [name: string, text: string]
 
+/** A paragraph, lines as they are, or two columns whose first is as wide as its widest name. */
+type Section =
+  | string
+  | { readonly title: string; readonly lines: readonly string[] }
+  | { readonly title: string; readonly rows: readonly Row[]; readonly nameWidth?: number }
+
 /**
  * Help for the program, a group of commands, one command or a topic.
  * @param words what was typed after `atlas`; it names something that exists.
  */
 export function renderHelp(cli: CAC, words: readonly string[], { columns, colour }: HelpLook): string {
-  const page = new Page(Math.min(Math.max(columns, MIN_WIDTH), MAX_WIDTH), colour)
+  const width = Math.min(Math.max(columns, MIN_WIDTH), MAX_WIDTH)
   const command = findCommand(cli, words)
-  if (command) describeCommand(page, command, flagDefinitions(cli.globalCommand))
-  else if (isTopic(words)) describeTopic(page, words[0])
-  else describeCommands(page, cli, words[0])
-  return page.text
+  const [group] = words
+  const sections = command
+    ? describeCommand(command, flagDefinitions(cli.globalCommand))
+    : isTopic(words)
+      ? describeTopic(words[0])
+      : group === undefined
+        ? describeProgram(cli)
+        : describeGroup(cli, group)
+  const texts = sections.map(section => render(section, width, colour)).filter(text => text !== '')
+  return `${texts.join('\n\n')}\n`
 }
 
-/** Commands by what they are for, those that the table does not know last. */
-export function groupedCommands(
-  commands: readonly Command[],
-): { readonly title: string; readonly commands: readonly Command[] }[] {
-  const firstWord = ({ name }: Command): string => name.split(' ')[0] ?? ''
-  const known = GROUPS.flatMap(group => group.commands)
-  return [...GROUPS, { title: 'More', commands: undefined }]
-    .map(({ title, commands: words }) => ({
-      title,
-      commands: commands.filter(command =>
-        words ? words.includes(firstWord(command)) : !known.includes(firstWord(command)),
-      ),
-    }))
-    .filter(group => group.commands.length > 0)
+function render(section: Section, width: number, colour: boolean): string {
+  if (typeof section === 'string') return wrap(section, width).join('\n')
+  const lines = 'lines' in section ? section.lines : renderRows(section.rows, section.nameWidth, width)
+  if (lines.length === 0) return ''
+  return [renderLine([styled('bold', `${section.title}:`)], colour), ...lines].join('\n')
 }
+
+function renderRows(rows: readonly Row[], nameWidth = widest(rows), width: number): string[] {
+  const left = nameWidth + 2
+  const room = width - left - 2
+  return rows.flatMap(([name, text]) =>
+    room < MIN_COLUMN
+      ? [`  ${name}`, ...wrap(text, width - 6).map(line => `      ${line}`)]
+      : wrap(text, room).map((line, index) => `  ${(index === 0 ? name : '').padEnd(left)}${line}`),
+  )
+}
+
+const widest = (rows: readonly Row[]): number => Math.max(0, ...rows.map(([name]) => name.length))
+
+/** Commands by what they are for, in the order of help. */
+export const groupedCommands = (
+  commands: readonly Command[],
+): { readonly title: string; readonly commands: readonly Command[] }[] =>
+  Object.entries(GROUPS).map(([title, words]) => ({
+    title,
+    commands: commands.filter(({ name }) => words.includes(name.split(' ')[0] ?? '')),
+  }))
 
 /** A command's name and arguments, as typed. */
 export const usageOf = ({ name, args }: Command): string =>
@@ -62,106 +87,65 @@ export const usageOf = ({ name, args }: Command): string =>
     ...args.map(({ required, value }) => (required ? value.toUpperCase() : `[${value.toUpperCase()}]`)),
   ].join(' ')
 
-class Page {
-  readonly #width: number
-  readonly #colour: boolean
-  readonly #sections: string[] = []
-
-  constructor(width: number, colour: boolean) {
-    this.#width = width
-    this.#colour = colour
-  }
-
-  get text(): string {
-    return `${this.#sections.join('\n\n')}\n`
-  }
-
-  paragraph(text: string): void {
-    this.#sections.push(wrap(text, this.#width).join('\n'))
-  }
-
-  section(title: string, lines: readonly string[]): void {
-    if (lines.length === 0) return
-    this.#sections.push([renderLine([styled('bold', `${title}:`)], this.#colour), ...lines].join('\n'))
-  }
-
-  /** Two columns as wide as the widest name of all the tables that belong together. */
-  table(title: string, rows: readonly Row[], nameWidth = widest(rows)): void {
-    const left = nameWidth + 2
-    const room = this.#width - left - 2
-    this.section(
-      title,
-      rows.flatMap(([name, text]) =>
-        room < MIN_COLUMN
-          ? [`  ${name}`, ...wrap(text, this.#width - 6).map(line => `      ${line}`)]
-          : wrap(text, room).map((line, index) => `  ${(index === 0 ? name : '').padEnd(left)}${line}`),
-      ),
-    )
-  }
-}
-
-const widest = (rows: readonly Row[]): number => Math.max(0, ...rows.map(([name]) => name.length))
-
-function describeCommands(page: Page, cli: CAC, group: string | undefined): void {
-  const commands = cli.commands.filter(({ name }) => group === undefined || name.startsWith(`${group} `))
-  const words = group === undefined ? 'atlas' : `atlas ${group}`
-  const rowOf = (command: Command): Row => [usageOf(command), command.description]
-  const nameWidth = widest(commands.map(rowOf))
-
-  page.paragraph(group === undefined ? INTRODUCTION : (GROUP_INTRODUCTIONS[group] ?? ''))
-  page.section('Usage', [`  ${words} <command> [flags]`])
-  for (const { title, commands: members } of groupedCommands(commands))
-    page.table(group === undefined ? title : 'Commands', members.map(rowOf), nameWidth)
-  page.table('Flags of every command', flagRows(flagDefinitions(cli.globalCommand)))
-  page.section(
-    'Examples',
-    group === undefined
-      ? cli.globalCommand.examples.map(String)
-      : commands.flatMap(({ examples }) => examples.slice(0, 1).map(String)),
-  )
-  const more: Row[] = [[`${words} <command> --help`, 'about one command']]
-  page.table(
-    'More help',
-    group === undefined
-      ? [
-          ...more,
-          ['atlas help environment', 'about the variables that atlas reads'],
-          ['atlas help exit-codes', 'about how commands end, for scripts'],
-        ]
-      : more,
-  )
-}
-
-function describeCommand(page: Page, command: Command, globals: readonly FlagDefinition[]): void {
-  page.paragraph(`${command.description}.`)
-  page.section('Usage', [`  atlas ${usageOf(command)} [flags]`])
-  for (const paragraph of DETAILS[command.name] ?? []) page.paragraph(paragraph)
-  const own = flagRows(flagDefinitions(command))
-  const shared = flagRows(globals.filter(({ name }) => name !== 'version'))
-  const nameWidth = Math.max(widest(own), widest(shared))
-  page.table('Flags', own, nameWidth)
-  page.table('Flags of every command', shared, nameWidth)
-  page.section('Examples', command.examples.map(String))
-}
-
-function describeTopic(page: Page, topic: Topic): void {
-  if (topic === 'environment') {
-    page.paragraph(
-      'A flag beats a variable, and a variable the config file. An empty variable counts as unset.',
-    )
-    page.table('Variables', ENVIRONMENT)
-    return
-  }
-  page.paragraph('With --json an error is {"error":{"code","message","hint"}} on standard error.')
-  page.table(
-    'Exit codes',
-    EXIT_STATUSES.map(({ status, meaning, codes }) => [
-      status,
-      codes.length === 0 ? meaning : `${meaning}: ${codes.join(', ')}`,
-    ]),
-  )
-}
+const commandRow = (command: Command): Row => [usageOf(command), command.description]
 
 /** Short flags in a column of their own, so that the long ones align. */
 const flagRows = (flags: readonly FlagDefinition[]): Row[] =>
   flags.map(({ short, usage, description }) => [short ? usage : `    ${usage}`, description])
+
+function describeProgram({ commands, globalCommand }: CAC): Section[] {
+  const nameWidth = widest(commands.map(commandRow))
+  return [
+    INTRODUCTION,
+    { title: 'Usage', lines: ['  atlas <command> [flags]'] },
+    ...groupedCommands(commands).map(group => ({
+      title: group.title,
+      rows: group.commands.map(commandRow),
+      nameWidth,
+    })),
+    { title: 'Flags of every command', rows: flagRows(flagDefinitions(globalCommand)) },
+    { title: 'Examples', lines: globalCommand.examples.map(String) },
+    {
+      title: 'More help',
+      rows: [
+        ['atlas <command> --help', 'about one command'],
+        ['atlas help environment', 'about the variables that atlas reads'],
+        ['atlas help exit-codes', 'about how commands end, for scripts'],
+      ],
+    },
+  ]
+}
+
+function describeGroup({ commands, globalCommand }: CAC, group: string): Section[] {
+  const members = commands.filter(({ name }) => name.startsWith(`${group} `))
+  return [
+    GROUP_INTRODUCTIONS[group] ?? '',
+    { title: 'Usage', lines: [`  atlas ${group} <command> [flags]`] },
+    { title: 'Commands', rows: members.map(commandRow) },
+    { title: 'Flags of every command', rows: flagRows(flagDefinitions(globalCommand)) },
+    { title: 'Examples', lines: members.flatMap(({ examples }) => examples.slice(0, 1).map(String)) },
+    { title: 'More help', rows: [[`atlas ${group} <command> --help`, 'about one command']] },
+  ]
+}
+
+function describeCommand(command: Command, globals: readonly FlagDefinition[]): Section[] {
+  const own = flagRows(flagDefinitions(command))
+  const shared = flagRows(globals.filter(({ name }) => name !== 'version'))
+  const nameWidth = widest([...own, ...shared])
+  return [
+    `${command.description}.`,
+    { title: 'Usage', lines: [`  atlas ${usageOf(command)} [flags]`] },
+    ...(DETAILS[command.name] ?? []),
+    { title: 'Flags', rows: own, nameWidth },
+    { title: 'Flags of every command', rows: shared, nameWidth },
+    { title: 'Examples', lines: command.examples.map(String) },
+  ]
+}
+
+const describeTopic = (topic: Topic): Section[] =>
+  topic === 'environment'
+    ? [PRECEDENCE, { title: 'Variables', rows: ENVIRONMENT }]
+    : [
+        'With --json an error is {"error":{"code","message","hint"}} on standard error.',
+        { title: 'Exit codes', rows: EXIT_STATUSES.map(({ status, meaning }) => [status, meaning]) },
+      ]

@@ -20,42 +20,37 @@ export async function unknownCommand(
   topics: readonly string[] = [],
 ): Promise<AtlasError> {
   const [group = '', ...others] = words
-  const inGroup = cli.commands
-    .filter(({ name }) => name.startsWith(`${group} `))
-    .map(({ name }) => name.slice(group.length + 1))
-  let meant: string | undefined
-  if (inGroup.length > 0) {
-    const member = await nearest(others.join(' '), inGroup)
-    meant = member && `${group} ${member}`
-  } else {
-    meant = await nearestCommand(cli, words.join(' '), topics)
-  }
+  const names = cli.commands.map(({ name }) => name)
+  const members = names.filter(name => name.startsWith(`${group} `))
+  // The first word of a group's commands must not make the others look alike.
+  const [typed, meanings] =
+    members.length > 0
+      ? [others.join(' '), new Map(members.map(name => [lastWord(name), name]))]
+      : [words.join(' '), meaningsOf(names, topics, flagDefinitions(cli.globalCommand))]
+  const meant = meanings.get(typed) ?? meanings.get((await nearest(typed, [...meanings.keys()])) ?? '')
   return new AtlasError(
     'usage',
     `There is no command "atlas ${words.join(' ')}".`,
-    meant
-      ? `Did you mean "atlas ${topics.includes(meant) ? `help ${meant}` : meant}"?`
-      : seeHelp(inGroup.length > 0 ? group : ''),
+    meant ? `Did you mean "atlas ${meant}"?` : seeHelp(members.length > 0 ? `atlas ${group}` : 'atlas'),
   )
 }
 
-async function nearestCommand(
-  cli: CAC,
-  typed: string,
+const lastWord = (name: string): string => name.split(' ').at(-1) ?? ''
+
+/** What people type, and what it means. They also type the second word alone, or a flag as a word: `atlas version`. */
+function meaningsOf(
+  names: readonly string[],
   topics: readonly string[],
-): Promise<string | undefined> {
-  const names = cli.commands.map(({ name }) => name)
-  const groups = names.filter(name => name.includes(' ')).map(name => name.split(' ')[0] ?? '')
-  // People also type the second word alone, `atlas login`, or a flag as a word, `atlas version`.
-  const bySecondWord = new Map(names.map(name => [name.split(' ').at(-1) ?? '', name]))
-  const isFlag = flagDefinitions(cli.globalCommand).some(({ name }) => name === typed)
-  return (
-    OTHER_NAMES[typed] ??
-    bySecondWord.get(typed) ??
-    (isFlag ? `--${typed}` : undefined) ??
-    (await nearest(typed, [...names, ...groups, ...topics])) ??
-    bySecondWord.get((await nearest(typed, [...bySecondWord.keys()])) ?? '')
-  )
+  flags: readonly FlagDefinition[],
+): Map<string, string> {
+  const groups = names.flatMap(name => name.split(' ').slice(0, -1))
+  return new Map([
+    ...Object.entries(OTHER_NAMES),
+    ...flags.map(({ name }): [string, string] => [name, `--${name}`]),
+    ...topics.map((topic): [string, string] => [topic, `help ${topic}`]),
+    ...names.map((name): [string, string] => [lastWord(name), name]),
+    ...[...groups, ...names].map((name): [string, string] => [name, name]),
+  ])
 }
 
 /** @param command as typed, `atlas auth login`. */
@@ -88,6 +83,5 @@ export async function nearest(typed: string, names: readonly string[]): Promise<
   return best?.name
 }
 
-/** @param command with or without `atlas`. */
-export const seeHelp = (command: string): string =>
-  `See: ${`atlas ${command.replace(/^atlas ?/, '')}`.trim()} --help`
+/** @param command as typed, `atlas auth login`. */
+export const seeHelp = (command: string): string => `See: ${command} --help`
