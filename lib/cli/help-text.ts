@@ -24,33 +24,33 @@ export const GROUP_INTRODUCTIONS: Readonly<Record<string, string>> = {
 /** What is worth knowing about a command beyond its flags, a paragraph each. */
 export const DETAILS: Readonly<Record<string, readonly string[]>> = {
   'auth login': [
-    'Name the server with --api-url, as its origin or with the path of its API: login finds the API below an origin by itself. Server and store are remembered for the profile, so later commands need neither.',
-    'No flag takes a password. In scripts, pipe it into --password-stdin. The credential store is tried before anything is asked.',
+    'Name the server with --api-url, as its origin or with the path of its API: login finds the API below an origin by itself. The server and the store are remembered for the profile, so later commands need neither flag.',
+    'No flag takes a password. In scripts, pipe it into --password-stdin. The credential store is tested before you are prompted.',
   ],
   'auth status': [
-    'Ends with 0 where the server confirms the login, or has no way to (404); with 4 where nobody is logged in; with 5 where the server could not be asked.',
+    'Exits 0 if the server confirms the login or has no way to (404), 4 if nobody is logged in, 5 if the server could not be asked.',
   ],
   'auth token': [
-    'The session is refreshed first where its token would end too soon. Where the server gives none that lives long enough, the command ends with 1.',
+    'The session is refreshed first if its token would expire too soon. If the server gives no token that lives long enough, the command exits 1.',
   ],
   'auth logout': [
-    'The stored credentials are deleted whatever the server says. A server may go on accepting copies of the tokens until they expire; the command says until when.',
+    'The stored credentials are deleted whatever the server says. A server may still accept copies of the tokens until they expire; the command says until when.',
   ],
   api: [
     'PATH is relative to the API, with or without a leading slash. An absolute URL must be on the same server.',
-    'Fields make a JSON body, or the query of a GET. A key may be nested, as in a[b]=1; a[]=1 adds to a list, and a[] is an empty one. With -F, true, false, null and whole numbers are what they look like, @file is the text of a file and @- that of standard input.',
-    'The body of the answer goes to a pipe or a file as it came, whatever its length. On a terminal JSON is indented. A status of 300 or above ends the command with 1, and 401 with 4.',
+    'Fields make a JSON body, or the query of a GET. A key may be nested, as in a[b]=1; a[]=1 adds to a list, and a[] is an empty list. With -F, true, false, null and whole numbers are sent as JSON values, @file as the text of a file and @- as that of standard input.',
+    'The response body is written to a pipe or a file unchanged, whatever its length. On a terminal JSON is indented. The command exits 1 after a status of 300 or above, and 4 after 401.',
   ],
   sync: [
-    'What you have edited since the last sync is not overwritten: the command shows what differs and ends with 1. So does a first sync over a file that is not the server’s text. --force overwrites and keeps your text as a dated backup beside the file, the newest five.',
-    'Where nothing differs nothing is written, so a cron job or a login hook may run it as often as it likes. A dry run ends with 0 whatever it finds.',
+    'Text that you edited since the last sync is not overwritten: the command shows what differs and exits 1. So does a first sync over a file that is not the server’s text. --force overwrites it and keeps your text in a dated backup beside the file; the newest five are kept.',
+    'If nothing differs, nothing is written, so a cron job or a login hook can run it often. A dry run exits 0 whatever it finds.',
   ],
   status: [
-    'Who is logged in is shown by "atlas auth status".',
-    'The verdict is one of in_sync, remote_changed, local_changed, diverged, local_missing, remote_empty and unknown. What is known of the file is told all the same where nobody is logged in (4), the server cannot be asked (5), the store cannot be used (6) or the file cannot be read (1).',
+    'To see who is logged in, run "atlas auth status".',
+    'The verdict is one of in_sync, remote_changed, local_changed, diverged, local_missing, remote_empty and unknown. What is known of the file is printed even if nobody is logged in (exit 4), the server cannot be asked (5), the store cannot be used (6) or the file cannot be read (1).',
   ],
   doctor: [
-    'The report holds no secret, and home folders and e-mail addresses are shortened, so it can be shared. Where something is broken the command ends with 1.',
+    'The report contains no secret, and home folders and e-mail addresses are shortened, so it can be shared. If something is broken, the command exits 1.',
   ],
   completion: [
     'For PowerShell, put this line into $PROFILE: atlas completion powershell | Out-String | Invoke-Expression',
@@ -75,10 +75,10 @@ export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] 
 const MEANINGS: Readonly<Record<number, string>> = {
   0: 'Done',
   1: 'Failed; api got a status of 300 or above',
-  2: 'Used wrongly, or would have to ask and may not',
+  2: 'Wrong usage, or input is needed and prompts are not allowed',
   4: 'Log in (again)',
   5: 'Could not find out; trying again may work',
-  6: 'The credential store is locked, absent, denied or silent',
+  6: 'The credential store is locked, missing, denied or does not answer',
 }
 
 /** Every way in which atlas ends, with its error codes. */

@@ -141,7 +141,7 @@ export function writeConfigFile(folder: string, { currentProfile, logins }: Conf
     throw new AtlasError(
       'file_error',
       `The config file ${configFilePath(folder)} would be larger than ${MAX_CONFIG_BYTES} bytes.`,
-      'Log out of profiles that are not needed: atlas auth logout --all',
+      'Remove logins that you no longer need from it.',
     )
   writing(folder, file => replaceFile(file, text))
 }
@@ -157,14 +157,14 @@ function writing(folder: string, work: (file: string) => void): void {
     throw new AtlasError(
       'file_error',
       `The config file ${file} could not be written: ${full ? 'the disk is full' : code}.`,
-      full ? 'Make room and try again.' : 'Mend that, or choose another folder with ATLAS_CONFIG_DIR.',
+      full ? 'Make room and try again.' : 'Fix this, or choose another folder with ATLAS_CONFIG_DIR.',
     )
   }
 }
 
 /**
- * Where to write a file that may be a link to one elsewhere, as managers of dotfiles have it: the link stays.
- * @throws {AtlasError} `file_error`: it leads to what belongs to somebody else.
+ * Where to write a file that may be a link to one elsewhere, as dotfile managers do it: the link stays.
+ * @throws {AtlasError} `file_error`: it leads to a file of somebody else.
  */
 function behindLink(file: string): string {
   if (!fs.lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) return file
@@ -172,11 +172,11 @@ function behindLink(file: string): string {
   if (!fs.existsSync(file)) return file
   const target = fs.realpathSync(file)
   const found = fs.lstatSync(target)
-  // The config folder is the user's own, which its lock has seen to.
+  // The config folder is the user's own, which its lock has checked.
   if (found.isFile() && found.uid === fs.lstatSync(path.dirname(file)).uid) return target
   throw new AtlasError(
     'file_error',
-    `The config file ${file} is a link to ${target}, which is no file of yours, so atlas does not replace it.`,
+    `The config file ${file} is a link to ${target}, which is not a file of yours, so atlas does not replace it.`,
     'Put a file of your own in its place, or choose another folder with ATLAS_CONFIG_DIR.',
   )
 }
@@ -191,5 +191,5 @@ const malformed = (file: string, reason: string): AtlasError =>
   new AtlasError(
     'usage',
     `The config file ${file} cannot be used: ${reason}.`,
-    'Mend it, or delete it and log in again.',
+    'Fix it, or delete it and log in again.',
   )

@@ -47,7 +47,7 @@ export function requireSecure(url: URL, allowHttp: boolean): void {
   if (url.protocol === 'https:' || isLoopback(url.hostname) || allowHttp) return
   throw new AtlasError(
     'insecure_url',
-    `Refusing to send credentials to ${url.origin} over plain http, where anyone on the way can read them.`,
+    `Refusing to send credentials to ${url.origin} over plain http, where others on the network can read them.`,
     'Use https, or pass --allow-http (ATLAS_ALLOW_HTTP=1) if you trust the network.',
   )
 }
@@ -67,12 +67,12 @@ export function resolveRequestUrl(apiRoot: string, path: string): URL {
   if (url === null) throw new AtlasError('usage', 'PATH is not a valid request path.', hint)
   // Not quoted: a password may be in it.
   if (url.username !== '' || url.password !== '')
-    throw new AtlasError('usage', 'PATH holds a user name or a password, which atlas does not send.', hint)
+    throw new AtlasError('usage', 'PATH contains a user name or a password, which atlas does not send.', hint)
   const { origin } = new URL(apiRoot)
   if (url.origin !== origin) {
     throw new AtlasError(
       'usage',
-      `"${path.slice(0, MAX_SHOWN_LENGTH)}" is not on ${origin}; credentials are sent to that server alone.`,
+      `"${path.slice(0, MAX_SHOWN_LENGTH)}" is not on ${origin}; credentials are sent only to that server.`,
       hint,
     )
   }

@@ -1,11 +1,12 @@
 import { shellQuoted } from '../terminal/shell-quote.ts'
 import { hasNoPath, normalizeApiUrl } from './server.ts'
-import { parseProfileName, parseSeconds, parseStore, parseSwitch, parseToken, STORE_KINDS } from './values.ts'
+import { parseProfileName, parseStore, SECONDS, STORE_KINDS, SWITCH, TOKEN } from './values.ts'
 
 /*
  * Every setting of atlas, once: its flag, variable, default, parser and description. Configuration, flags,
- * help, the manual, completion, `doctor` and `--debug` read this table; a new setting is a new entry, and
- * a line in load.ts, which decides where its value comes from.
+ * help, the manual, completion, `doctor` and `--debug` read this table; a new one is an entry
+ * here and a line in load.ts, which decides where its value comes from. A flag of a single command stands in
+ * that command's file.
  */
 
 export interface SettingDefinition<T> {
@@ -71,8 +72,7 @@ export const SETTINGS = {
     description: 'The longest wait for an answer, in seconds',
     default: '30',
     defaultInWords: '30',
-    parse: parseSeconds,
-    show: inSeconds,
+    ...SECONDS,
   },
   keychainTimeoutMs: {
     name: 'keychain wait',
@@ -81,8 +81,7 @@ export const SETTINGS = {
     default: '3',
     defaultIfAsking: '60',
     defaultInWords: '3, or 60 at a terminal',
-    parse: parseSeconds,
-    show: inSeconds,
+    ...SECONDS,
   },
   allowHttp: {
     name: 'plain http allowed',
@@ -90,8 +89,7 @@ export const SETTINGS = {
     variable: 'ATLAS_ALLOW_HTTP',
     description: 'Allow plain http to other machines',
     default: '0',
-    parse: parseSwitch,
-    show: yesOrNo,
+    ...SWITCH,
   },
   mayAsk: {
     name: 'questions allowed',
@@ -99,8 +97,8 @@ export const SETTINGS = {
     variable: 'ATLAS_NO_INPUT',
     description: 'Never prompt; fail instead',
     default: '0',
-    parse: (text: string, from: string) => !parseSwitch(text, from),
-    show: yesOrNo,
+    ...SWITCH,
+    parse: (text: string, from: string) => !SWITCH.parse(text, from),
   },
   accessToken: {
     name: 'ready-made token',
@@ -108,8 +106,7 @@ export const SETTINGS = {
     description:
       'A ready-made token: it overrides any stored session, is never stored or refreshed, and needs the path of the API in the server URL',
     default: '',
-    parse: parseToken,
-    show: (token: string | undefined) => (token === undefined ? 'none' : 'set'),
+    ...TOKEN,
   },
   folder: {
     name: 'folder',
@@ -126,8 +123,7 @@ export const SETTINGS = {
     variable: 'ATLAS_DEBUG',
     description: 'Print diagnostics to standard error, without secrets',
     default: '0',
-    parse: parseSwitch,
-    show: yesOrNo,
+    ...SWITCH,
   },
 } satisfies Record<string, SettingDefinition<unknown>>
 
@@ -185,12 +181,4 @@ export function loginCommand({ apiUrl, profile }: Settings): string {
     ...(profile.source === 'flag' ? [` --profile ${shellQuoted(profile.value)}`] : []),
   ]
   return `atlas auth login${flags.join('')}`
-}
-
-function inSeconds(ms: number): string {
-  return `${ms / 1000} s`
-}
-
-function yesOrNo(value: boolean): string {
-  return value ? 'yes' : 'no'
 }

@@ -23,14 +23,14 @@ const badValue = (from: string, text: string, fault: string, hint: string): Atla
   new AtlasError('usage', `${from} is "${text.length > 80 ? `${text.slice(0, 80)}…` : text}"${fault}.`, hint)
 
 /** @returns milliseconds. */
-export function parseSeconds(text: string, from: string): number {
+function parseSeconds(text: string, from: string): number {
   const seconds = /^(\d+(\.\d*)?|\.\d+)$/.test(text) ? Number(text) : 0
   if (seconds > 0 && seconds <= MAX_SECONDS) return Math.max(1, Math.round(seconds * 1000))
   const hint = `Give a number above 0 and up to ${MAX_SECONDS}, such as 30 or 2.5.`
   throw badValue(from, text, ', which is not a time in seconds', hint)
 }
 
-export function parseSwitch(text: string, from: string): boolean {
+function parseSwitch(text: string, from: string): boolean {
   if (['1', 'true', 'yes', 'on'].includes(text.toLowerCase())) return true
   if (['0', 'false', 'no', 'off'].includes(text.toLowerCase())) return false
   throw badValue(from, text, '', 'Give 1 or 0.')
@@ -49,7 +49,7 @@ export function parseStore(text: string, from: string): StoreKind {
 }
 
 /** Never repeats what may be most of a secret. */
-export function parseToken(text: string, from: string): string | undefined {
+function parseToken(text: string, from: string): string | undefined {
   if (text === '') return undefined
   if (isToken(text)) return text
   throw new AtlasError(
@@ -58,3 +58,8 @@ export function parseToken(text: string, from: string): string | undefined {
     'Check for a line break or a space at its end.',
   )
 }
+
+/** Seconds as a text, milliseconds as a value. */
+export const SECONDS = { parse: parseSeconds, show: (ms: number) => `${ms / 1000} s` }
+export const SWITCH = { parse: parseSwitch, show: (value: boolean) => (value ? 'yes' : 'no') }
+export const TOKEN = { parse: parseToken, show: (token?: string) => (token === undefined ? 'none' : 'set') }

@@ -343,7 +343,7 @@ describe('the cause is named first', () => {
       check(
         'config',
         'fail',
-        `Refusing to send credentials to http://atlas.example.com over plain http, where anyone on the way can read them.\n${SETTINGS('http://atlas.example.com', 'ATLAS_API_URL')}`,
+        `Refusing to send credentials to http://atlas.example.com over plain http, where others on the network can read them.\n${SETTINGS('http://atlas.example.com', 'ATLAS_API_URL')}`,
         'Use https, or pass --allow-http (ATLAS_ALLOW_HTTP=1) if you trust the network.',
       ),
       check('server', 'warn', unchecked),

@@ -240,14 +240,14 @@ describe('a bad value is refused by name', () => {
         { ATLAS_API_URL: 'http://atlas.example.com' },
         [],
         'insecure_url',
-        'Refusing to send credentials to http://atlas.example.com over plain http, where anyone on the way can read them.',
+        'Refusing to send credentials to http://atlas.example.com over plain http, where others on the network can read them.',
         'Use https, or pass --allow-http (ATLAS_ALLOW_HTTP=1) if you trust the network.',
       ],
       [
         { ATLAS_API_URL: 'http://127.0.0.1.example.com' },
         [],
         'insecure_url',
-        'Refusing to send credentials to http://127.0.0.1.example.com over plain http, where anyone on the way can read them.',
+        'Refusing to send credentials to http://127.0.0.1.example.com over plain http, where others on the network can read them.',
         'Use https, or pass --allow-http (ATLAS_ALLOW_HTTP=1) if you trust the network.',
       ],
     ]
@@ -315,7 +315,7 @@ describe('a bad value is refused by name', () => {
     expect(await sandbox.run(['auth', 'status'])).toEqual({
       status: 2,
       stdout: '',
-      stderr: `atlas: The config file ${file} cannot be used: ${reason}.\n       Mend it, or delete it and log in again.\n`,
+      stderr: `atlas: The config file ${file} cannot be used: ${reason}.\n       Fix it, or delete it and log in again.\n`,
     })
     expect(fs.readFileSync(file, 'utf8')).toBe(content)
   })

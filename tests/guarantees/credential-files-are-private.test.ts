@@ -247,7 +247,7 @@ describe('a config file that is a link', () => {
     expect({ status, stderr, log: atlas.server.log() }).toEqual({
       status: 1,
       stderr:
-        `atlas: The config file ${link} is a link to ${target}, which is no file of yours, so atlas does not replace it.\n` +
+        `atlas: The config file ${link} is a link to ${target}, which is not a file of yours, so atlas does not replace it.\n` +
         '       Put a file of your own in its place, or choose another folder with ATLAS_CONFIG_DIR.\n',
       log: [],
     })
@@ -271,7 +271,7 @@ describe('a config file that is no file', () => {
       stdout: '',
       stderr:
         `atlas: The config file ${file} cannot be used: it is not a regular file.\n` +
-        '       Mend it, or delete it and log in again.\n',
+        '       Fix it, or delete it and log in again.\n',
     })
   })
 })
