@@ -23,7 +23,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
 }
 
 /**
- * Define the commands and flags of atlas.
+ * Define the commands, and the flags that every command has: those of the settings, and three more. A flag of
+ * a single command is defined in that command's file.
  * @param argv a command line: where it begins with a command's name, that command is defined alone, since
  * loading and defining the others takes longer than most commands do.
  */
