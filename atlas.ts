@@ -5,7 +5,7 @@ import { report } from './lib/errors.ts'
 import { createInterrupts, ignoredSignals } from './lib/interrupts.ts'
 import { createTerminal, type Terminal } from './lib/terminal/output.ts'
 import { createSecrets, type Secrets } from './lib/terminal/secrets.ts'
-import { isTerminal, OutputClosed, writeShort } from './lib/terminal/streams.ts'
+import { isTerminal, OutputClosed, writeStdout } from './lib/terminal/streams.ts'
 import { wantsColour } from './lib/terminal/style.ts'
 import { VERSION } from './lib/version.ts'
 
@@ -131,7 +131,7 @@ function openTerminal(argv: readonly string[], secrets: Secrets): Terminal {
 }
 
 async function sayVersion(): Promise<number> {
-  await writeShort(`atlas/${VERSION} ${process.platform}-${process.arch}\n`)
+  await writeStdout(`atlas/${VERSION} ${process.platform}-${process.arch}\n`)
   return 0
 }
 

@@ -3,7 +3,7 @@ import type { Prompt } from './prompt.ts'
 import { safeJson, sanitizeLine } from './safe-text.ts'
 import type { Secrets } from './secrets.ts'
 import { startSpinner } from './spinner.ts'
-import { writeShort, writeStderr, writeStdout } from './streams.ts'
+import { writeStderr, writeStdout } from './streams.ts'
 import { type Line, renderLine, styled } from './style.ts'
 
 /** Quick answers show no spinner, so that nothing flickers. */
@@ -71,7 +71,7 @@ export interface Device {
 }
 
 const processDevice: Device = {
-  writeStdout: data => (typeof data === 'string' ? writeShort(data) : writeStdout(data)),
+  writeStdout,
   writeStderr,
   // Asked late, and of a terminal only: see `isTerminal`.
   columns: stream => process[stream].columns,

@@ -20,7 +20,6 @@ const KEY = /\u001b(?:\[[0-?]*[ -/]*[@-~]?|O.|[^\u001b])|\r\n|./gsu
 export class Prompt {
   readonly #input: ReadStream
   readonly #write: (text: string) => void
-  readonly #decoder = new TextDecoder()
   /** Keys that no question has used yet. */
   readonly #ahead: string[] = []
   #isAsking = false
@@ -28,7 +27,7 @@ export class Prompt {
 
   /** @param write to the terminal, at once. */
   constructor(input: ReadStream, write: (text: string) => void) {
-    this.#input = input
+    this.#input = input.setEncoding('utf8')
     this.#write = write
   }
 
@@ -43,10 +42,10 @@ export class Prompt {
       this.#write(question)
     }
     this.#isAsking = true
+    process.on('SIGCONT', resume)
+    this.#input.on('data', this.#take).on('end', this.#end).resume()
     this.#input.setRawMode(true)
     this.#write(question)
-    this.#input.on('data', this.#take).on('end', this.#end).resume()
-    process.on('SIGCONT', resume)
     try {
       return await this.#answer(line)
     } finally {
@@ -76,8 +75,7 @@ export class Prompt {
     }
   }
 
-  readonly #take = (bytes: Uint8Array | string): void => {
-    const text = typeof bytes === 'string' ? bytes : this.#decoder.decode(bytes, { stream: true })
+  readonly #take = (text: string): void => {
     this.#ahead.push(...(text.match(KEY) ?? []))
     this.#wake()
   }

@@ -23,35 +23,30 @@ export function isTerminal(descriptor: number): boolean {
 }
 
 /**
- * Write a text to standard output. Where it is short, `Bun.write` saves the 2 ms that loading `node:fs` takes.
- * @throws as `writeStdout` does.
+ * Write everything to standard output, however slow the reader. A short text is written by `Bun.write`, which saves the
+ * 2 ms that loading `node:fs` takes; all else is not written on the main thread, which must hear signals.
+ * @throws {OutputClosed} the reader has gone.
+ * @throws {AtlasError} `internal`: the output could not be written.
  */
-export async function writeShort(text: string): Promise<void> {
-  if (text.length > MAX_SHORT_LENGTH) return writeStdout(Buffer.from(text))
+export async function writeStdout(data: string | Uint8Array): Promise<void> {
   try {
-    await Bun.write(Bun.stdout, text)
+    if (typeof data === 'string' && data.length <= MAX_SHORT_LENGTH) await Bun.write(Bun.stdout, data)
+    else await writeAll(typeof data === 'string' ? Buffer.from(data) : data)
   } catch (error) {
     throw unwritable(error)
   }
 }
 
-/**
- * Write everything to standard output, however slow the reader. Not on the main thread, which must hear signals.
- * @throws {OutputClosed} the reader has gone.
- * @throws {AtlasError} `internal`: the output could not be written.
- */
-export async function writeStdout(bytes: Uint8Array): Promise<void> {
-  const { default: fs } = await import('node:fs')
-  const write = (piece: Uint8Array): Promise<number> =>
-    new Promise((resolve, reject) => {
-      fs.write(STDOUT, piece, (error, written) => (error ? reject(error) : resolve(written)))
-    })
+async function writeAll(bytes: Uint8Array): Promise<void> {
+  const { write } = await import('node:fs')
   let rest = bytes
   while (rest.byteLength > 0) {
+    const { promise, resolve, reject } = Promise.withResolvers<number>()
+    write(STDOUT, rest, (error, written) => (error ? reject(error) : resolve(written)))
     try {
-      rest = rest.subarray(await write(rest))
+      rest = rest.subarray(await promise)
     } catch (error) {
-      if (errorCode(error) !== 'EAGAIN') throw unwritable(error)
+      if (errorCode(error) !== 'EAGAIN') throw error
       await Bun.sleep(BUSY_PAUSE_MS)
     }
   }

@@ -231,6 +231,21 @@ describe('Ctrl-Z', () => {
     expect(terminal.transcript).not.toContain('horse')
   })
 
+  test('is not the only way: after SIGSTOP and fg the password is not echoed either', async () => {
+    await using server = await startAtlasServer()
+    using sandbox = sandboxFor(server)
+    const terminal = openTerminal(sandbox, ['auth', 'login', ...EMAIL], {}, { parent: 'bash' })
+    await terminal.see('Password')
+    terminal.signal('SIGSTOP')
+    await terminal.see('atlas is suspended')
+    const from = terminal.transcript.length
+    terminal.type('\n')
+    await terminal.see('Password', from)
+    terminal.type('correct horse\r')
+    expect(await terminal.ended()).toBe(0)
+    expect(terminal.transcript).not.toContain('horse')
+  })
+
   test.each([
     'nothing',
     'sh',

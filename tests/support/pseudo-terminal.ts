@@ -45,9 +45,9 @@ export function openTerminal(
     'trap : INT HUP TERM QUIT',
     columns === 0 ? 'stty cols 0' : ':',
     `"$@" ${redirect}; status=$?`,
-    // Not a loop: bash leaves one when a job in it is suspended.
+    // Ended by SIGSTOP or SIGTSTP. Not a loop: bash leaves one when a job in it is suspended.
     ...Array(3).fill(
-      'if [ $status = 148 ]; then stty -a; echo "atlas is suspended"; read -r _; fg; status=$?; fi',
+      'if [ $status = 147 ] || [ $status = 148 ]; then stty -a; echo "atlas is suspended"; read -r _; fg; status=$?; fi',
     ),
     'stty -a; echo "atlas ended with $status"; read -r _',
   ].join('; ')
