@@ -8,7 +8,7 @@ import { lockPath } from '../../lib/files/lock.ts'
 import manifest from '../../package.json' with { type: 'json' }
 import type { AtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, type Machine, type Outcome, outcomeOf } from '../support/binary.ts'
-import { createAuthority, hasOpenssl } from '../support/certificates.ts'
+import { certificateTest, createAuthority } from '../support/certificates.ts'
 import { openTerminal } from '../support/pseudo-terminal.ts'
 import { startRawServer } from '../support/raw-server.ts'
 import { stage } from '../support/stage.ts'
@@ -217,7 +217,7 @@ describe('the cause is named first', () => {
     ['an expired certificate', false, true],
     ['an expired authority', true, false],
   ]
-  test.skipIf(!hasOpenssl).each(CERTIFICATES)('%s', async (_, authorityExpired, serverExpired) => {
+  certificateTest.each(CERTIFICATES)('%s', async (_, authorityExpired, serverExpired) => {
     using authority = createAuthority({ expired: authorityExpired })
     await using server = await startRawServer(() => {}, { tls: authority.issue({ expired: serverExpired }) })
     using sandbox = createSandbox()

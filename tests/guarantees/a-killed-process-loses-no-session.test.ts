@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { readUntil } from '../support/binary.ts'
 import { addUp, type CrashFigures, crashRounds } from '../support/crash-rounds.ts'
+import { rounds } from '../support/needs.ts'
 import { secretServiceTest, startSecretService } from '../support/secret-service.ts'
 import { stage } from '../support/stage.ts'
 
@@ -12,7 +13,7 @@ const MOST_TEMPORARY_FILES = 4
 const judged = ({ killed, longestLockWaitMs, mostTemporaryFiles, violations }: CrashFigures) => ({
   violations,
   // So that the rounds are not empty; how many are hit depends on the machine.
-  killedMany: killed >= 20,
+  killedMany: killed >= rounds({ short: 4, full: 20 }),
   lockFreed: longestLockWaitMs < LOCK_PATIENCE_MS,
   temporaryFilesBounded: mostTemporaryFiles <= MOST_TEMPORARY_FILES,
 })
@@ -20,19 +21,25 @@ const UNHARMED = { violations: [], killedMany: true, lockFreed: true, temporaryF
 
 describe('ended at random moments', () => {
   test('by KILL, a session on a server that rotates is whole, or over where the answer died with its receiver', async () => {
-    const rows = Array.from({ length: 3 }, () => crashRounds({ rounds: 70, rotate: true }))
+    const rows = Array.from({ length: 3 }, () =>
+      crashRounds({ rounds: rounds({ short: 15, full: 70 }), rotate: true }),
+    )
     expect(judged(addUp(await Promise.all(rows)))).toEqual(UNHARMED)
   })
 
   test('by KILL, a session on a server that does not rotate is never lost', async () => {
-    const rows = Array.from({ length: 3 }, () => crashRounds({ rounds: 35, rotate: false }))
+    const rows = Array.from({ length: 3 }, () =>
+      crashRounds({ rounds: rounds({ short: 10, full: 35 }), rotate: false }),
+    )
     const figures = addUp(await Promise.all(rows))
     expect({ ...judged(figures), lostAnswers: figures.lostAnswers }).toEqual({ ...UNHARMED, lostAnswers: 0 })
   })
 
   test('by INT, TERM or HUP, no session is ever lost', async () => {
     const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-    const rows = Array.from({ length: 3 }, () => crashRounds({ rounds: 50, rotate: true, signals }))
+    const rows = Array.from({ length: 3 }, () =>
+      crashRounds({ rounds: rounds({ short: 10, full: 50 }), rotate: true, signals }),
+    )
     const figures = addUp(await Promise.all(rows))
     expect({ ...judged(figures), lostAnswers: figures.lostAnswers }).toEqual({ ...UNHARMED, lostAnswers: 0 })
   })
@@ -42,7 +49,9 @@ describe('ended at random moments', () => {
     // says nothing of atlas.
     for (let tries = 3; ; tries--) {
       await using keychain = await startSecretService()
-      const rows = [true, false, true].map(rotate => crashRounds({ rounds: 30, rotate, keychain }))
+      const rows = [true, false, true].map(rotate =>
+        crashRounds({ rounds: rounds({ short: 6, full: 30 }), rotate, keychain }),
+      )
       const figures = judged(addUp(await Promise.all(rows)))
       if (!keychain.keyringLives() && tries > 1) continue
       expect(figures).toEqual(UNHARMED)

@@ -4,6 +4,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { accountOf } from '../../lib/session/session.ts'
 import { BINARY, createSandbox, type Machine } from '../support/binary.ts'
+import { testWithTools } from '../support/needs.ts'
 import { stage } from '../support/stage.ts'
 import { twoUsersTest } from '../support/unprivileged.ts'
 
@@ -39,46 +40,47 @@ test('are 0600 in folders that are 0700, whatever the umask', async () => {
   expect(fs.statSync(path.join(atlas.home, '.config')).mode & 0o777).toBe(0o700)
 })
 
-const straceTest: typeof test =
-  Bun.which('strace') !== null || process.env['CI'] === 'true' ? test : (test.skip as typeof test)
+testWithTools('strace')(
+  'are private from the moment they exist, and put in place when they are on the disk',
+  async () => {
+    await using atlas = await stage()
+    const { server } = atlas
+    const trace = path.join(atlas.home, 'trace')
+    const calls = 'openat,open,creat,mkdir,mkdirat,chmod,fchmod,fsync,rename,renameat,renameat2'
+    const child = Bun.spawn(['strace', '-f', '-y', '-e', `trace=${calls}`, '-o', trace, BINARY, ...LOGIN], {
+      cwd: atlas.cwd,
+      env: { ...atlas.env, ATLAS_API_URL: server.url },
+      stdin: Buffer.from('correct horse'),
+      stdout: 'ignore',
+      stderr: 'ignore',
+    })
+    expect(await child.exited).toBe(0)
+    const ours = fs
+      .readFileSync(trace, 'utf8')
+      .split('\n')
+      .filter(line => line.includes(`${atlas.configFolder}`) && !/= -1 E/.test(line))
 
-straceTest('are private from the moment they exist, and put in place when they are on the disk', async () => {
-  await using atlas = await stage()
-  const { server } = atlas
-  const trace = path.join(atlas.home, 'trace')
-  const calls = 'openat,open,creat,mkdir,mkdirat,chmod,fchmod,fsync,rename,renameat,renameat2'
-  const child = Bun.spawn(['strace', '-f', '-y', '-e', `trace=${calls}`, '-o', trace, BINARY, ...LOGIN], {
-    cwd: atlas.cwd,
-    env: { ...atlas.env, ATLAS_API_URL: server.url },
-    stdin: Buffer.from('correct horse'),
-    stdout: 'ignore',
-    stderr: 'ignore',
-  })
-  expect(await child.exited).toBe(0)
-  const ours = fs
-    .readFileSync(trace, 'utf8')
-    .split('\n')
-    .filter(line => line.includes(`${atlas.configFolder}`) && !/= -1 E/.test(line))
+    const created = ours.filter(line => line.includes('O_CREAT'))
+    expect(created.length).toBeGreaterThanOrEqual(4)
+    expect(created.filter(line => !/O_CREAT\|O_EXCL.*, 0600\) =/.test(line))).toEqual([])
+    const folders = ours.filter(line => line.includes('mkdir'))
+    expect(folders.filter(line => !line.includes(', 0700) = 0'))).toEqual([])
+    expect(ours.filter(line => line.includes('chmod'))).toEqual([])
 
-  const created = ours.filter(line => line.includes('O_CREAT'))
-  expect(created.length).toBeGreaterThanOrEqual(4)
-  expect(created.filter(line => !/O_CREAT\|O_EXCL.*, 0600\) =/.test(line))).toEqual([])
-  const folders = ours.filter(line => line.includes('mkdir'))
-  expect(folders.filter(line => !line.includes(', 0700) = 0'))).toEqual([])
-  expect(ours.filter(line => line.includes('chmod'))).toEqual([])
-
-  // The record: created, written, on the disk, in place, its folder on the disk.
-  const name = new Bun.CryptoHasher('sha256')
-    .update(accountOf('default', server.url))
-    .digest('hex')
-    .slice(0, 32)
-  const steps = ours
-    .filter(
-      line => (line.includes(name) && !line.includes('.lock')) || /fsync\(\d+<[^>]*credentials>\)/.test(line),
-    )
-    .map(line => /^\d+ +(\w+)\(/.exec(line)?.[1])
-  expect(steps.join(' ')).toContain('openat fsync rename fsync')
-})
+    // The record: created, written, on the disk, in place, its folder on the disk.
+    const name = new Bun.CryptoHasher('sha256')
+      .update(accountOf('default', server.url))
+      .digest('hex')
+      .slice(0, 32)
+    const steps = ours
+      .filter(
+        line =>
+          (line.includes(name) && !line.includes('.lock')) || /fsync\(\d+<[^>]*credentials>\)/.test(line),
+      )
+      .map(line => /^\d+ +(\w+)\(/.exec(line)?.[1])
+    expect(steps.join(' ')).toContain('openat fsync rename fsync')
+  },
+)
 
 describe('a link that somebody planted', () => {
   const account = (sandbox: Machine, url: string): string =>

@@ -3,16 +3,13 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { startAtlasServer } from '../support/atlas-server.ts'
 import { BINARY, createSandbox, type Machine, type Outcome, outcomeOf } from '../support/binary.ts'
-import { createAuthority, hasOpenssl } from '../support/certificates.ts'
+import { certificateTest, createAuthority } from '../support/certificates.ts'
 import { createHostileFolder } from '../support/hostile-folder.ts'
+import { testWith, testWithTools } from '../support/needs.ts'
 import { startRawServer } from '../support/raw-server.ts'
 import { stage } from '../support/stage.ts'
 import { CANARY, storeSession } from '../support/stored-session.ts'
 import { createUnprivilegedSandbox, twoUsersTest } from '../support/unprivileged.ts'
-
-const inCi = process.env['CI'] === 'true'
-/** Tests that need a tool are skipped without it, but fail there in CI. */
-const withTool = (tool: string) => (inCi || Bun.which(tool) !== null ? test : (test.skip as typeof test))
 
 /** Commands of every kind, with nothing in their output that differs from run to run. */
 const COMMANDS: string[][] = [
@@ -53,7 +50,7 @@ describe('a hostile current directory', () => {
     })
   })
 
-  withTool('strace')('is not even looked at, and no other program is started', async () => {
+  testWithTools('strace')('is not even looked at, and no other program is started', async () => {
     await using atlas = await stage({ loggedIn: true })
     const root = path.join(atlas.home, 'src')
     const hostile = createHostileFolder(root, atlas.server.url)
@@ -147,8 +144,7 @@ describe('variables', () => {
     })
   })
 
-  const insecure = hasOpenssl ? test : test.skip
-  insecure('that switch certificate checks off leave them on', async () => {
+  certificateTest('that switch certificate checks off leave them on', async () => {
     using authority = createAuthority()
     await using server = await startRawServer(socket => socket.end(), { tls: authority.issue() })
     const url = `https://localhost:${server.port}`
@@ -262,8 +258,10 @@ describe('a temporary folder that is', () => {
         },
       ],
     ]
-  const needsRoot = inCi || (process.platform === 'linux' && uid === 0 && canMount())
-  const rootTest = needsRoot ? test : test.skip
+  const rootTest = testWith(
+    'root on Linux, with the right to mount',
+    process.platform === 'linux' && uid === 0 && canMount(),
+  )
   rootTest.each(KINDS)(
     '%s is named where the keychain needs it, and matters to nothing else',
     async (_, reason, make) => {

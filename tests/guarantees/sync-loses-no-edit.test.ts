@@ -2,18 +2,19 @@ import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { type Outcome, outcomeOf } from '../support/binary.ts'
+import { rounds, testWith } from '../support/needs.ts'
 import { type Stage, stage } from '../support/stage.ts'
 
 const strace = Bun.which('strace')
 const canTrace = strace !== null && Bun.spawnSync([strace, '-o', '/dev/null', 'true']).exitCode === 0
-if (!canTrace && process.env['CI'] === 'true') throw new Error('strace is missing, or may not trace')
+const traceTest = testWith('strace, and the right to trace', canTrace)
 
 /** Long enough that a part of it would be seen, and told from another by each of its lines. */
 const textOf = (round: number): string => `round ${round}\n`.repeat(20_000)
 
-test('killed at any moment of 200 syncs, the file is the old or the new one, and nothing is left behind', async () => {
-  const rounds = 200
+test('killed at random moments of many syncs, the file is the old or the new one, and nothing is left behind', async () => {
   const lanes = 4
+  const roundsPerLane = rounds({ short: 12, full: 50 })
   await Promise.all(
     Array.from({ length: lanes }, async (_, lane) => {
       await using atlas = await stage({ loggedIn: true })
@@ -22,7 +23,7 @@ test('killed at any moment of 200 syncs, the file is the old or the new one, and
       await atlas.run(['sync'])
       const usualMs = performance.now() - startedAt
       let killed = 0
-      for (let round = 1; round <= rounds / lanes; round++) {
+      for (let round = 1; round <= roundsPerLane; round++) {
         const before = atlas.claude.text()
         const next = textOf(round)
         atlas.server.setConfiguration(next)
@@ -42,7 +43,7 @@ test('killed at any moment of 200 syncs, the file is the old or the new one, and
       }
       expect(killed).toBeGreaterThan(0)
       expect((await atlas.run(['sync'])).status).toBe(0)
-      expect([atlas.claude.text(), atlas.claude.names()]).toEqual([textOf(rounds / lanes), ['CLAUDE.md']])
+      expect([atlas.claude.text(), atlas.claude.names()]).toEqual([textOf(roundsPerLane), ['CLAUDE.md']])
       expect(fs.readdirSync(path.join(atlas.configFolder, 'sync')).length).toBe(1)
     }),
   )
@@ -68,49 +69,50 @@ function runTraced(atlas: Stage, inject: string, args: readonly string[], only?:
 
 const temporaryOf = ({ claude }: Stage): string => path.join(claude.folder, '.CLAUDE.md.atlas-tmp')
 
-describe.skipIf(!canTrace)('interfered with at every step', () => {
+describe('interfered with at every step', () => {
   const SITUATIONS: [what: string, old: string | undefined, synced: boolean, args: string[]][] = [
     ['a first sync', undefined, false, ['sync']],
     ['a newer text', 'old', true, ['sync']],
     ['a forced sync', 'mine', false, ['sync', '--force']],
   ]
-  test.each(
-    SITUATIONS,
-  )('killed before each change of %s, the next sync completes it', async (_, old, synced, args) => {
-    await using atlas = await stage({ loggedIn: true })
-    let killed = 0
-    for (const change of CHANGES) {
-      for (let time = 1, ended = false; !ended; time++) {
-        const moment = `${change} ${time}`
-        fs.rmSync(atlas.claude.folder, { recursive: true, force: true })
-        fs.rmSync(path.join(atlas.configFolder, 'sync'), { recursive: true, force: true })
-        if (old !== undefined) atlas.claude.edit(old)
-        atlas.server.setConfiguration(old ?? 'new')
-        if (synced) await atlas.run(['sync'])
-        atlas.server.setConfiguration('new')
-        const { status } = await runTraced(atlas, `${change}:signal=KILL:when=${time}`, args)
-        ended = status === 0
-        if (!ended) killed++
-        const kept = atlas.claude.text()
-        expect({ moment, whole: kept === old || kept === 'new' }).toEqual({ moment, whole: true })
+  traceTest.each(SITUATIONS)(
+    'killed before each change of %s, the next sync completes it',
+    async (_, old, synced, args) => {
+      await using atlas = await stage({ loggedIn: true })
+      let killed = 0
+      for (const change of CHANGES) {
+        for (let time = 1, ended = false; !ended; time++) {
+          const moment = `${change} ${time}`
+          fs.rmSync(atlas.claude.folder, { recursive: true, force: true })
+          fs.rmSync(path.join(atlas.configFolder, 'sync'), { recursive: true, force: true })
+          if (old !== undefined) atlas.claude.edit(old)
+          atlas.server.setConfiguration(old ?? 'new')
+          if (synced) await atlas.run(['sync'])
+          atlas.server.setConfiguration('new')
+          const { status } = await runTraced(atlas, `${change}:signal=KILL:when=${time}`, args)
+          ended = status === 0
+          if (!ended) killed++
+          const kept = atlas.claude.text()
+          expect({ moment, whole: kept === old || kept === 'new' }).toEqual({ moment, whole: true })
 
-        // Whatever was kept, going on never needs more than was asked for in the first place.
-        const next = await atlas.run(args)
-        expect({ moment, status: next.status, local: atlas.claude.text() }).toEqual({
-          moment,
-          status: 0,
-          local: 'new',
-        })
-        const others = atlas.claude.names().filter(name => name !== 'CLAUDE.md')
-        const texts = others.map(name => fs.readFileSync(path.join(atlas.claude.folder, name), 'utf8'))
-        expect({ moment, texts }).toEqual({ moment, texts: synced || old === undefined ? [] : [old] })
-        expect(others.filter(name => name.startsWith('.'))).toEqual([])
+          // Whatever was kept, going on never needs more than was asked for in the first place.
+          const next = await atlas.run(args)
+          expect({ moment, status: next.status, local: atlas.claude.text() }).toEqual({
+            moment,
+            status: 0,
+            local: 'new',
+          })
+          const others = atlas.claude.names().filter(name => name !== 'CLAUDE.md')
+          const texts = others.map(name => fs.readFileSync(path.join(atlas.claude.folder, name), 'utf8'))
+          expect({ moment, texts }).toEqual({ moment, texts: synced || old === undefined ? [] : [old] })
+          expect(others.filter(name => name.startsWith('.'))).toEqual([])
+        }
       }
-    }
-    expect(killed).toBeGreaterThan(10)
-  })
+      expect(killed).toBeGreaterThan(10)
+    },
+  )
 
-  test('an edit in place between the last look and the rename becomes a backup', async () => {
+  traceTest('an edit in place between the last look and the rename becomes a backup', async () => {
     await using atlas = await stage({ loggedIn: true })
     const displaced = path.join(atlas.claude.folder, '.CLAUDE.md.atlas-old')
     const held = '?rename,?renameat,?renameat2:delay_enter=1000000'
@@ -134,7 +136,7 @@ describe.skipIf(!canTrace)('interfered with at every step', () => {
     })
   })
 
-  test('a file system without hard links is written to all the same', async () => {
+  traceTest('a file system without hard links is written to all the same', async () => {
     await using atlas = await stage({ loggedIn: true })
     const run = (...args: string[]) =>
       runTraced(atlas, '?link,?linkat:error=EPERM', ['sync', '--json', ...args])
@@ -154,7 +156,7 @@ describe.skipIf(!canTrace)('interfered with at every step', () => {
     ['a rename that is refused', '?rename,?renameat,?renameat2:error=EPERM', 'permission denied'],
     ['a broken disk', 'fsync:error=EIO', 'EIO'],
   ]
-  test.each(FAULTS)('%s is an error, the old file intact, nothing left', async (_, fault, reason) => {
+  traceTest.each(FAULTS)('%s is an error, the old file intact, nothing left', async (_, fault, reason) => {
     await using atlas = await stage({ loggedIn: true })
     atlas.claude.edit('mine')
     const { status, stdout, stderr } = await runTraced(

@@ -3,22 +3,25 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, outcomeOf } from '../support/binary.ts'
-import { type Authority, type Certificate, createAuthority, hasOpenssl } from '../support/certificates.ts'
+import {
+  type Authority,
+  type Certificate,
+  certificateTest,
+  createAuthority,
+} from '../support/certificates.ts'
 import { startConnectProxy } from '../support/connect-proxy.ts'
 import { startTlsFront } from '../support/tls-front.ts'
-
-const certificateTest: typeof test = hasOpenssl ? test : (test.skip as typeof test)
 
 const UNKNOWN = 'its certificate comes from an unknown authority'
 /** A name that no resolver knows (RFC 2606): only a proxy can lead there. */
 const DISTANT = 'atlas.invalid'
 
 const SYSTEM_BUNDLE = '/etc/ssl/certs/ca-certificates.crt'
-/** It needs the right to mount, which containers often lack, and a Debian's place for certificates. */
 const mayMount =
   Bun.which('unshare') !== null &&
   Bun.spawnSync(['unshare', '--mount', 'mount', '--bind', SYSTEM_BUNDLE, SYSTEM_BUNDLE]).exitCode === 0
-const mountTest = mayMount ? certificateTest : (certificateTest.skip as typeof certificateTest)
+/** Skipped in CI too: containers often lack the right to mount, and not everybody has Debian's certificates. */
+const mountTest = mayMount ? certificateTest : (test.skip as typeof test)
 
 /** Log in and ask who is logged in, over TLS. */
 async function visit(certificate: Certificate, env: Record<string, string>) {

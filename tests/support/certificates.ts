@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { testWithTools } from './needs.ts'
 
 /** A certificate authority of a test's own, and what it has signed. */
 export interface Authority extends Disposable {
@@ -16,8 +17,8 @@ export interface Certificate {
   readonly cert: string
 }
 
-/** A test that needs `openssl` is skipped without it, but fails there in CI. */
-export const hasOpenssl = Bun.which('openssl') !== null || process.env['CI'] === 'true'
+/** A test that makes certificates. */
+export const certificateTest = testWithTools('openssl')
 
 /** @param expired whether the authority's own certificate ran out yesterday. */
 export function createAuthority({ expired = false }: { expired?: boolean } = {}): Authority {

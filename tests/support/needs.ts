@@ -6,9 +6,8 @@ const inCi = process.env['CI'] === 'true'
 /** Whether this is `npm run test:full`, which sets the variable by `tests/full.env`. */
 const isFullRun = process.env['ATLAS_TESTS'] === 'full'
 
-/** How often to try what happens at random: briefly in `npm test`, as often as is promised in `npm run test:full`. */
-export const rounds = (times: { short: number; full: number }): number =>
-  isFullRun ? times.full : times.short
+/** How often, or what, to try: briefly in `npm test`, all that is promised in `npm run test:full`. */
+export const rounds = <T>({ short, full }: { short: T; full: T }): T => (isFullRun ? full : short)
 
 const missing = new Set<string>()
 

@@ -1,7 +1,7 @@
-import { test } from 'bun:test'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { testWithTools } from './needs.ts'
 
 const TOOLS = ['dbus-daemon', 'dbus-send', 'gnome-keyring-daemon', 'secret-tool']
 const PASSWORD = 'password'
@@ -10,9 +10,8 @@ const LOGIN_COLLECTION = '/org/freedesktop/secrets/collection/login'
 /** Whether this machine can run a Secret Service of the tests' own. */
 export const hasSecretService = TOOLS.every(tool => Bun.which(tool) !== null)
 
-/** A test that needs a real Secret Service: skipped where there is none, but failing there in CI. */
-export const secretServiceTest: typeof test =
-  hasSecretService || process.env['CI'] === 'true' ? test : (test.skip as typeof test)
+/** A test that needs a real Secret Service. */
+export const secretServiceTest = testWithTools(...TOOLS)
 
 /** An item as `secret-tool` finds it. */
 export interface FoundItem {

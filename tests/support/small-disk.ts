@@ -1,7 +1,7 @@
-import { test } from 'bun:test'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { testWith } from './needs.ts'
 
 /** A file system of its own, small enough to be filled. */
 export interface SmallDisk extends Disposable {
@@ -52,6 +52,5 @@ const mayMount = ((): boolean => {
   }
 })()
 
-/** A test that needs a disk of its own: skipped where mounting is not permitted, but failing there in CI. */
-export const smallDiskTest: typeof test =
-  mayMount || process.env['CI'] === 'true' ? test : (test.skip as typeof test)
+/** A test that needs a disk of its own. */
+export const smallDiskTest = testWith('the right to mount', mayMount)

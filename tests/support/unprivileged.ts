@@ -1,17 +1,16 @@
-import { test } from 'bun:test'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { BINARY, createSandbox, type RunOptions, type Sandbox, type User } from './binary.ts'
+import { testWith } from './needs.ts'
 
 const NOBODY: User = { uid: 65_534, gid: 65_534 }
 
 /** Whether files can be given to somebody else and programs be run as somebody else. */
 const isRoot = process.getuid?.() === 0
 
-/** A test in which a second user takes part: needs root, and fails without it in CI. */
-export const twoUsersTest: typeof test =
-  isRoot || process.env['CI'] === 'true' ? test : (test.skip as typeof test)
+/** A test in which a second user takes part. */
+export const twoUsersTest = testWith('root, to act as two users', isRoot)
 
 /** A sandbox of a user whom permissions bind. Root is not such a one, and continuous integration is root. */
 export interface UnprivilegedSandbox extends Sandbox {
