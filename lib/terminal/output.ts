@@ -35,7 +35,7 @@ export interface Terminal extends TerminalLook {
   sayJson(value: unknown): Promise<void>
   /** Bytes as they are, on standard output. Waits for a slow reader. */
   raw(bytes: Uint8Array): Promise<void>
-  /** Something worth knowing beside the result, on standard error; with --json it waits for success. */
+  /** A remark beside the result, on standard error; with --json it waits for success. */
   notice(line: Line): void
   /** Print the notices that waited. */
   flushNotices(): void
@@ -50,9 +50,9 @@ export interface Terminal extends TerminalLook {
   /** Ask for a line that is not shown and not empty. @throws {AtlasError} `cancelled` */
   askSecret(question: string): Promise<string>
   /**
-   * Show that something is awaited, where a terminal can show it and results are not JSON.
-   * @param label asked for again each time it is shown.
-   * @param delayMs work that ends sooner shows nothing.
+   * Show a spinner while work goes on, on a terminal that can, unless results are JSON.
+   * @param label called each time the spinner is drawn.
+   * @param delayMs no spinner is shown for work that ends sooner.
    */
   during<T>(label: string | (() => string), work: Promise<T>, delayMs?: number): Promise<T>
   /** Leave the terminal as it was found. */
@@ -73,7 +73,7 @@ export interface Device {
 const processDevice: Device = {
   writeStdout,
   writeStderr,
-  // Asked late, and of a terminal only: see `isTerminal`.
+  // Called late, and for a terminal only, because it loads the stream: see `isTerminal`.
   columns: stream => process[stream].columns,
   async openPrompt() {
     const { Prompt } = await import('./prompt.ts')
@@ -135,12 +135,9 @@ export function createTerminal({
     askSecret: question => askUntilValid(`${question} (not shown): `, true, isEmpty),
     async during(label, work, delayMs = SPINNER_DELAY_MS) {
       if (!look.stderrIsTerminal || dumb || json) return work
-      stopSpinner = startSpinner({
-        label: () => sanitizeLine(mask(typeof label === 'string' ? label : label())),
-        delayMs,
-        write: device.writeStderr,
-        columns: () => device.columns('stderr') || DEFAULT_COLUMNS,
-      })
+      const text = (): string => sanitizeLine(mask(typeof label === 'string' ? label : label()))
+      const columns = (): number => device.columns('stderr') || DEFAULT_COLUMNS
+      stopSpinner = startSpinner(text, delayMs, device.writeStderr, columns)
       return work.finally(() => stopSpinner())
     },
     restore() {

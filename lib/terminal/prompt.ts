@@ -14,8 +14,8 @@ const LEAVE = new Set([CTRL_C, '\u001c', '\u001b'])
 const KEY = /\u001b(?:\[[0-?]*[ -/]*[@-~]?|O.|[^\u001b])|\r\n|./gsu
 
 /**
- * Questions of one line each, as `ssh` asks them: nothing but backspaces moves the cursor. The terminal is in raw mode
- * during all of them, so that it never echoes a password that is typed ahead; an answer is echoed from here.
+ * Asks questions of one line each, as `ssh` does: only backspaces move the cursor. The terminal is in raw mode during
+ * visible answers too, which are echoed from here, so that it never echoes a password that is typed ahead.
  */
 export class Prompt {
   readonly #input: ReadStream
@@ -35,7 +35,7 @@ export class Prompt {
   async ask(question: string, { hidden }: { hidden: boolean }): Promise<string | undefined> {
     const line = new Line(hidden ? () => {} : this.#write)
     const resume = (): void => {
-      // The shell has changed the mode, which the runtime does not notice: it takes a second `true` for no change.
+      // The shell has changed the mode; the runtime does not know, and ignores `true` while it believes the mode is raw.
       this.#input.setRawMode(false)
       this.#input.setRawMode(true)
       line.forget()
@@ -43,14 +43,14 @@ export class Prompt {
     }
     this.#isAsking = true
     process.on('SIGCONT', resume)
-    this.#input.on('data', this.#take).on('end', this.#end).resume()
+    this.#input.on('data', this.#take).on('end', this.#take).resume()
     this.#input.setRawMode(true)
     this.#write(question)
     try {
       return await this.#answer(line)
     } finally {
       process.off('SIGCONT', resume)
-      this.#input.off('data', this.#take).off('end', this.#end).pause()
+      this.#input.off('data', this.#take).off('end', this.#take).pause()
       this.#isAsking = false
       this.#write('\n')
       // Not at once: a second question may follow, and what is typed between the two must not be echoed.
@@ -75,20 +75,16 @@ export class Prompt {
     }
   }
 
-  readonly #take = (text: string): void => {
-    this.#ahead.push(...(text.match(KEY) ?? []))
-    this.#wake()
-  }
-
-  readonly #end = (): void => {
-    this.#ahead.push(CTRL_C)
+  /** Without keys, the terminal is gone. */
+  readonly #take = (keys = CTRL_C): void => {
+    this.#ahead.push(...(keys.match(KEY) ?? []))
     this.#wake()
   }
 
   /**
-   * Stop as the terminal does on Ctrl-Z outside of raw mode: with the whole process group, so that the shell notices.
-   * `kill` returns when the group has been continued, or at once where nobody could continue it (a session leader):
-   * there the kernel ignores the signal.
+   * Stop as a terminal that is not in raw mode would: the whole process group, so that the shell notices. `kill` returns
+   * once the group was continued; at once where no shell could continue it (a session leader), as the kernel then
+   * ignores the signal.
    */
   #suspend(): void {
     if (process.platform === 'win32') return

@@ -1,7 +1,7 @@
 import type { Terminal } from './output.ts'
 import { type Style, styled } from './style.ts'
 
-/** A name and what there is to say about it; left out where that is undefined. */
+/** A name and its value; a row without a value is left out. */
 export type Row = readonly [name: string, value: string | undefined, look?: Style]
 
 /** Rows with their values aligned, on standard output. */

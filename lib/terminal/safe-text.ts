@@ -1,12 +1,12 @@
 /*
  * C0 and C1 controls, DEL, bidirectional overrides and isolates, zero-width characters, line and
  * paragraph separators, the byte-order mark, soft hyphen, tag characters and lone surrogates: all
- * that can move the cursor, forge a line or make a text read as another.
+ * that can move the cursor, fake a line or make one text look like another.
  */
 const HOSTILE =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]|\p{Surrogate}/gu
 
-/** What nearly every line is made of: tests that are quick where compiling the pattern above takes 1 ms. */
+/** Nearly every line matches these, which are quick; compiling the pattern above takes 1 ms. */
 const PLAIN_LINE = /^[\x20-\x7e]*$/
 const PLAIN_BLOCK = /^[\t\n\x20-\x7e]*$/
 

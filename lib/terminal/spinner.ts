@@ -2,18 +2,17 @@ const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '
 const INTERVAL_MS = 80
 const CLEAR_LINE = '\r\u001b[K'
 
-export interface SpinnerOptions {
-  /** Asked for again each time it is drawn. */
-  readonly label: () => string
-  /** Work that ends sooner shows no spinner. */
-  readonly delayMs: number
-  /** To the terminal, at once. */
-  readonly write: (text: string) => void
-  readonly columns: () => number
-}
-
-/** Show on one line that something is awaited. @returns stop it and clear its line. */
-export function startSpinner({ label, delayMs, write, columns }: SpinnerOptions): () => void {
+/**
+ * Show a spinner and a label on one line, once `delayMs` have passed.
+ * @param label called each time the line is drawn.
+ * @returns call it to stop the spinner and clear the line.
+ */
+export function startSpinner(
+  label: () => string,
+  delayMs: number,
+  write: (text: string) => void,
+  columns: () => number,
+): () => void {
   let count = 0
   const draw = (): void => {
     // A line that wraps could not be cleared.

@@ -8,7 +8,7 @@ export function describeMoment(moment: Date, now: Date): string {
   return `${date} ${time} (${aheadMs < 0 ? `${distance} ago` : `in ${distance}`})`
 }
 
-/** A length of time in its largest fitting unit. */
+/** A duration in the largest unit of which there are at least two. */
 export function describeDuration(ms: number): string {
   const units: [string, number][] = [
     ['day', 86_400_000],

@@ -32,7 +32,7 @@ const SETTINGS = (
 const CONFIG_FILE = '~/.config/atlas/config.json'
 const CREDENTIALS = '~/.config/atlas/credentials/HASH'
 
-test('--debug tells the source of each value, each request, store operation and lock, and no secret', async () => {
+test('--debug prints the source of each value, each request, store operation and lock, and no secret', async () => {
   await using atlas = await stage({ rotate: true, loggedIn: true })
   const { server } = atlas
   const before = { ...server.lastTokens }
@@ -63,7 +63,7 @@ test('--debug tells the source of each value, each request, store operation and 
     expect(outcome.stderr).not.toContain(secret)
 })
 
-test('ATLAS_DEBUG=1 does the same, and --debug stands anywhere', async () => {
+test('ATLAS_DEBUG=1 does the same, and --debug may stand anywhere', async () => {
   await using atlas = await stage()
   const expected = (debug: string): string[] => [
     ...SETTINGS('ATLAS_API_URL', { debug }),
@@ -85,7 +85,7 @@ test('ATLAS_DEBUG=1 does the same, and --debug stands anywhere', async () => {
   }
 })
 
-test('a request that a server names in its log is named, and one that fails says how', async () => {
+test('--debug prints the request id that the server gives, and why a request failed', async () => {
   await using atlas = await stage({ store: 'unset', withApiPath: true, env: { ATLAS_ACCESS_TOKEN: 'token' } })
   const { server } = atlas
   const requestLine = async (): Promise<string | undefined> =>
@@ -100,7 +100,7 @@ test('a request that a server names in its log is named, and one that fails says
   expect(await requestLine()).toBe('debug: http GET SERVER/api/v1/x: network after N ms')
 })
 
-secretServiceTest('operations of a keychain are told by account', async () => {
+secretServiceTest('--debug names the account of each keychain operation', async () => {
   await using keychain = await startSecretService()
   await using server = await startAtlasServer()
   using sandbox = createSandbox({ ...keychain.env, ATLAS_API_URL: server.url })

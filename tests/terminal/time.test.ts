@@ -17,7 +17,7 @@ test.each([
   expect(describeDuration(ms)).toBe(text)
 })
 
-test('a moment is told in local time, with how far away it is', () => {
+test('a moment is shown in local time, with how far away it is', () => {
   const now = new Date(2026, 2, 4, 5, 6, 7)
   const at = (ms: number): string => describeMoment(new Date(now.getTime() + ms), now)
   expect(at(0)).toBe('2026-03-04 05:06 (in 0 seconds)')

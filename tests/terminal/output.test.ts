@@ -1,0 +1,66 @@
+import { describe, expect, test } from 'bun:test'
+import { Cancelled } from '../../lib/errors.ts'
+import { createSecrets } from '../../lib/terminal/secrets.ts'
+import { styled } from '../../lib/terminal/style.ts'
+import { scriptTerminal } from '../support/scripted-terminal.ts'
+
+const secrets = createSecrets()
+secrets.add('correct horse')
+
+describe('output', () => {
+  test('has results on standard output, and all else, masked, on standard error', async () => {
+    const terminal = scriptTerminal({ secrets })
+    await terminal.say(['a ', styled('green', 'result\u001b')])
+    await terminal.raw(Buffer.from('\u001b bytes\n'))
+    terminal.notice('notice of correct horse')
+    terminal.diagnose('step of correct horse')
+    terminal.fail('No correct horse\n', 'Try another.')
+    expect(terminal.stdout).toBe('a result\\u001b\n\u001b bytes\n')
+    expect(terminal.stderr).toBe(
+      [
+        'notice of [hidden]',
+        'debug: step of [hidden]',
+        'atlas: No [hidden]\\u000a',
+        '       Try another.',
+        '',
+      ].join('\n'),
+    )
+  })
+
+  test('with --json holds notices back until the command has succeeded', async () => {
+    const terminal = scriptTerminal({ json: true, secrets })
+    terminal.notice('later')
+    await terminal.sayJson({ a: '\u202e' })
+    terminal.failJson({ error: 'correct horse' })
+    expect(terminal.stderr).toBe('{"error":"[hidden]"}\n')
+    terminal.flushNotices()
+    terminal.flushNotices()
+    expect(terminal.stderr).toBe('{"error":"[hidden]"}\nlater\n')
+    expect(terminal.stdout).toBe('{"a":"\\u202e"}\n')
+  })
+
+  test('has a width only where it is a terminal that says so', () => {
+    expect(scriptTerminal({ stdoutIsTerminal: true, columns: 72 }).columns).toBe(72)
+    expect(scriptTerminal({ stdoutIsTerminal: true, columns: 0 }).columns).toBeUndefined()
+    expect(scriptTerminal({ stdoutIsTerminal: false, columns: 72 }).columns).toBeUndefined()
+  })
+})
+
+describe('a question', () => {
+  test('is asked again until its answer is valid', async () => {
+    const terminal = scriptTerminal({ answers: ['x', 'ada', '', 'correct horse'] })
+    expect(await terminal.ask('Name\u001b', answer => (answer === 'x' ? 'Not x.' : undefined))).toBe('ada')
+    expect(await terminal.askSecret('Password')).toBe('correct horse')
+    expect(terminal.questions).toEqual([
+      'Name\\u001b: ',
+      'Name\\u001b: ',
+      'Password (not shown): ',
+      'Password (not shown): ',
+    ])
+    expect(terminal.stderr).toBe('Not x.\nType your password.\n')
+  })
+
+  test('that is left throws Cancelled', async () => {
+    await expect(scriptTerminal().askSecret('Password')).rejects.toThrow(new Cancelled())
+  })
+})
