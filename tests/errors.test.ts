@@ -46,8 +46,10 @@ const ON_SESSION = COMMANDS.filter(([, second]) =>
 )
 const LOGIN = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
 
-describe('a usage error is one JSON object, wherever --json stands', () => {
-  test.each(COMMANDS)('atlas %s %s', async (...command) => {
+describe('usage errors', () => {
+  test.each(
+    COMMANDS,
+  )('errors: a usage error is one JSON object wherever --json stands: atlas %s %s', async (...command) => {
     using sandbox = createSandbox()
     const words = command.filter(word => word !== undefined)
     const ways = [
@@ -59,8 +61,10 @@ describe('a usage error is one JSON object, wherever --json stands', () => {
   })
 })
 
-describe('so is', () => {
-  test.each(ON_SESSION)('a store that cannot be trusted, for atlas %s %s', async (...command) => {
+describe('other errors', () => {
+  test.each(
+    ON_SESSION,
+  )('errors: a store that others can read is one JSON object: atlas %s %s', async (...command) => {
     await using atlas = await stage({ loggedIn: true })
     const folder = path.join(atlas.configFolder, 'credentials')
     for (const file of fs.readdirSync(folder).filter(name => name.endsWith('.json')))
@@ -68,7 +72,10 @@ describe('so is', () => {
     expectError(await atlas.run([...command, '--json']), 'store_denied')
   })
 
-  test.each([...ON_SESSION, LOGIN])('a keychain that is not there, for atlas %s %s', async (...command) => {
+  test.each([
+    ...ON_SESSION,
+    LOGIN,
+  ])('errors: a missing keychain is one JSON object: atlas %s %s', async (...command) => {
     if (process.platform !== 'linux') return
     using sandbox = createSandbox({ ATLAS_API_URL: 'http://127.0.0.1:1' })
     expectError(await sandbox.run([...command, '--json'], { input: 'x' }), 'store_unavailable')
@@ -77,7 +84,7 @@ describe('so is', () => {
   test.each([
     ...ON_SESSION.filter(([, word]) => word !== 'logout'),
     LOGIN,
-  ])('plain http to another machine, for atlas %s %s', async (...command) => {
+  ])('errors: plain http to another machine is one JSON object: atlas %s %s', async (...command) => {
     using sandbox = createSandbox({ ATLAS_API_URL: 'http://atlas.example.com' })
     expectError(await sandbox.run([...command, '--json']), 'insecure_url')
   })
@@ -108,7 +115,7 @@ describe('so is', () => {
       'a ready-made token that is to be refreshed',
       run(['auth', 'refresh'], { env: { ATLAS_ACCESS_TOKEN: 'x' } }),
     ],
-    ['usage', 'a profile that there is not', run(['auth', 'switch', 'nobody'])],
+    ['usage', 'a profile that does not exist', run(['auth', 'switch', 'nobody'])],
     ['input_required', 'a password that cannot be asked for', run(['auth', 'login'])],
     ['not_logged_in', 'no session, for a token', run(['auth', 'token'], { env: { ATLAS_PROFILE: 'other' } })],
     [
@@ -149,19 +156,19 @@ describe('so is', () => {
         return sandbox.run(['api', '/x', '--json', '--timeout', '0.3'])
       },
     ],
-    ['rate_limited', 'a login too many', logInAgainst(429, {}, { 'retry-after': '60' })],
+    ['rate_limited', 'one login too many', logInAgainst(429, {}, { 'retry-after': '60' })],
     ['server_error', 'a server in trouble', logInAgainst(503, {})],
-    ['bad_response', 'an answer that is no Atlas answer', logInAgainst(200, [])],
+    ['bad_response', 'an answer that is not from Atlas', logInAgainst(200, [])],
     ['api_error', 'an e-mail that the server does not take', logInAgainst(422, { detail: [{ msg: 'no' }] })],
   ]
-  test.each(CAUSES)('%s: %s', async (code, _, way) => {
+  test.each(CAUSES)('errors: %s for %s', async (code, _, way) => {
     await using atlas = await stage()
     const { server } = atlas
     await atlas.logIn()
     expectError(await way(atlas, server), code)
   })
 
-  test('a signal, with its own status', async () => {
+  test('errors: a signal is one JSON object with its own exit status', async () => {
     await using atlas = await stage({
       store: 'unset',
       withApiPath: true,
@@ -180,13 +187,15 @@ describe('so is', () => {
   })
 })
 
-describe('a report that ends non-zero has no error object beside it', () => {
+describe('reports', () => {
   const REPORTS: [args: string[], status: number][] = [
     [['auth', 'status'], 5],
     [['auth', 'status', '--profile', 'other'], 4],
     [['doctor'], 1],
   ]
-  test.each(REPORTS)('atlas %j', async (args, status) => {
+  test.each(
+    REPORTS,
+  )('errors: a report that fails prints no error object beside it: atlas %j', async (args, status) => {
     const server = await startAtlasServer()
     using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
     await sandbox.logIn(server)

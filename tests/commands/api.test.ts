@@ -53,7 +53,9 @@ describe('a request', () => {
     [['/echo', '--input', '-'], 'POST', '/echo', JSON_TYPE, 'from a pipe'],
     [['/echo', '-F', 'text=@-'], 'POST', '/echo', JSON_TYPE, '{"text":"from a pipe"}'],
   ]
-  test.each(CASES)('atlas api %j', async (args, method, requestPath, type, body) => {
+  test.each(
+    CASES,
+  )('api: sends the request of atlas api %j', async (args, method, requestPath, type, body) => {
     await using atlas = await stage({ loggedIn: true })
     fs.writeFileSync(path.join(atlas.cwd, 'note.txt'), 'a note\n')
     const { status, stdout, stderr } = await atlas.run(['api', ...args], { input: 'from a pipe' })
@@ -64,7 +66,7 @@ describe('a request', () => {
     })
   })
 
-  test('takes its body from a pipe that is named as a file', async () => {
+  test('api: reads the body from a pipe given as a file name', async () => {
     await using atlas = await stage({ loggedIn: true })
     const script = '"$0" api /echo --input <(printf piped)'
     const child = Bun.spawn(['bash', '-c', script, atlas.binary], { env: atlas.env, stdout: 'pipe' })
@@ -74,7 +76,7 @@ describe('a request', () => {
     })
   })
 
-  test('that asks for no body prints what comes: the head', async () => {
+  test('api: HEAD with -i prints the headers', async () => {
     await using atlas = await stage({ loggedIn: true })
     atlas.server.fault('HEAD /x', response => void response.writeHead(200, { 'content-length': '100' }).end())
     const { status, stdout, stderr } = await atlas.run(['api', '/x', '-X', 'HEAD', '-i'])
@@ -85,7 +87,7 @@ describe('a request', () => {
     })
   })
 
-  test('carries the headers that are asked for, and atlas’s own', async () => {
+  test('api: sends the given headers beside its own', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
     await atlas.run(['api', '/echo', '-H', 'X-One: 1', '-H', 'Accept: text/plain'])
@@ -97,18 +99,18 @@ describe('a request', () => {
     })
   })
 
-  test('carries a header value of Latin-1', async () => {
+  test('api: sends a Latin-1 header value', async () => {
     await using atlas = await stage({ loggedIn: true })
     await atlas.run(['api', '/echo', '-H', 'X-Name: J\u00fcrgen'])
     expect(atlas.server.requests[0]?.headers['x-name']).toBe('J\u00fcrgen')
   })
 
-  test('takes an absolute URL of the same origin', async () => {
+  test('api: accepts an absolute URL of the same origin', async () => {
     await using atlas = await stage({ loggedIn: true })
     expect((await atlas.run(['api', `${atlas.server.url}/health`])).stdout).toBe('{"status":"healthy"}')
   })
 
-  test('with a piped body is sent again after a refresh', async () => {
+  test('api: sends a piped body again after a refresh', async () => {
     await using atlas = await stage({ rotate: true, loggedIn: true })
     const { server } = atlas
     server.expireAccessTokens()
@@ -123,7 +125,7 @@ describe('a request', () => {
 })
 
 describe('an answer', () => {
-  test('that rejects the token for good costs two requests and one refresh, and ends with 4', async () => {
+  test('api: a token that stays rejected costs two requests and one refresh, and exits with 4', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
     server.fault('GET /auth/me', response => answer(response, 401, { detail: 'never' }))
@@ -148,7 +150,7 @@ describe('an answer', () => {
     [404, {}, 'atlas: GET /api/v1/x answered 404 Not Found.\n'],
     [500, {}, 'atlas: GET /api/v1/x answered 500 Internal Server Error.\n'],
   ]
-  test.each(STATUSES)('of %d is printed and named', async (status, headers, stderr) => {
+  test.each(STATUSES)('api: status %d is an error, its body printed', async (status, headers, stderr) => {
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
     server.fault('GET /x', response => answer(response, status, { no: 1 }, headers))
@@ -156,7 +158,7 @@ describe('an answer', () => {
     expect(server.log()).toEqual(['GET /api/v1/x'])
   })
 
-  test('of 404 says what may be missing where a ready-made token goes to an origin alone', async () => {
+  test('api: a 404 says that ATLAS_ACCESS_TOKEN needs the API path in the server URL', async () => {
     await using atlas = await stage({ store: 'unset', env: { ATLAS_ACCESS_TOKEN: 'token' } })
     const { server } = atlas
     expect(await atlas.run(['api', '/auth/me'])).toEqual({
@@ -168,7 +170,7 @@ describe('an answer', () => {
     })
   })
 
-  test('of 404 says where the path repeats that of the API', async () => {
+  test('api: a 404 says when PATH repeats the path of the API', async () => {
     await using atlas = await stage({ loggedIn: true })
     expect((await atlas.run(['api', '/api/v1/auth/me'])).stderr).toBe(
       'atlas: GET /api/v1/api/v1/auth/me answered 404 Not Found.\n' +
@@ -176,7 +178,7 @@ describe('an answer', () => {
     )
   })
 
-  test('is one JSON error with --json', async () => {
+  test('api: --json prints one JSON error', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { status, stdout, stderr } = await atlas.run(['api', '/nowhere', '--json'])
     expect({ status, stdout, told: JSON.parse(stderr) }).toEqual({
@@ -188,7 +190,7 @@ describe('an answer', () => {
     })
   })
 
-  test('shows status and headers with -i, and no body with --silent', async () => {
+  test('api: -i prints status and headers, --silent no body', async () => {
     await using atlas = await stage({ loggedIn: true })
     atlas.server.fault('GET /x', response => answer(response, 200, {}, { 'x-shown': 'yes' }))
     const { stdout } = await atlas.run(['api', '/x', '-i', '--silent'])
@@ -199,7 +201,7 @@ describe('an answer', () => {
     expect(stdout).not.toContain('{}')
   })
 
-  test('reaches a pipe as the bytes that were sent, compressed ones unpacked', async () => {
+  test('api: a pipe gets the body byte for byte, decompressed', async () => {
     await using atlas = await stage({ loggedIn: true })
     const bytes = new Uint8Array(300_000).map((_, index) => index % 251)
     atlas.server.fault('GET /x', response => {
@@ -212,7 +214,7 @@ describe('an answer', () => {
     expect(await child.exited).toBe(0)
   })
 
-  test('that is cut off is an error, with what came before it printed', async () => {
+  test('api: a body that is cut off is an error', async () => {
     await using atlas = await stage({ loggedIn: true })
     atlas.server.fault('GET /x', (response, _, socket) => {
       response.writeHead(200, { 'content-length': '100' }).write('part')
@@ -222,7 +224,7 @@ describe('an answer', () => {
     expect({ status, code: JSON.parse(stderr).error.code }).toEqual({ status: 5, code: 'network' })
   })
 
-  test('that stops in the middle is waited for no longer than the timeout', async () => {
+  test('api: a body that stops is waited for until the timeout', async () => {
     await using atlas = await stage({ loggedIn: true })
     atlas.server.fault(
       'GET /x',
@@ -238,7 +240,7 @@ describe('an answer', () => {
 })
 
 describe('a method', () => {
-  test('arrives as itself, with its body where there is one', async () => {
+  test('api: sends every method, with its body if it has one', async () => {
     await using server = await startRawServer(answering('200 OK'))
     const url = `http://127.0.0.1:${server.port}`
     using sandbox = createSandbox({ ATLAS_API_URL: url, ATLAS_ACCESS_TOKEN: 'token' })
@@ -257,7 +259,7 @@ describe('a method', () => {
 
   const carriesFields = (method: string): boolean => method !== 'GET' && method !== 'HEAD'
 
-  test('that is mistyped is told by the one that is meant', async () => {
+  test('api: a mistyped method is answered with the nearest one', async () => {
     using sandbox = createSandbox()
     const { status, stderr } = await sandbox.run(['api', '/x', '-X', 'delte', '--json'])
     expect({ status, error: JSON.parse(stderr).error }).toEqual({
@@ -303,7 +305,7 @@ describe('wrong use', () => {
     ],
     [['/x', '--input', 'missing.json'], 'missing.json cannot be read (ENOENT).'],
   ]
-  test.each(CASES)('atlas api %j sends nothing', async (args, message) => {
+  test.each(CASES)('api: wrong use of atlas api %j sends nothing', async (args, message) => {
     await using atlas = await stage({ loggedIn: true })
     const { status, stdout, stderr } = await atlas.run(['api', ...args, '--json'])
     expect({ status, stdout, message: JSON.parse(stderr).error.message }).toEqual({
@@ -315,7 +317,7 @@ describe('wrong use', () => {
   })
 })
 
-test('a folder as standard input is told, whatever reads it', async () => {
+test('api: a folder as standard input is an error for every option that reads it', async () => {
   await using atlas = await stage({ loggedIn: true })
   const { server } = atlas
   const env = { ...atlas.env, ATLAS_API_URL: server.url }
@@ -340,7 +342,7 @@ test('a folder as standard input is told, whatever reads it', async () => {
   expect(server.log()).toEqual([])
 })
 
-test('a reader that goes away ends the command quietly', async () => {
+test('api: ends quietly when its reader goes away', async () => {
   await using atlas = await stage({ loggedIn: true })
   atlas.server.fault('GET /x', response => void response.end('x'.repeat(1_000_000)))
   const child = atlas.start(['api', '/x'], { input: '' })
@@ -353,7 +355,7 @@ test('a reader that goes away ends the command quietly', async () => {
   })
 })
 
-test('a full disk below standard output is an error', async () => {
+test('api: a full disk behind standard output is an error', async () => {
   await using atlas = await stage({ loggedIn: true })
   const child = Bun.spawn(['sh', '-c', 'exec "$0" auth token >/dev/full', atlas.binary], {
     env: atlas.env,

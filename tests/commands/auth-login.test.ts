@@ -6,7 +6,7 @@ import { stage } from '../support/stage.ts'
 
 const LOGIN_FLAGS = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
 
-test('logging in says where and as whom, and sends the password form once', async () => {
+test('login: prints the server and the e-mail, and sends the password form once', async () => {
   await using atlas = await stage()
   const { server } = atlas
   const folder = `${atlas.configFolder}/credentials`
@@ -24,7 +24,7 @@ test('logging in says where and as whom, and sends the password form once', asyn
   expect(server.requests[0]?.headers['user-agent']).toMatch(/^atlas-cli\/\d+\.\d+\.\d+$/)
 })
 
-test('the JSON of a login is the object of status', async () => {
+test('login: --json prints the same object as status', async () => {
   await using atlas = await stage()
   const { server } = atlas
   const { status, stdout } = await atlas.run([...LOGIN_FLAGS, '--json'], {
@@ -55,18 +55,18 @@ const PASSWORDS: [what: string, input: string | Uint8Array, sent: string][] = [
   ['without a line ending', 'correct horse', 'correct horse'],
   ['with a line ending', 'correct horse\n', 'correct horse'],
   ['with a Windows line ending', 'correct horse\r\n', 'correct horse'],
-  ['with two line endings, of which one is its own', 'correct horse\n\n', 'correct horse\n'],
+  ['with two line endings, the first of which belongs to it', 'correct horse\n\n', 'correct horse\n'],
   ['with spaces around it', ' correct horse ', ' correct horse '],
   ['in any script', 'pässwörd 🔑', 'pässwörd 🔑'],
 ]
-test.each(PASSWORDS)('a piped password %s arrives whole', async (_, input, sent) => {
+test.each(PASSWORDS)('login: a piped password %s arrives unchanged', async (_, input, sent) => {
   await using atlas = await stage()
   const { server } = atlas
   await atlas.run(LOGIN_FLAGS, { input, env: { ATLAS_API_URL: server.apiRoot } })
   expect(new URLSearchParams(server.requests[0]?.body).get('password')).toBe(sent)
 })
 
-test('the server, the store and the profile of a login are remembered', async () => {
+test('login: server, store and profile are remembered for later commands', async () => {
   await using atlas = await stage({ store: 'unset' })
   const { server } = atlas
   await atlas.logIn(server, { env: { ATLAS_PROFILE: 'work', ATLAS_CREDENTIAL_STORE: 'file' } })
@@ -80,7 +80,7 @@ test('the server, the store and the profile of a login are remembered', async ()
   })
 })
 
-describe('a login that fails', () => {
+describe('a failed login', () => {
   const json =
     (status: number, body: unknown, headers: Record<string, string> = {}): Fault =>
     response =>
@@ -111,7 +111,9 @@ describe('a login that fails', () => {
     ['with silence', () => {}, 5, 'timeout'],
     ['with a reset', (_, __, socket) => void socket.destroy(), 5, 'network'],
   ]
-  test.each(CASES)('%s has its code and stores nothing', async (_, fault, status, code) => {
+  test.each(
+    CASES,
+  )('login: a failure %s has its own error code and stores nothing', async (_, fault, status, code) => {
     await using atlas = await stage()
     const { server } = atlas
     server.fault('POST /auth/login', fault)
@@ -129,7 +131,7 @@ describe('a login that fails', () => {
     expect(atlas.filesHolding('access_token')).toEqual([])
   })
 
-  test('tells the server’s words and the next step in two lines', async () => {
+  test('login: wrong credentials print the server’s words and the next step', async () => {
     await using atlas = await stage()
     const { server } = atlas
     expect(await atlas.run(LOGIN_FLAGS, { input: 'wrong', env: { ATLAS_API_URL: server.url } })).toEqual({
@@ -141,7 +143,7 @@ describe('a login that fails', () => {
     })
   })
 
-  test('says how long to wait', async () => {
+  test('login: a rate limit says how long to wait', async () => {
     await using atlas = await stage()
     const { server } = atlas
     server.fault('POST /auth/login', json(429, {}, { 'retry-after': '17' }))
@@ -160,7 +162,7 @@ describe('a login that fails', () => {
     ['an encoded detail', { detail: 'you sent password=correct%20horse' }],
     ['a form-encoded detail', { detail: 'you sent password=correct+horse' }],
   ]
-  test.each(ECHOES)('never shows the password that a server repeats in %s', async (_, body) => {
+  test.each(ECHOES)('login: never prints the password that a server repeats in %s', async (_, body) => {
     await using atlas = await stage()
     const { server } = atlas
     server.fault('POST /auth/login', json(422, body))
@@ -173,8 +175,8 @@ describe('a login that fails', () => {
   })
 })
 
-describe('asking', () => {
-  test('is refused where nobody can be asked, before anything is sent', async () => {
+describe('what login needs', () => {
+  test('login: without a terminal it fails before anything is sent', async () => {
     await using atlas = await stage()
     const { server } = atlas
     expect(await atlas.run(['auth', 'login'], { env: { ATLAS_API_URL: server.url } })).toEqual({
@@ -219,7 +221,7 @@ describe('asking', () => {
       'The password on standard input is not UTF-8 text.',
     ],
   ]
-  test.each(REFUSED)('%s is a usage error', async (_, args, input, message) => {
+  test.each(REFUSED)('login: %s is a usage error', async (_, args, input, message) => {
     await using atlas = await stage()
     const { server } = atlas
     const outcome = await atlas.run(['auth', 'login', ...args, '--json'], {
@@ -236,7 +238,7 @@ describe('asking', () => {
   })
 })
 
-test('a login beside ATLAS_ACCESS_TOKEN says that the token is set, and stores the session all the same', async () => {
+test('login: says that ATLAS_ACCESS_TOKEN is set, and stores the session anyway', async () => {
   await using atlas = await stage()
   const { server } = atlas
   const { status, stderr } = await atlas.logIn(server, { env: { ATLAS_ACCESS_TOKEN: 'ready-made' } })
@@ -247,7 +249,7 @@ test('a login beside ATLAS_ACCESS_TOKEN says that the token is set, and stores t
   expect(atlas.filesHolding(server.lastTokens.access)).toHaveLength(1)
 })
 
-test('what is there already is proven before a login asks and sends', async () => {
+test('login: checks the stored record before it prompts and sends', async () => {
   await using atlas = await stage({ loggedIn: true })
   const [record = ''] = atlas.filesHolding('access_token')
   fs.chmodSync(record, 0o644)
@@ -259,7 +261,7 @@ test('what is there already is proven before a login asks and sends', async () =
   })
 })
 
-test('a login told as JSON keeps the session, whatever the server says of it then', async () => {
+test('login: --json keeps the session when the server rejects it right after', async () => {
   await using atlas = await stage()
   const { server } = atlas
   server.fault('GET /auth/me', response => answer(response, 401, {}))
@@ -276,7 +278,7 @@ test('a login told as JSON keeps the session, whatever the server says of it the
   expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
 })
 
-test('a login told as JSON is told although a signal comes before the server’s word on it', async () => {
+test('login: --json prints the login even if a signal arrives before the server confirms it', async () => {
   await using atlas = await stage()
   const { server } = atlas
   const held = server.hold('GET /auth/me')

@@ -13,7 +13,7 @@ async function loggedIn(sandbox: Machine, server: AtlasServer): Promise<void> {
 }
 
 describe('auth logout', () => {
-  test('tells the server, deletes the session and says what stays valid', async () => {
+  test('logout: logout: tells the server, deletes the session and says what stays valid', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
     const { status, stdout, stderr } = await atlas.run(['auth', 'logout'])
@@ -28,7 +28,7 @@ describe('auth logout', () => {
     expect(atlas.filesHolding('access_token')).toEqual([])
   })
 
-  test('tells it as JSON', async () => {
+  test('logout: --json lists the ended sessions', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { expires_at, session_expires_at } = JSON.parse(
       (await atlas.run(['auth', 'status', '--json'])).stdout,
@@ -48,7 +48,7 @@ describe('auth logout', () => {
     expect(JSON.parse((await atlas.run(['auth', 'logout', '--json'])).stdout)).toEqual({ logged_out: [] })
   })
 
-  test('deletes the session of a server that is gone', async () => {
+  test('logout: deletes the session when the server cannot be reached', async () => {
     using sandbox = createSandbox()
     {
       await using server = await startAtlasServer()
@@ -62,7 +62,7 @@ describe('auth logout', () => {
     expect(sandbox.filesHolding('access_token')).toEqual([])
   })
 
-  test('of nobody says so and is no failure', async () => {
+  test('logout: succeeds when nobody is logged in', async () => {
     using sandbox = createSandbox()
     expect(await sandbox.run(['auth', 'logout'])).toEqual({
       status: 0,
@@ -71,7 +71,7 @@ describe('auth logout', () => {
     })
   })
 
-  test('--all ends every session there is', async () => {
+  test('logout: --all ends every session', async () => {
     await using first = await startAtlasServer()
     await using second = await startAtlasServer()
     using sandbox = createSandbox()
@@ -92,9 +92,9 @@ describe('auth logout', () => {
   })
 })
 
-describe('a session that the config file does not know', () => {
+describe('a session that the config file does not list', () => {
   const CASES: [args: string[]][] = [[['auth', 'logout']], [['auth', 'logout', '--all']]]
-  test.each(CASES)('is ended by atlas %j', async args => {
+  test.each(CASES)('logout: finds a session that the config file does not list (atlas %j)', async args => {
     await using atlas = await stage({ store: 'unset' })
     const { server } = atlas
     await atlas.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
@@ -108,7 +108,7 @@ describe('a session that the config file does not know', () => {
   })
 })
 
-describe('what logout finds in the folder of the file store, and the config file does not list,', () => {
+describe('files in the folder of the file store', () => {
   const endedBy = async (sandbox: Machine, args: string[] = [], options = {}) => {
     const { status, stdout, stderr } = await sandbox.run(['auth', 'logout', '--json', ...args], options)
     const { logged_out = [] } = stdout === '' ? {} : JSON.parse(stdout)
@@ -121,7 +121,7 @@ describe('what logout finds in the folder of the file store, and the config file
   const recordOf = (sandbox: Machine): string => sandbox.filesHolding('access_token')[0] ?? ''
   const deleteList = (sandbox: Machine): void => fs.rmSync(path.join(sandbox.configFolder, 'config.json'))
 
-  test('and a killed writer has left without a record, is deleted', async () => {
+  test('logout: deletes the temporary file of a killed process', async () => {
     await using atlas = await stage()
     await atlas.logIn()
     fs.renameSync(recordOf(atlas), `${recordOf(atlas)}.tmp`)
@@ -130,7 +130,7 @@ describe('what logout finds in the folder of the file store, and the config file
     expect(atlas.filesHolding('access_token')).toEqual([])
   })
 
-  test('and is not the record of the account that its name stands for, is left alone', async () => {
+  test('logout: leaves a file alone that holds the record of another account', async () => {
     await using atlas = await stage({ loggedIn: true })
     const stray = path.join(path.dirname(recordOf(atlas)), `${'0'.repeat(32)}.json`)
     fs.copyFileSync(recordOf(atlas), stray)
@@ -139,7 +139,10 @@ describe('what logout finds in the folder of the file store, and the config file
     expect(atlas.filesHolding('access_token')).toEqual([stray])
   })
 
-  test.each([[[]], [['--all']]])('and others can read, is no nobody (%j)', async args => {
+  test.each([
+    [[]],
+    [['--all']],
+  ])('logout: a record that others can read is an error, not "not logged in" (%j)', async args => {
     await using atlas = await stage({ store: 'unset' })
     const { server } = atlas
     await atlas.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
@@ -152,23 +155,29 @@ describe('what logout finds in the folder of the file store, and the config file
     })
   })
 
-  secretServiceTest('keeps no session in the keychain from being ended where it cannot be read', async () => {
-    await using atlas = await stage({ store: 'keychain' })
-    const folder = path.join(atlas.configFolder, 'credentials')
-    for (const spoil of [() => fs.symlinkSync('/nonexistent', folder), () => fs.writeFileSync(folder, '')]) {
-      await atlas.logIn()
-      spoil()
-      const { status, ended } = await endedBy(atlas, ['--all'])
-      expect({ status, ended, stored: atlas.keychain.search('atlas-cli') }).toEqual({
-        status: 6,
-        ended: ['default'],
-        stored: [],
-      })
-      fs.rmSync(folder)
-    }
-  })
+  secretServiceTest(
+    'logout: an unreadable file store does not stop the keychain’s session from being ended',
+    async () => {
+      await using atlas = await stage({ store: 'keychain' })
+      const folder = path.join(atlas.configFolder, 'credentials')
+      for (const spoil of [
+        () => fs.symlinkSync('/nonexistent', folder),
+        () => fs.writeFileSync(folder, ''),
+      ]) {
+        await atlas.logIn()
+        spoil()
+        const { status, ended } = await endedBy(atlas, ['--all'])
+        expect({ status, ended, stored: atlas.keychain.search('atlas-cli') }).toEqual({
+          status: 6,
+          ended: ['default'],
+          stored: [],
+        })
+        fs.rmSync(folder)
+      }
+    },
+  )
 
-  test('cannot be looked at without permission, which is said', async () => {
+  test('logout: a file store without permission is named', async () => {
     using sandbox = createUnprivilegedSandbox()
     const folder = path.join(sandbox.configFolder, 'credentials')
     fs.mkdirSync(folder, { recursive: true })
@@ -183,8 +192,8 @@ describe('what logout finds in the folder of the file store, and the config file
   })
 })
 
-describe('a login to another store', () => {
-  secretServiceTest('is the one that counts', async () => {
+describe('logins to two stores', () => {
+  secretServiceTest('logout: a login to another store replaces the first one', async () => {
     await using atlas = await stage({ store: 'keychain' })
     const { server } = atlas
     for (const store of ['keychain', 'file'])
@@ -199,7 +208,7 @@ describe('a login to another store', () => {
     })
   })
 
-  test('that cannot be ended does not keep the others', async () => {
+  test('logout: --all ends the other sessions when one store is unavailable', async () => {
     await using atlas = await stage({ store: 'unset' })
     const { server } = atlas
     await atlas.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
@@ -222,7 +231,7 @@ describe('a login to another store', () => {
   })
 })
 
-test.concurrent('for a logout all servers together, and one that hangs leaves time for the others', async () => {
+test.concurrent('logout: --all has one time limit, and a hanging server leaves time for the others', async () => {
   await using hung = await startAtlasServer()
   await using well = await startAtlasServer()
   using sandbox = createSandbox()

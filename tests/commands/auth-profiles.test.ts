@@ -5,7 +5,7 @@ import { startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox } from '../support/binary.ts'
 import { stage } from '../support/stage.ts'
 
-test('profiles are listed, switched and logged out apart', async () => {
+test('profiles: are listed, switched and logged out separately', async () => {
   await using home = await startAtlasServer()
   await using work = await startAtlasServer()
   using sandbox = createSandbox({})
@@ -48,7 +48,7 @@ test('profiles are listed, switched and logged out apart', async () => {
   )
 })
 
-test('twelve logins at once lose no profile', async () => {
+test('profiles: twelve logins at once are all remembered', async () => {
   await using atlas = await stage()
   const { server } = atlas
   const names = Array.from({ length: 12 }, (_, index) => `p${index}`)
@@ -58,7 +58,7 @@ test('twelve logins at once lose no profile', async () => {
   expect(config.logins.map(({ profile }: { profile: string }) => profile).sort()).toEqual([...names].sort())
 })
 
-test('the config file holds no secret', async () => {
+test('profiles: the config file holds no secret', async () => {
   await using atlas = await stage({ loggedIn: true })
   expect(JSON.parse(fs.readFileSync(path.join(atlas.configFolder, 'config.json'), 'utf8'))).toEqual({
     current_profile: 'default',
@@ -66,7 +66,7 @@ test('the config file holds no secret', async () => {
   })
 })
 
-test('a profile on plain http can be listed, left and logged out without --allow-http', async () => {
+test('profiles: one on plain http can be listed, switched away from and logged out without --allow-http', async () => {
   using sandbox = createSandbox({})
   const login = (profile: string, apiUrl: string) => ({
     profile,
@@ -92,7 +92,7 @@ test('a profile on plain http can be listed, left and logged out without --allow
     expect((await sandbox.run(command)).status).toBe(0)
 })
 
-test('a profile that does not exist is mentioned, with those that do', async () => {
+test('profiles: an unknown profile is named, with the existing ones', async () => {
   await using atlas = await stage()
   await atlas.logIn()
   const { status, stderr } = await atlas.run(['auth', 'status', '--profile', 'defualt'])
@@ -104,7 +104,7 @@ test('a profile that does not exist is mentioned, with those that do', async () 
   })
 })
 
-test('a login says which profile is current now, and which login of it is kept', async () => {
+test('profiles: a login says which profile is current now, and which older login is kept', async () => {
   await using first = await startAtlasServer()
   await using second = await startAtlasServer()
   using sandbox = createSandbox()

@@ -6,7 +6,7 @@ import { stage } from '../support/stage.ts'
 const REFRESH = 'POST /api/v1/auth/refresh'
 
 describe('auth refresh', () => {
-  test('replaces the token now', async () => {
+  test('refresh: replaces the access token now', async () => {
     await using atlas = await stage({ rotate: true, loggedIn: true })
     const { server } = atlas
     const { status, stdout } = await atlas.run(['auth', 'refresh'])
@@ -16,7 +16,7 @@ describe('auth refresh', () => {
     expect((await atlas.run(['auth', 'token'])).stdout).toBe(`${server.lastTokens.access}\n`)
   })
 
-  test('that is refused deletes the credentials and says to log in again', async () => {
+  test('refresh: a refusal deletes the credentials and says to log in again', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
     server.revokeSessions()
@@ -30,7 +30,7 @@ describe('auth refresh', () => {
     expect(atlas.filesHolding('access_token')).toEqual([])
   })
 
-  test('that meets a failing server keeps the credentials', async () => {
+  test('refresh: keeps the credentials when the server fails', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
     server.fault('POST /auth/refresh', response => answer(response, 503, {}))
@@ -42,7 +42,7 @@ describe('auth refresh', () => {
     expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
   })
 
-  test('of a ready-made token is a usage error', async () => {
+  test('refresh: a usage error when ATLAS_ACCESS_TOKEN is set', async () => {
     using sandbox = createSandbox()
     const { status, stderr } = await sandbox.run(['auth', 'refresh', '--json'], {
       env: { ATLAS_ACCESS_TOKEN: 'ready' },

@@ -14,7 +14,7 @@ async function loggedIn(sandbox: Machine, server: AtlasServer): Promise<void> {
 }
 
 describe('auth status', () => {
-  test('tells everything of a confirmed login as JSON', async () => {
+  test('status: --json prints every field of a confirmed login', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
     const { status, stdout, stderr } = await atlas.run(['auth', 'status', '--json'])
@@ -39,7 +39,7 @@ describe('auth status', () => {
     expect(server.log()).toEqual([ME])
   })
 
-  test('refreshes an expired token unseen', async () => {
+  test('status: refreshes an expired token silently', async () => {
     await using atlas = await stage({ rotate: true, loggedIn: true })
     const { server } = atlas
     server.expireAccessTokens()
@@ -51,7 +51,7 @@ describe('auth status', () => {
     })
   })
 
-  test('of nobody ends with 4 and is no error', async () => {
+  test('status: exits with 4 and no error when nobody is logged in', async () => {
     using sandbox = createSandbox()
     const { status, stdout, stderr } = await sandbox.run([
       'auth',
@@ -114,7 +114,7 @@ describe('auth status', () => {
       5,
       'unverified',
     ],
-    ['nobody asked', () => {}, ['--offline'], 0, 'unverified'],
+    ['--offline', () => {}, ['--offline'], 0, 'unverified'],
     [
       'a refused session',
       server => {
@@ -126,14 +126,16 @@ describe('auth status', () => {
       'rejected',
     ],
     [
-      'a token rejected for good',
+      'a token that stays rejected after a refresh',
       server => server.fault('GET /auth/me', r => answer(r, 401, {})),
       [],
       4,
       'rejected',
     ],
   ]
-  test.each(STATES)('with %s', async (_, arrange, args, status, state) => {
+  test.each(
+    STATES,
+  )('status: reports its state and exit status with %s', async (_, arrange, args, status, state) => {
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
     arrange(server)
@@ -147,7 +149,7 @@ describe('auth status', () => {
     expect(told.reason).toBeString()
   })
 
-  test('names no place for credentials that the server’s refusal has ended', async () => {
+  test('status: names no store once a refused refresh has deleted the credentials', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
     server.expireAccessTokens()
@@ -163,7 +165,7 @@ describe('auth status', () => {
     })
   })
 
-  test('of an unreachable server still tells what is stored', async () => {
+  test('status: prints what is stored when the server is unreachable', async () => {
     using sandbox = createSandbox()
     let url = ''
     {
@@ -181,9 +183,9 @@ describe('auth status', () => {
   })
 })
 
-describe('an answer to who is logged in', () => {
+describe('the answer of GET /auth/me', () => {
   const TYPES: Record<string, string>[] = [{}, { 'content-type': 'text/plain' }]
-  test.each(TYPES)('that is JSON confirms it with the headers %j too', async headers => {
+  test.each(TYPES)('status: a JSON answer confirms the login with the headers %j', async headers => {
     await using atlas = await stage({ loggedIn: true })
     atlas.server.fault('GET /auth/me', response => {
       response.writeHead(200, headers).end('{"email":"ada@example.com","username":"ada"}')
@@ -198,7 +200,7 @@ describe('an answer to who is logged in', () => {
     })
   })
 
-  test('that repeats a short password shows it to nobody', async () => {
+  test('status: hides a short password that the server repeats after a login', async () => {
     const user = { ...ADA, password: 'x7q' }
     await using atlas = await stage({ users: [user] })
     const { server } = atlas
@@ -211,7 +213,7 @@ describe('an answer to who is logged in', () => {
   })
 })
 
-test.concurrent('for a status all of it, a wait for the lock included', async () => {
+test.concurrent('status: its five seconds include the wait for the lock', async () => {
   await using atlas = await stage({ loggedIn: true })
   const { server } = atlas
   server.fault('GET /auth/me', async response => {

@@ -6,7 +6,7 @@ import { stage } from '../support/stage.ts'
 const REFRESH = 'POST /api/v1/auth/refresh'
 
 describe('auth token', () => {
-  test('prints the stored token and a newline, and asks nobody', async () => {
+  test('token: prints the stored token and a newline without any request', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
     expect(await atlas.run(['auth', 'token'])).toEqual({
@@ -17,7 +17,7 @@ describe('auth token', () => {
     expect(server.log()).toEqual([])
   })
 
-  test('refreshes where less than the wanted time is left', async () => {
+  test('token: --min-ttl refreshes when less time is left', async () => {
     await using atlas = await stage({ accessTtlS: 600, loggedIn: true })
     const { server } = atlas
     const before = server.lastTokens.access
@@ -33,7 +33,7 @@ describe('auth token', () => {
     expect(server.log()).toEqual([REFRESH])
   })
 
-  test('of a session without a refresh token is good for what is left, and for no longer', async () => {
+  test('token: without a refresh token --min-ttl works only up to what is left', async () => {
     await using atlas = await stage()
     const { server } = atlas
     server.fault('POST /auth/login', response =>
@@ -51,7 +51,7 @@ describe('auth token', () => {
     expect(server.log()).toEqual([])
   })
 
-  test('tells token, end and source as JSON', async () => {
+  test('token: --json prints token, expiry and source', async () => {
     await using atlas = await stage({ loggedIn: true })
     const told = JSON.parse((await atlas.run(['auth', 'token', '--json'])).stdout)
     expect(told).toEqual({
@@ -71,12 +71,12 @@ describe('auth token', () => {
     ['5d', 2],
     ['', 2],
   ]
-  test.each(DURATIONS)('--min-ttl "%s" ends with %d', async (text, status) => {
+  test.each(DURATIONS)('token: --min-ttl "%s" exits with %d', async (text, status) => {
     await using atlas = await stage({ accessTtlS: 1800, loggedIn: true })
     expect((await atlas.run(['auth', 'token', '--min-ttl', text])).status).toBe(status)
   })
 
-  test('of nobody says how to log in', async () => {
+  test('token: says how to log in when nobody is logged in', async () => {
     using sandbox = createSandbox()
     expect(await sandbox.run(['auth', 'token'])).toEqual({
       status: 4,
@@ -85,7 +85,7 @@ describe('auth token', () => {
     })
   })
 
-  test('of nobody, on a server and profile that flags name, says so with these flags', async () => {
+  test('token: repeats --api-url and --profile in the command to log in with', async () => {
     using sandbox = createSandbox()
     const flags = ['--api-url', 'https://atlas.example.com', '--profile', 'work']
     for (const command of [

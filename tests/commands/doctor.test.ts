@@ -69,8 +69,8 @@ const doctor = (sandbox: Machine, env: Record<string, string> = {}): Promise<Out
 const firstFailure = (outcome: Outcome): Check | undefined =>
   reportOf(outcome).checks.find(({ status }) => status === 'fail')
 
-describe('where all is well', () => {
-  test('every check says so, in less than two seconds, and nothing secret is told', async () => {
+describe('a healthy machine', () => {
+  test('doctor: every check passes in two seconds, and no secret is printed', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
     const startedAt = performance.now()
@@ -108,7 +108,7 @@ describe('where all is well', () => {
     expect(server.log()).toEqual(['GET /health', 'GET /api/v1/auth/me'])
   })
 
-  test('a person reads one line a check and what is worth knowing below it', async () => {
+  test('doctor: prints one line a check, with details below it', async () => {
     await using atlas = await stage()
     const { server } = atlas
     const { status, stdout } = await atlas.run(['doctor'])
@@ -126,7 +126,7 @@ describe('where all is well', () => {
     expect(lines).toContain('                   Next: Log in with: atlas auth login')
   })
 
-  test('on a terminal the words have colours, and long lines break before its edge', async () => {
+  test('doctor: colours its words on a terminal and wraps long lines', async () => {
     await using atlas = await stage()
     const terminal = openTerminal(atlas, ['doctor'], {}, { columns: 60 })
     expect(await terminal.ended()).toBe(0)
@@ -138,8 +138,8 @@ describe('where all is well', () => {
   })
 })
 
-describe('the cause is named first', () => {
-  test('no server', async () => {
+describe('the cause of a failure', () => {
+  test('doctor: names a server that is not running', async () => {
     using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: 'http://127.0.0.1:1' })
     const outcome = await doctor(sandbox)
     expect({ status: outcome.status, stderr: outcome.stderr, report: reportOf(outcome) }).toEqual({
@@ -171,9 +171,9 @@ describe('the cause is named first', () => {
 
   const PATHS: [what: string, content: (server: AtlasServer) => string][] = [
     ['a wrong path', server => `${server.url}/wrong`],
-    ['a path too many', server => `${server.apiRoot}/auth`],
+    ['an extra path', server => `${server.apiRoot}/auth`],
   ]
-  test.each(PATHS)('%s', async (_, urlOf) => {
+  test.each(PATHS)('doctor: names %s in the server URL', async (_, urlOf) => {
     await using atlas = await stage()
     const { server } = atlas
     expect(firstFailure(await doctor(atlas, { ATLAS_API_URL: urlOf(server) }))).toEqual(
@@ -186,7 +186,7 @@ describe('the cause is named first', () => {
     )
   })
 
-  test('a web page for every path, and a server that is down behind its proxy', async () => {
+  test('doctor: tells a web page from a server that is down behind its proxy', async () => {
     const answers: [status: number, type: string][] = [
       [200, 'text/html'],
       [503, 'application/json'],
@@ -217,7 +217,7 @@ describe('the cause is named first', () => {
     ['an expired certificate', false, true],
     ['an expired authority', true, false],
   ]
-  certificateTest.each(CERTIFICATES)('%s', async (_, authorityExpired, serverExpired) => {
+  certificateTest.each(CERTIFICATES)('doctor: names %s', async (_, authorityExpired, serverExpired) => {
     using authority = createAuthority({ expired: authorityExpired })
     await using server = await startRawServer(() => {}, { tls: authority.issue({ expired: serverExpired }) })
     using sandbox = createSandbox()
@@ -239,7 +239,7 @@ describe('the cause is named first', () => {
     [-7200, 'fail', 'The clock of this machine is 2 hours ahead of the server’s.'],
     [150, 'warn', 'The clock of this machine is 2 minutes behind the server’s.'],
   ]
-  test.each(SKEWS)('a clock that differs by %d s', async (aheadS, status, said) => {
+  test.each(SKEWS)('doctor: names a clock that differs by %d s', async (aheadS, status, said) => {
     using server = Bun.serve({
       port: 0,
       hostname: '127.0.0.1',
@@ -260,7 +260,7 @@ describe('the cause is named first', () => {
     ])
   })
 
-  test.skipIf(process.platform !== 'linux')('no keychain', async () => {
+  test.skipIf(process.platform !== 'linux')('doctor: names a missing keychain', async () => {
     await using atlas = await stage({ store: 'unset' })
     const { checks } = reportOf(await doctor(atlas))
     expect(checks.filter(({ status }) => status !== 'ok')).toEqual([
@@ -277,7 +277,7 @@ describe('the cause is named first', () => {
   // Permissions do not bind root, so the program runs as somebody else there.
   const isRoot = process.getuid?.() === 0
   test.skipIf(process.platform === 'win32' || (isRoot && Bun.which('setpriv') === null))(
-    'a config folder that is read-only',
+    'doctor: names a config folder that is read-only',
     async () => {
       await using atlas = await stage()
       const { server } = atlas
@@ -309,23 +309,26 @@ describe('the cause is named first', () => {
     },
   )
 
-  test.skipIf(process.platform === 'win32')('a config folder that others can change', async () => {
-    await using atlas = await stage()
-    await atlas.logIn()
-    fs.chmodSync(atlas.configFolder, 0o775)
-    const outcome = await doctor(atlas)
-    expect({ status: outcome.status, failure: firstFailure(outcome) }).toEqual({
-      status: 1,
-      failure: check(
-        'lock',
-        'fail',
-        'The folder ~/.config/atlas, where atlas keeps a lock, cannot be used: others can change it.',
-        'Mend it with: chmod go-w ~/.config/atlas',
-      ),
-    })
-  })
+  test.skipIf(process.platform === 'win32')(
+    'doctor: names a config folder that others can change',
+    async () => {
+      await using atlas = await stage()
+      await atlas.logIn()
+      fs.chmodSync(atlas.configFolder, 0o775)
+      const outcome = await doctor(atlas)
+      expect({ status: outcome.status, failure: firstFailure(outcome) }).toEqual({
+        status: 1,
+        failure: check(
+          'lock',
+          'fail',
+          'The folder ~/.config/atlas, where atlas keeps a lock, cannot be used: others can change it.',
+          'Mend it with: chmod go-w ~/.config/atlas',
+        ),
+      })
+    },
+  )
 
-  test('a file in place of the config folder', async () => {
+  test('doctor: names a file in place of the config folder', async () => {
     using sandbox = createSandbox({ ATLAS_API_URL: 'http://127.0.0.1:1', ATLAS_CREDENTIAL_STORE: 'file' })
     fs.mkdirSync(path.dirname(sandbox.configFolder))
     fs.writeFileSync(sandbox.configFolder, '')
@@ -334,7 +337,7 @@ describe('the cause is named first', () => {
     )
   })
 
-  test('plain http to another machine: nothing is sent, all else is checked', async () => {
+  test('doctor: sends nothing over plain http, and checks everything else', async () => {
     using sandbox = createSandbox()
     const unchecked = 'Not checked: nothing is sent over plain http; see config.'
     const { checks } = reportOf(await doctor(sandbox, { ATLAS_API_URL: 'http://atlas.example.com' }))
@@ -357,7 +360,7 @@ describe('the cause is named first', () => {
     ])
   })
 
-  test('a value that cannot be used', async () => {
+  test('doctor: names an invalid setting and skips the other checks', async () => {
     using sandbox = createSandbox()
     const outcome = await doctor(sandbox, { ATLAS_TIMEOUT: 'soon' })
     const unchecked = (name: string): Check =>
@@ -382,10 +385,10 @@ describe('the cause is named first', () => {
   })
 })
 
-describe('what never answers does not hold the report up', () => {
+describe('waits that are bounded', () => {
   const MAX_MS = 12_000
 
-  test.concurrent('a server', async () => {
+  test.concurrent('doctor: gives up on a silent server', async () => {
     await using server = await startRawServer(() => {})
     using sandbox = createSandbox({
       ATLAS_CREDENTIAL_STORE: 'file',
@@ -399,7 +402,7 @@ describe('what never answers does not hold the report up', () => {
     expect(performance.now() - startedAt).toBeLessThan(MAX_MS)
   })
 
-  test.concurrent('a keychain, at a terminal too', async () => {
+  test.concurrent('doctor: gives up on a silent keychain, even on a terminal', async () => {
     await using atlas = await stage({ store: 'unset' })
     const socket = path.join(atlas.home, 'bus')
     const silent = net.createServer(() => {}).listen(socket)
@@ -414,7 +417,7 @@ describe('what never answers does not hold the report up', () => {
     silent.close()
   }, 20_000)
 
-  test.concurrent('another process that holds the lock', async () => {
+  test.concurrent('doctor: gives up on a lock that another process holds', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
     const file = lockPath(path.join(atlas.configFolder, 'credentials'), `default@${server.url}`)

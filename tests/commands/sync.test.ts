@@ -13,7 +13,7 @@ const HINT =
 const BACKUP = /^CLAUDE\.md\.\d{4}-\d\d-\d\dT\d{9}Z\.bak$/
 
 describe('atlas sync', () => {
-  test('writes, is up to date with one request and no write, and takes a newer text over', async () => {
+  test('sync: writes, is then up to date with one request, and takes a newer text', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { file } = atlas.claude
     const { server } = atlas
@@ -60,7 +60,7 @@ describe('atlas sync', () => {
   ]
   test.each(
     REFUSED,
-  )('refuses over %s, shows what differs, and forced keeps them', async (_, synced, remote, reason) => {
+  )('sync: refuses to overwrite %s, shows the diff, and keeps a backup with --force', async (_, synced, remote, reason) => {
     await using atlas = await stage({ loggedIn: true })
     const { file } = atlas.claude
     if (synced) await atlas.run(['sync'])
@@ -102,7 +102,7 @@ describe('atlas sync', () => {
     expect((await atlas.run(['sync'])).stdout).toBe('Already up to date (commit 0123456)\n')
   })
 
-  test('shows at most twenty lines of a diff, and none longer than a screen', async () => {
+  test('sync: shows at most twenty lines of a diff, none longer than a screen', async () => {
     await using atlas = await stage({ loggedIn: true })
     atlas.claude.edit(`${'x'.repeat(500)}\n${'line\n'.repeat(100)}`)
     const { stderr } = await atlas.run(['sync'])
@@ -115,7 +115,7 @@ describe('atlas sync', () => {
     ])
   })
 
-  test('of a server that has no configuration says so and touches nothing, forced or not', async () => {
+  test('sync: changes nothing when the server has no configuration, even with --force', async () => {
     await using atlas = await stage({ loggedIn: true })
     atlas.server.setConfiguration('', '')
     const said = {
@@ -130,7 +130,7 @@ describe('atlas sync', () => {
     expect([atlas.claude.text(), atlas.claude.names()]).toEqual(['mine', ['CLAUDE.md']])
   })
 
-  test('as a dry run shows the diff on standard output and writes nothing at all', async () => {
+  test('sync: --dry-run prints the diff and writes nothing', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { file } = atlas.claude
     const diff = '--- CLAUDE.md\there\n+++ CLAUDE.md\tserver, commit 0123456\n@@ -0,0 +1,1 @@\n+# Rules\n'
@@ -167,7 +167,7 @@ describe('atlas sync', () => {
     )
   })
 
-  test('shows nothing of a text that could act on a terminal', async () => {
+  test('sync: escapes control characters in a diff on a terminal', async () => {
     await using atlas = await stage({ loggedIn: true })
     atlas.server.setConfiguration('\u001b]0;owned\u0007\u202e\n', 'a\u001b[31m')
     const terminal = openTerminal(atlas, ['sync', '--dry-run'])
@@ -178,7 +178,7 @@ describe('atlas sync', () => {
     expect((await atlas.run(['sync'])).stdout).toBe(`Wrote ${atlas.claude.file} (commit a\\u001b[31m)\n`)
   })
 
-  test('says of a file that is not text that it is not', async () => {
+  test('sync: says that a file is not text instead of a diff', async () => {
     await using atlas = await stage({ loggedIn: true })
     atlas.claude.edit(Uint8Array.of(0xff, 0xfe, 0x41))
     const said = 'Not shown: the local file is not UTF-8 text (3 bytes here, 8 on the server).\n'
@@ -189,7 +189,7 @@ describe('atlas sync', () => {
     expect(fs.readFileSync(JSON.parse(stdout).backup)).toEqual(Buffer.from([0xff, 0xfe, 0x41]))
   })
 
-  test('tells everything as JSON', async () => {
+  test('sync: --json prints every field', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { file } = atlas.claude
     const { server } = atlas
@@ -242,7 +242,7 @@ describe('atlas sync', () => {
     })
   })
 
-  test('goes where --dir, CLAUDE_CONFIG_DIR and HOME say, each with a memory of its own', async () => {
+  test('sync: --dir, CLAUDE_CONFIG_DIR and HOME choose the folder, each with a memory of its own', async () => {
     await using atlas = await stage({ loggedIn: true })
 
     const elsewhere = path.join(atlas.home, 'else where')
@@ -268,7 +268,7 @@ describe('atlas sync', () => {
     }
   })
 
-  test('works with a ready-made token, and is refreshed unseen without one', async () => {
+  test('sync: works with ATLAS_ACCESS_TOKEN, and refreshes silently without it', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
     const env = {
@@ -307,7 +307,7 @@ describe('atlas sync', () => {
     ['HTML', 5, 'bad_response', '<html></html>', 200],
     ['a redirect', 5, 'bad_response', {}, 302],
   ]
-  test.each(TROUBLE)('with %s leaves the file alone', async (_, status, code, body, http) => {
+  test.each(TROUBLE)('sync: leaves the file alone with %s', async (_, status, code, body, http) => {
     await using atlas = await stage({ loggedIn: true })
     await atlas.run(['sync'])
     atlas.server.fault('GET /configuration/me', response => {
@@ -323,7 +323,7 @@ describe('atlas sync', () => {
     expect([atlas.claude.text(), atlas.claude.names()]).toEqual(['# Rules\n', ['CLAUDE.md']])
   })
 
-  test('two profiles with one folder do not overwrite each other', async () => {
+  test('sync: two profiles with one folder do not overwrite each other', async () => {
     await using atlas = await stage({ loggedIn: true })
     await atlas.logIn(undefined, { env: { ATLAS_PROFILE: 'work' } })
     await atlas.run(['sync', '--profile', 'default'])
@@ -332,7 +332,7 @@ describe('atlas sync', () => {
     expect(atlas.claude.text()).toBe('# Rules\n')
   })
 
-  test('many at once have one result', async () => {
+  test('sync: many at once have one result', async () => {
     await using atlas = await stage({ loggedIn: true })
     const outcomes = await Promise.all(Array.from({ length: 8 }, () => atlas.run(['sync'])))
     expect(outcomes.map(({ status, stdout }) => `${status} ${stdout}`).sort()).toEqual([
@@ -342,7 +342,7 @@ describe('atlas sync', () => {
     expect([atlas.claude.text(), atlas.claude.names()]).toEqual(['# Rules\n', ['CLAUDE.md']])
   })
 
-  test('loses no edit in any order of edits, changes on the server and syncs', async () => {
+  test('sync: loses no edit in any order of edits, changes on the server and syncs', async () => {
     // What a person writes is told from what the server has: an edit that the server had too may go.
     const step = fc.oneof(
       fc.record({ do: fc.constant('edit' as const), text: fc.constantFrom('mine', 'mine\r\n', '') }),
@@ -372,7 +372,7 @@ describe('atlas sync', () => {
 })
 
 describe('atlas status', () => {
-  test('tells everything as JSON, for every verdict', async () => {
+  test('status: --json prints every field for every verdict', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { file } = atlas.claude
     const { server } = atlas
@@ -427,7 +427,7 @@ describe('atlas status', () => {
     })
   })
 
-  test('reads as a table', async () => {
+  test('status: prints a table', async () => {
     await using atlas = await stage({ loggedIn: true })
     await atlas.run(['sync'])
     atlas.claude.edit('mine')
@@ -450,7 +450,7 @@ describe('atlas status', () => {
     })
   })
 
-  test('logged out, with the server away or the store unusable still tells the local half', async () => {
+  test('status: prints the local half without a login, a server or a store', async () => {
     await using atlas = await stage({ loggedIn: true })
     await atlas.run(['sync'])
     const run = async (env: Record<string, string> = {}) => {
@@ -480,7 +480,7 @@ describe('atlas status', () => {
     expect(await run()).toEqual({ ...half, status: 4, reason: `Not logged in to ${atlas.server.url}.` })
   })
 
-  test('of a local file that cannot be read tells the other half', async () => {
+  test('status: prints the server’s half when the local file cannot be read', async () => {
     await using atlas = await stage({ loggedIn: true })
     fs.mkdirSync(atlas.claude.file, { recursive: true })
     const { status, stdout } = await atlas.run(['status', '--json'])
@@ -494,7 +494,7 @@ describe('atlas status', () => {
 })
 
 describe('atlas doctor', () => {
-  test('says whether a sync can write, and what the last one took over', async () => {
+  test('doctor: says whether a sync can write, and what the last one took', async () => {
     await using atlas = await stage({ loggedIn: true })
     const check = async () => {
       const { stdout } = await atlas.run(['doctor', '--json'])

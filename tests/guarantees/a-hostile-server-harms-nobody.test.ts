@@ -63,7 +63,7 @@ const OK = 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n'
 const GOOD_TOKENS = JSON.stringify({ access_token: 'abc', token_type: 'bearer', expires_in: 1800 })
 const X_64K = 'x'.repeat(65_536)
 
-describe('an answer that never comes to its end', () => {
+describe('an endless answer', () => {
   const CASES: [name: string, answer: Answer, expected: Expected][] = [
     ['silence', stalling(''), all('timeout')],
     ['a head that never ends', dripping('HTTP/1.1 200 OK\r\nX-Slow: ', 'x'), all('timeout')],
@@ -80,10 +80,11 @@ describe('an answer that never comes to its end', () => {
       all('timeout'),
     ],
   ]
-  test.concurrent.each(CASES)('%s', async (_, answer, expected) => expectUnharmed(answer, expected, 1))
+  test.concurrent.each(CASES)('hostile server: %s ends with the timeout', async (_, answer, expected) =>
+    expectUnharmed(answer, expected, 1))
 })
 
-describe('what is no HTTP answer, or never a whole one', () => {
+describe('a broken HTTP answer', () => {
   const CASES: [name: string, answer: Answer, expected: Expected][] = [
     ['an endless body', flooding(`${OK}\r\n`, X_64K), without('api', all('bad_response'))],
     [
@@ -114,7 +115,7 @@ describe('what is no HTTP answer, or never a whole one', () => {
       all('bad_response'),
     ],
     ['HTTP/0.9', sending('<html>hello</html>'), all('bad_response')],
-    ['a status that is no number', sending('HTTP/1.1 abc OK\r\n\r\n'), all('bad_response')],
+    ['a status that is not a number', sending('HTTP/1.1 abc OK\r\n\r\n'), all('bad_response')],
     ['status 999', sending('HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n'), all('bad_response')],
     ['status 000', sending('HTTP/1.1 000 Odd\r\nContent-Length: 0\r\n\r\n'), all('bad_response')],
     [
@@ -175,11 +176,16 @@ describe('what is no HTTP answer, or never a whole one', () => {
       all('bad_response'),
     ],
   ]
-  test.each(CASES)('%s', async (_, answer, expected) => {
+  test.each(CASES)('hostile server: %s is an error that changes nothing', async (_, answer, expected) => {
     await expectUnharmed(answer, expected)
   })
 
-  test.each(['gzip', 'deflate', 'br', 'zstd'])('broken %s is told by one JSON object alone', async coding => {
+  test.each([
+    'gzip',
+    'deflate',
+    'br',
+    'zstd',
+  ])('hostile server: broken %s is one JSON error', async coding => {
     await using server = await startRawServer(sending(`${OK}Content-Encoding: ${coding}\r\n\r\nnot packed`))
     const apiUrl = `http://127.0.0.1:${server.port}`
     using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: apiUrl })
@@ -197,7 +203,12 @@ describe('what is no HTTP answer, or never a whole one', () => {
     ])
   })
 
-  test.each(['gzip', 'deflate', 'br', 'zstd'] as const)('a bomb packed with %s', async encoding => {
+  test.each([
+    'gzip',
+    'deflate',
+    'br',
+    'zstd',
+  ] as const)('hostile server: a %s bomb is given up', async encoding => {
     await expectUnharmed(await bomb(encoding), without('api', all('bad_response')))
   })
 })
@@ -217,7 +228,7 @@ describe('a redirect', () => {
     ['another host without a scheme', port => `//localhost:${port}/api/v1/auth/login`],
     ['another host behind a user', port => `http://127.0.0.1@localhost:${port}/`],
   ]
-  test.each(TARGETS)('to %s is not followed, and nothing arrives there', async (_, target) => {
+  test.each(TARGETS)('hostile server: a redirect to %s is not followed', async (_, target) => {
     await using elsewhere = await startRawServer(socket => socket.end())
     for (const status of STATUSES) {
       const location = `Location: ${target(elsewhere.port)}`
@@ -242,11 +253,11 @@ describe('a redirect', () => {
       answering('200 OK', '<meta http-equiv="refresh" content="0;url=//x">', ['Refresh: 0; url=http://x/']),
     ],
   ]
-  test.each(ODD)('%s ends there', async (name, answer) => {
+  test.each(ODD)('hostile server: a redirect %s is not followed', async (name, answer) => {
     await expectUnharmed(answer, all('bad_response', name.startsWith('to be') ? '0' : '1 api_error'))
   })
 
-  test('of the refresh behind another request is not followed either', async () => {
+  test('hostile server: a redirect of the refresh behind a request is not followed', async () => {
     await using server = await startAtlasServer()
     await using elsewhere = await startRawServer(socket => socket.end())
     const headers = { location: `http://127.0.0.1:${elsewhere.port}/api/v1/auth/refresh` }
@@ -260,7 +271,7 @@ describe('a redirect', () => {
   })
 })
 
-describe('a well-formed HTTP answer with the wrong content', () => {
+describe('wrong content', () => {
   const json = (body: string): Answer => answering('200 OK', body, ['Content-Type: application/json'])
   const CASES: [name: string, answer: Answer, api?: string][] = [
     ['an HTML page', answering('200 OK', '<html>Sign in to the Wi-Fi</html>', ['Content-Type: text/html'])],
@@ -285,12 +296,12 @@ describe('a well-formed HTTP answer with the wrong content', () => {
     ],
     ['UTF-16', sending(`${OK}Content-Length: 4\r\n\r\n`, Buffer.from('{}', 'utf16le'))],
     [
-      'bytes that are no UTF-8',
+      'bytes that are not UTF-8',
       sending(`${OK}Content-Length: 4\r\n\r\n`, Buffer.from([0x7b, 0xff, 0xfe, 0x7d])),
     ],
     ['an error object with 200', json('{"detail":"Not authenticated"}')],
   ]
-  test.each(CASES)('%s', async (_, answer) => {
+  test.each(CASES)('hostile server: %s is not taken for an answer', async (_, answer) => {
     await expectUnharmed(answer, all('bad_response', '0'))
   })
 
@@ -313,12 +324,19 @@ describe('a well-formed HTTP answer with the wrong content', () => {
     ['not ASCII', 'töken'],
     ['with a zero-width space', 'a\u200bb'],
   ]
-  test.each(NO_TOKENS)('an access token that is %j', async (_, token) => {
+  test.each(NO_TOKENS)('hostile server: an access token that is %j is not stored', async (_, token) => {
     const body = JSON.stringify({ access_token: token, token_type: 'bearer', expires_in: 1800 })
     await expectUnharmed(json(body), { login: '5 bad_response', refresh: '5 bad_response' })
   })
 
-  test.each([[undefined], [null], [''], ['mac'], [7], [['bearer']]])('a token of type %j', async type => {
+  test.each([
+    [undefined],
+    [null],
+    [''],
+    ['mac'],
+    [7],
+    [['bearer']],
+  ])('hostile server: a token of type %j is judged by its type', async type => {
     const answer = json(JSON.stringify({ access_token: 'abc', token_type: type, expires_in: 1800 }))
     await expectUnharmed(answer, { login: '5 bad_response' })
     if (type === undefined || type === null) {
@@ -332,7 +350,7 @@ describe('a well-formed HTTP answer with the wrong content', () => {
     ['with a space', 'a b'],
     ['not ASCII', 'töken'],
   ]
-  test.each(COOKIES)('a refresh token that is %s', async (_, value) => {
+  test.each(COOKIES)('hostile server: a refresh token that is %s is not stored', async (_, value) => {
     const answer = answering('200 OK', GOOD_TOKENS, [`Set-Cookie: refresh_token=${value}; Path=/`])
     await expectUnharmed(answer, { login: '5 bad_response', refresh: '5 bad_response' })
   })
@@ -348,7 +366,7 @@ describe('a well-formed HTTP answer with the wrong content', () => {
     expectUnharmed(json(JSON.stringify(user)), { status: '5 unverified' }))
 })
 
-describe('an error', () => {
+describe('error statuses', () => {
   const CASES: [status: string, headers: string[], body: string, expected: Expected][] = [
     [
       '400 Bad Request',
@@ -403,7 +421,9 @@ describe('an error', () => {
     ['504 Gateway Timeout', [], '', all('server_error', '1 api_error')],
     ['599 Odd', [], '', all('server_error', '1 api_error')],
   ]
-  test.each(CASES)('%s %j', async (status, headers, body, expected) => {
+  test.each(
+    CASES,
+  )('hostile server: %s %j has its own error code', async (status, headers, body, expected) => {
     await expectUnharmed(answering(status, body, headers), expected)
   })
 
@@ -414,7 +434,7 @@ describe('an error', () => {
     ['soon', 'Wait a minute, then try again.'],
     ['-5', 'Wait a minute, then try again.'],
   ]
-  test.each(WAITS)('429 with Retry-After %j says how long to wait', async (value, hint) => {
+  test.each(WAITS)('hostile server: 429 with Retry-After %j says how long to wait', async (value, hint) => {
     const { stderr } = await meet(
       'login',
       answering('429 Too Many Requests', '{}', [`Retry-After: ${value}`]),
@@ -423,7 +443,7 @@ describe('an error', () => {
   })
 })
 
-describe('tokens with odd company are kept as far as they are good', () => {
+describe('odd values beside good tokens', () => {
   const LIFETIMES: [expiresIn: unknown, lifetimeS: number | null][] = [
     [undefined, null],
     [null, null],
@@ -436,7 +456,9 @@ describe('tokens with odd company are kept as far as they are good', () => {
     ['1800', 1800],
     [1800.5, 1800.5],
   ]
-  test.each(LIFETIMES)('expires_in %j', async (expiresIn, lifetimeS) => {
+  test.each(
+    LIFETIMES,
+  )('hostile server: good tokens with expires_in %j are kept', async (expiresIn, lifetimeS) => {
     const body = JSON.stringify({ access_token: 'abc', token_type: 'Bearer', expires_in: expiresIn })
     const startedAt = Date.now()
     for (const command of ['login', 'refresh'] as const) {
@@ -470,7 +492,9 @@ describe('tokens with odd company are kept as far as they are good', () => {
     ['of a foreign path', ['refresh_token=one; Path=/elsewhere'], 'one', 'one'],
     ['with odd attributes', ['refresh_token=one; =; ;; Max-Age=x; Expires=never; Domain='], 'one', 'one'],
   ]
-  test.each(COOKIES)('a cookie %s', async (_, cookies, afterLogin, afterRefresh) => {
+  test.each(
+    COOKIES,
+  )('hostile server: a cookie %s leaves the right refresh token', async (_, cookies, afterLogin, afterRefresh) => {
     const headers = cookies.map(cookie => `Set-Cookie: ${cookie}`)
     const kept = async (command: Command) => {
       const { status, stored } = await meet(command, answering('200 OK', GOOD_TOKENS, headers))
@@ -487,7 +511,7 @@ describe('a streamed answer', () => {
     ['endless and chunked', flooding(`${OK}Transfer-Encoding: chunked\r\n\r\n`, `10000\r\n${X_64K}\r\n`)],
     ['dripping', dripping(`${OK}\r\n`, '{}\n')],
   ]
-  test.each(ENDLESS)('that is %s ends when its reader goes', async (_, answer) => {
+  test.each(ENDLESS)('hostile server: a body that is %s ends when its reader goes', async (_, answer) => {
     await using server = await startRawServer(answer)
     const apiUrl = `http://127.0.0.1:${server.port}`
     using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: apiUrl })
@@ -507,7 +531,7 @@ describe('a streamed answer', () => {
     'deflate',
     'br',
     'zstd',
-  ] as const)('that unpacks (%s) to 200 MiB takes little memory', async encoding => {
+  ] as const)('hostile server: a body that unpacks (%s) to 200 MiB takes little memory', async encoding => {
     await using server = await startRawServer(await bomb(encoding))
     const apiUrl = `http://127.0.0.1:${server.port}`
     using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: apiUrl })

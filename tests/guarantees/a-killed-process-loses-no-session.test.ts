@@ -19,15 +19,15 @@ const judged = ({ killed, longestLockWaitMs, mostTemporaryFiles, violations }: C
 })
 const UNHARMED = { violations: [], killedMany: true, lockFreed: true, temporaryFilesBounded: true }
 
-describe('ended at random moments', () => {
-  test('by KILL, a session on a server that rotates is whole, or over where the answer died with its receiver', async () => {
+describe('killed at random moments', () => {
+  test('kill: on a server that rotates a session is whole, or lost only with the process that got the answer', async () => {
     const rows = Array.from({ length: 3 }, () =>
       crashRounds({ rounds: rounds({ short: 15, full: 70 }), rotate: true }),
     )
     expect(judged(addUp(await Promise.all(rows)))).toEqual(UNHARMED)
   })
 
-  test('by KILL, a session on a server that does not rotate is never lost', async () => {
+  test('kill: on a server that does not rotate a session is never lost', async () => {
     const rows = Array.from({ length: 3 }, () =>
       crashRounds({ rounds: rounds({ short: 10, full: 35 }), rotate: false }),
     )
@@ -35,7 +35,7 @@ describe('ended at random moments', () => {
     expect({ ...judged(figures), lostAnswers: figures.lostAnswers }).toEqual({ ...UNHARMED, lostAnswers: 0 })
   })
 
-  test('by INT, TERM or HUP, no session is ever lost', async () => {
+  test('kill: INT, TERM and HUP never lose a session', async () => {
     const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
     const rows = Array.from({ length: 3 }, () =>
       crashRounds({ rounds: rounds({ short: 10, full: 50 }), rotate: true, signals }),
@@ -44,7 +44,7 @@ describe('ended at random moments', () => {
     expect({ ...judged(figures), lostAnswers: figures.lostAnswers }).toEqual({ ...UNHARMED, lostAnswers: 0 })
   })
 
-  secretServiceTest('by KILL, the same holds for the keychain', async () => {
+  secretServiceTest('kill: the keychain keeps a session as the file store does', async () => {
     // gnome-keyring itself dies now and then of a client that is killed in the middle of a call. Such a run
     // says nothing of atlas.
     for (let tries = 3; ; tries--) {
@@ -60,7 +60,7 @@ describe('ended at random moments', () => {
   })
 })
 
-test('a lock does not outlive its holder: the others go on within a second', async () => {
+test('kill: the lock of a killed process is free within a second', async () => {
   await using atlas = await stage({ rotate: true, loggedIn: true })
   const { server } = atlas
   server.expireAccessTokens()
@@ -80,7 +80,7 @@ test('a lock does not outlive its holder: the others go on within a second', asy
   expect(server.reuses).toBe(0)
 })
 
-test('what a dead writer left beside the record does not outlive a logout', async () => {
+test('kill: a logout deletes the temporary file of a killed process', async () => {
   await using atlas = await stage({ loggedIn: true })
   const { server } = atlas
   const [record = ''] = atlas.filesHolding(server.lastTokens.refresh)

@@ -19,7 +19,7 @@ const modesIn = (sandbox: Machine): Record<string, string> =>
     ]),
   )
 
-test('are 0600 in folders that are 0700, whatever the umask', async () => {
+test('files: are 0600 in 0700 folders, whatever the umask', async () => {
   await using atlas = await stage()
   const child = Bun.spawn(['sh', '-c', 'umask 000; exec "$@"', 'sh', BINARY, ...LOGIN], {
     cwd: atlas.cwd,
@@ -41,7 +41,7 @@ test('are 0600 in folders that are 0700, whatever the umask', async () => {
 })
 
 testWithTools('strace')(
-  'are private from the moment they exist, and put in place when they are on the disk',
+  'files: are private from the start, and flushed before they are put in place',
   async () => {
     await using atlas = await stage()
     const { server } = atlas
@@ -82,7 +82,7 @@ testWithTools('strace')(
   },
 )
 
-describe('a link that somebody planted', () => {
+describe('planted links', () => {
   const account = (sandbox: Machine, url: string): string =>
     path.join(
       sandbox.configFolder,
@@ -98,7 +98,7 @@ describe('a link that somebody planted', () => {
   ]
   test.each(
     PLACES,
-  )('in the place of %s is not written through: a login ends with %d', async (_, status, place) => {
+  )('files: a planted link in place of %s is not written through: login exits with %d', async (_, status, place) => {
     await using atlas = await stage()
     const { server } = atlas
     const victims = path.join(atlas.home, 'victims')
@@ -126,7 +126,9 @@ describe('a file store that others can reach', () => {
     ['a folder that the group can change', record => fs.chmodSync(path.dirname(record), 0o770)],
     ['a folder that all can change', record => fs.chmodSync(path.dirname(record), 0o703)],
   ]
-  test.each(LOOSE)('(%s) is refused with the command that mends it', async (_, loosen) => {
+  test.each(
+    LOOSE,
+  )('files: a file store that others can reach (%s) is refused with the command that fixes it', async (_, loosen) => {
     await using atlas = await stage({ loggedIn: true, unprivileged: true })
     loosen(only(atlas))
     for (const command of [
@@ -167,7 +169,7 @@ describe('a file store that others can reach', () => {
   ]
   test.each(
     UNREPLACEABLE,
-  )('(a record %s) is told before a login or refresh sends anything, and by doctor', async (_, spoil) => {
+  )('files: a record %s is reported before a login or refresh sends anything, and by doctor', async (_, spoil) => {
     await using atlas = await stage({ rotate: true })
     const { server } = atlas
     await atlas.logIn()
@@ -210,7 +212,7 @@ describe('a file store that others can reach', () => {
     return Bun.spawnSync(['chattr', on ? '+i' : '-i', file]).exitCode === 0
   }
 
-  twoUsersTest('(a record of another user) is refused', async () => {
+  twoUsersTest('files: a record of another user is refused', async () => {
     await using atlas = await stage({ loggedIn: true, unprivileged: true })
     const record = only(atlas)
     fs.chownSync(record, 12_345, 12_345)
@@ -232,7 +234,7 @@ describe('a config file that is a link', () => {
     return { link, target }
   }
 
-  test('stays one, and the file that it leads to is replaced', async () => {
+  test('files: a config file that is a link stays one, and its target is replaced', async () => {
     await using atlas = await stage()
     const { link, target } = linked(atlas)
     expect((await atlas.logIn()).status).toBe(0)
@@ -241,29 +243,35 @@ describe('a config file that is a link', () => {
     expect(fs.readdirSync(atlas.home).sort()).toEqual(['.config', 'cwd', 'dotfiles.json'])
   })
 
-  twoUsersTest('to another user’s is not replaced, which is said before anything is asked', async () => {
-    await using atlas = await stage()
-    const { link, target } = linked(atlas)
-    fs.chownSync(target, 12_345, 12_345)
-    const { status, stderr } = await atlas.logIn()
-    expect({ status, stderr, log: atlas.server.log() }).toEqual({
-      status: 1,
-      stderr:
-        `atlas: The config file ${link} is a link to ${target}, which is not a file of yours, so atlas does not replace it.\n` +
-        '       Put a file of your own in its place, or choose another folder with ATLAS_CONFIG_DIR.\n',
-      log: [],
-    })
-    expect([fs.readlinkSync(link), fs.readFileSync(target, 'utf8')]).toEqual(['../../dotfiles.json', CONTENT])
-  })
+  twoUsersTest(
+    'files: a config file that links to another user’s file is refused before a prompt',
+    async () => {
+      await using atlas = await stage()
+      const { link, target } = linked(atlas)
+      fs.chownSync(target, 12_345, 12_345)
+      const { status, stderr } = await atlas.logIn()
+      expect({ status, stderr, log: atlas.server.log() }).toEqual({
+        status: 1,
+        stderr:
+          `atlas: The config file ${link} is a link to ${target}, which is not a file of yours, so atlas does not replace it.\n` +
+          '       Put a file of your own in its place, or choose another folder with ATLAS_CONFIG_DIR.\n',
+        log: [],
+      })
+      expect([fs.readlinkSync(link), fs.readFileSync(target, 'utf8')]).toEqual([
+        '../../dotfiles.json',
+        CONTENT,
+      ])
+    },
+  )
 })
 
-describe('a config file that is no file', () => {
+describe('a config file that is not a regular file', () => {
   const ODD: [what: string, put: (file: string) => void][] = [
     ['a pipe', file => void Bun.spawnSync(['mkfifo', file])],
     ['a device', file => fs.symlinkSync('/dev/zero', file)],
     ['a folder', file => fs.mkdirSync(file)],
   ]
-  test.each(ODD)('(%s) is refused at once', async (_, put) => {
+  test.each(ODD)('files: a config file that is %s is refused at once', async (_, put) => {
     using sandbox = createSandbox()
     const file = path.join(sandbox.configFolder, 'config.json')
     fs.mkdirSync(sandbox.configFolder, { recursive: true })

@@ -33,7 +33,7 @@ async function runAll(sandbox: Machine, options: { cwd?: string; env?: Record<st
 }
 
 describe('a hostile current directory', () => {
-  test('changes nothing, runs nothing and is sent nothing', async () => {
+  test('current directory: planted files change nothing, run nothing and receive nothing', async () => {
     await using attacker = await startRawServer(socket => socket.end())
     await using atlas = await stage({ loggedIn: true })
     const hostile = createHostileFolder(path.join(atlas.home, 'src'), `http://127.0.0.1:${attacker.port}`)
@@ -50,7 +50,7 @@ describe('a hostile current directory', () => {
     })
   })
 
-  testWithTools('strace')('is not even looked at, and no other program is started', async () => {
+  testWithTools('strace')('current directory: is never read, and no other program is started', async () => {
     await using atlas = await stage({ loggedIn: true })
     const root = path.join(atlas.home, 'src')
     const hostile = createHostileFolder(root, atlas.server.url)
@@ -81,7 +81,7 @@ describe('a hostile current directory', () => {
   })
 })
 
-describe('variables', () => {
+describe('environment variables', () => {
   const VARIABLES: [
     name: string,
     values: (place: { script: string; addon: string; attacker: string }) => Record<string, string>,
@@ -131,7 +131,7 @@ describe('variables', () => {
       }),
     ],
   ]
-  test.each(VARIABLES)('%s change nothing, run nothing and lead nowhere', async (_, values) => {
+  test.each(VARIABLES)('variables: those %s change nothing', async (_, values) => {
     await using attacker = await startRawServer(socket => socket.end())
     await using atlas = await stage({ loggedIn: true })
     const url = `http://127.0.0.1:${attacker.port}`
@@ -144,7 +144,7 @@ describe('variables', () => {
     })
   })
 
-  certificateTest('that switch certificate checks off leave them on', async () => {
+  certificateTest('variables: certificate checks cannot be switched off', async () => {
     using authority = createAuthority()
     await using server = await startRawServer(socket => socket.end(), { tls: authority.issue() })
     const url = `https://localhost:${server.port}`
@@ -169,7 +169,7 @@ describe('variables', () => {
   ]
   test.each(
     DEBUGGERS,
-  )('that open a debugger (%s=%s) are refused before a credential is read', async (variable, value) => {
+  )('variables: a debugger (%s=%s) is refused before a credential is read', async (variable, value) => {
     using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', [variable]: value })
     const { status, stdout, stderr } = await sandbox.run(['auth', 'token'])
     expect({ status, stdout, stderr: stderr.slice(stderr.indexOf('atlas:')) }).toEqual({
@@ -181,7 +181,7 @@ describe('variables', () => {
     })
   })
 
-  test('that load other code are told by doctor', async () => {
+  test('variables: doctor warns of those that load other code', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { stdout } = await atlas.run(['doctor', '--json'], { env: { BUN_OPTIONS: '--smol' } })
     const [version] = JSON.parse(stdout).checks
@@ -210,7 +210,7 @@ const canMount = (): boolean => {
   }
 }
 
-describe('a temporary folder that is', () => {
+describe('the temporary folder', () => {
   const uid = process.getuid?.()
   const KINDS: [name: string, reason: string, make: (place: string) => Disposable | undefined | 'nothing'][] =
     [
@@ -263,7 +263,7 @@ describe('a temporary folder that is', () => {
     process.platform === 'linux' && uid === 0 && canMount(),
   )
   rootTest.each(KINDS)(
-    '%s is named where the keychain needs it, and matters to nothing else',
+    'temporary folder: one that is %s stops only the keychain, and is named',
     async (_, reason, make) => {
       await using atlas = await stage({ loggedIn: true })
       const { server } = atlas
@@ -293,7 +293,7 @@ describe('a temporary folder that is', () => {
     },
   )
 
-  test('relative is refused, and nothing is written or loaded there', async () => {
+  test('temporary folder: a relative one is refused, and nothing is written there', async () => {
     using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain', TMPDIR: 'tmp' })
     fs.mkdirSync(path.join(sandbox.cwd, 'tmp'))
     const { status, stderr } = await sandbox.run(['auth', 'token'])
@@ -324,7 +324,7 @@ describe('a temporary folder that is', () => {
       },
     ],
   ]
-  test.each(PLANTED)('holding a planted addon %s has it replaced, not loaded', async (_, plant) => {
+  test.each(PLANTED)('temporary folder: a planted addon %s is replaced, not loaded', async (_, plant) => {
     using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain' })
     const place = path.join(sandbox.home, 'tmp')
     fs.mkdirSync(place)
@@ -340,7 +340,7 @@ describe('a temporary folder that is', () => {
     })
   })
 
-  test('empty has one file in it after twenty first runs at once', async () => {
+  test('temporary folder: twenty first runs at once leave one file', async () => {
     using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain' })
     const place = path.join(sandbox.home, 'tmp')
     fs.mkdirSync(place)
@@ -354,7 +354,7 @@ describe('a temporary folder that is', () => {
   })
 })
 
-test('a current directory that is gone, and a closed one, hinder nothing', async () => {
+test('current directory: one that is gone or closed stops nothing', async () => {
   await using atlas = await stage({ loggedIn: true })
   const gone = path.join(atlas.home, 'gone')
   fs.mkdirSync(gone)
@@ -369,10 +369,10 @@ test('a current directory that is gone, and a closed one, hinder nothing', async
   expect({ status, state: JSON.parse(stdout).state }).toEqual({ status: 0, state: 'authenticated' })
 })
 
-describe('a user whom the user database does not know, as in containers', () => {
+describe('a user without an entry in the user database, as in containers', () => {
   const stranger = { uid: 12_345, gid: 12_345 }
 
-  twoUsersTest('needs a home folder for nothing but what has its place there', async () => {
+  twoUsersTest('unknown user: needs no home folder but for what is kept there', async () => {
     await using server = await startAtlasServer()
     using sandbox = createUnprivilegedSandbox(
       { ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url },
@@ -399,7 +399,7 @@ describe('a user whom the user database does not know, as in containers', () => 
     expect((await sandbox.run(['--help'], without)).status).toBe(0)
   })
 
-  twoUsersTest('locks keychain items by the number alone', async () => {
+  twoUsersTest('unknown user: locks keychain items by the user number', async () => {
     using sandbox = createUnprivilegedSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain' }, stranger)
     const config = path.join(sandbox.home, 'config')
     const env = { HOME: undefined, TMPDIR: sandbox.home, ATLAS_CONFIG_DIR: config }

@@ -22,7 +22,7 @@ async function refreshInFlight(sandbox: Machine, server: AtlasServer, command = 
 }
 
 describe('a logout while a refresh is in flight', () => {
-  test('waits for it, and nothing is stored afterwards', async () => {
+  test('logout: waits for a refresh in flight, and nothing is stored afterwards', async () => {
     await using atlas = await stage({ rotate: true })
     const { server } = atlas
     const { held, child } = await refreshInFlight(atlas, server, ['auth', 'refresh'])
@@ -35,7 +35,7 @@ describe('a logout while a refresh is in flight', () => {
     expect((await atlas.run(['auth', 'token'])).status).toBe(4)
   })
 
-  test('beats every process that was still to refresh', async () => {
+  test('logout: beats every process that is waiting to refresh', async () => {
     await using atlas = await stage({ rotate: true, loggedIn: true })
     const { server } = atlas
     server.expireAccessTokens()
@@ -53,7 +53,7 @@ describe('a logout while a refresh is in flight', () => {
     expect(server.log()).toEqual(['POST /api/v1/auth/logout'])
   })
 
-  test('is not undone by the refresh even where the credentials went without the lock', async () => {
+  test('logout: is not undone by a refresh even if the credentials were deleted without the lock', async () => {
     await using atlas = await stage({ rotate: true })
     const { server } = atlas
     const { held, child } = await refreshInFlight(atlas, server, ['auth', 'refresh'])
@@ -65,7 +65,7 @@ describe('a logout while a refresh is in flight', () => {
     expect(atlas.filesHolding(server.lastTokens.refresh)).toEqual([])
   })
 
-  secretServiceTest('holds with the keychain', async () => {
+  secretServiceTest('logout: wins over a refresh in the keychain too', async () => {
     await using atlas = await stage({ rotate: true, store: 'keychain' })
     const { server } = atlas
     const { held, child } = await refreshInFlight(atlas, server)
@@ -79,7 +79,7 @@ describe('a logout while a refresh is in flight', () => {
 })
 
 describe('a login while a refresh is in flight', () => {
-  test('waits for it, and its session stays', async () => {
+  test('login: waits for a refresh in flight, and its session stays', async () => {
     await using atlas = await stage({ rotate: true })
     const { server } = atlas
     const { held, child } = await refreshInFlight(atlas, server, ['auth', 'refresh'])
@@ -118,7 +118,7 @@ describe('a login while a refresh is in flight', () => {
   })
 })
 
-test('logins, logouts and refreshes at once leave a session that the server knows, or none', async () => {
+test('races: logins, logouts and refreshes at once leave a valid session or none', async () => {
   const times = rounds({ short: 1, full: 3 })
   expect(await raceRounds({ rounds: times, processes: 24 })).toEqual({
     rounds: times,
@@ -127,7 +127,7 @@ test('logins, logouts and refreshes at once leave a session that the server know
   })
 })
 
-test('logins of twenty profiles at once are all remembered', async () => {
+test('races: logins of twenty profiles at once are all remembered', async () => {
   await using atlas = await stage()
   const { server } = atlas
   const names = Array.from({ length: 20 }, (_, index) => `profile-${index}`)
@@ -140,7 +140,7 @@ test('logins of twenty profiles at once are all remembered', async () => {
   expect(atlas.filesHolding('refresh_token')).toEqual([])
 })
 
-secretServiceTest('the store that was used last is the one that counts', async () => {
+secretServiceTest('login: the store that was used last is the one that counts', async () => {
   await using atlas = await stage({ loggedIn: true, store: 'keychain' })
   const { server } = atlas
   expect((await atlas.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })).status).toBe(0)

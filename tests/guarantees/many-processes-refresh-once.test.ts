@@ -36,8 +36,8 @@ async function ended(sandbox: Machine, server: AtlasServer): Promise<void> {
   server.forget()
 }
 
-describe(`${PROCESSES} processes at once are one refresh`, () => {
-  test('after a rejected token, with the file store', async () => {
+describe(`${PROCESSES} processes at once`, () => {
+  test('refresh: happens once after a rejected token, in the file store', async () => {
     await using atlas = await stage({ rotate: true })
     const { server } = atlas
     await rejected(atlas, server)
@@ -47,7 +47,7 @@ describe(`${PROCESSES} processes at once are one refresh`, () => {
     expect(emails).toEqual(Array(PROCESSES).fill('ada@example.com'))
   })
 
-  test('after the end of the token, whatever they do with it', async () => {
+  test('refresh: happens once after the token expired, whatever the commands are', async () => {
     await using atlas = await stage({ rotate: true })
     const { server } = atlas
     await ended(atlas, server)
@@ -64,7 +64,7 @@ describe(`${PROCESSES} processes at once are one refresh`, () => {
     expect(new Set(printed.map(({ stdout }) => stdout))).toEqual(new Set([`${server.lastTokens.access}\n`]))
   })
 
-  secretServiceTest('with the keychain', async () => {
+  secretServiceTest('refresh: happens once with the keychain', async () => {
     await using atlas = await stage({
       rotate: true,
       store: 'keychain',
@@ -76,27 +76,30 @@ describe(`${PROCESSES} processes at once are one refresh`, () => {
     expect(told(server, outcomes)).toEqual(ONE_REFRESH)
   })
 
-  secretServiceTest('with one keychain and a home folder, config and temporary folder each', async () => {
-    await using atlas = await stage({
-      rotate: true,
-      store: 'keychain',
-      env: { ATLAS_KEYCHAIN_TIMEOUT: '30' },
-    })
-    const { server } = atlas
-    await ended(atlas, server)
-    const outcomes = await atOnce(index => {
-      const home = path.join(atlas.home, `home-${index}`)
-      const [config, temporary] = [path.join(home, 'config'), path.join(home, 'tmp')]
-      // The addon is unpacked into the temporary folder, so one for each process would be 120 MB.
-      for (const folder of [home, config, ...(index < 4 ? [temporary] : [])]) fs.mkdirSync(folder)
-      const env = { HOME: home, XDG_CONFIG_HOME: config, ...(index < 4 && { TMPDIR: temporary }) }
-      return atlas.run(['api', '/auth/me'], { env })
-    })
-    expect(told(server, outcomes)).toEqual(ONE_REFRESH)
-  })
+  secretServiceTest(
+    'refresh: happens once with one keychain below many home, config and temporary folders',
+    async () => {
+      await using atlas = await stage({
+        rotate: true,
+        store: 'keychain',
+        env: { ATLAS_KEYCHAIN_TIMEOUT: '30' },
+      })
+      const { server } = atlas
+      await ended(atlas, server)
+      const outcomes = await atOnce(index => {
+        const home = path.join(atlas.home, `home-${index}`)
+        const [config, temporary] = [path.join(home, 'config'), path.join(home, 'tmp')]
+        // The addon is unpacked into the temporary folder, so one for each process would be 120 MB.
+        for (const folder of [home, config, ...(index < 4 ? [temporary] : [])]) fs.mkdirSync(folder)
+        const env = { HOME: home, XDG_CONFIG_HOME: config, ...(index < 4 && { TMPDIR: temporary }) }
+        return atlas.run(['api', '/auth/me'], { env })
+      })
+      expect(told(server, outcomes)).toEqual(ONE_REFRESH)
+    },
+  )
 })
 
-test(`${PROCESSES} refreshes that are asked for go one after the other and share their outcome`, async () => {
+test('refresh: processes that all run "auth refresh" share one refresh', async () => {
   await using atlas = await stage({ rotate: true })
   const { server } = atlas
   await rejected(atlas, server)
@@ -116,7 +119,7 @@ test(`${PROCESSES} refreshes that are asked for go one after the other and share
   expect((await atlas.run(['auth', 'token'])).stdout).toBe(`${server.lastTokens.access}\n`)
 })
 
-test('a life that no token has is asked for once, however many ask for it', async () => {
+test('refresh: a --min-ttl that no token can have costs one refresh for all processes', async () => {
   await using atlas = await stage({ rotate: true, accessTtlS: 60, loggedIn: true })
   const { server } = atlas
   const held = server.hold('POST /auth/refresh')

@@ -43,7 +43,7 @@ async function expectFault(
 const lockOf = (sandbox: Machine, server: AtlasServer): string =>
   lockPath(path.join(sandbox.configFolder, 'credentials'), accountOf('default', server.url))
 
-describe('a lock that cannot be trusted is no licence to refresh', () => {
+describe('a lock file that cannot be trusted', () => {
   const FAULTS: [what: string, reason: string, arrange: (lock: string) => void][] = [
     ['a directory', 'it is not a regular file', lock => fs.mkdirSync(lock)],
     ['a symlink to a file', 'it is not a regular file', lock => symlinkToFile(lock)],
@@ -61,7 +61,7 @@ describe('a lock that cannot be trusted is no licence to refresh', () => {
       lock => fs.writeFileSync(lock, crypto.getRandomValues(new Uint8Array(60_000))),
     ],
   ]
-  test.each(FAULTS)('where it is %s', async (_, reason, arrange) => {
+  test.each(FAULTS)('lock: nothing is refreshed while the lock file is %s', async (_, reason, arrange) => {
     await using atlas = await stage({ rotate: true, loggedIn: true })
     const { server } = atlas
     const lock = lockOf(atlas, server)
@@ -75,7 +75,7 @@ describe('a lock that cannot be trusted is no licence to refresh', () => {
     fs.symlinkSync(`${lock}-target`, lock)
   }
 
-  test('where it is read-only', async () => {
+  test('lock: nothing is refreshed while the lock file is read-only', async () => {
     await using atlas = await stage({ rotate: true, loggedIn: true, unprivileged: true })
     const { server } = atlas
     const lock = lockOf(atlas, server)
@@ -83,23 +83,28 @@ describe('a lock that cannot be trusted is no licence to refresh', () => {
     await expectFault(atlas, server, lock, 'permission denied', 6)
   })
 
-  twoUsersTest.each([0o600, 0o666])('where it is another user’s, mode %o', async mode => {
-    await using atlas = await stage({ rotate: true, loggedIn: true, unprivileged: true })
-    const { server } = atlas
-    const lock = lockOf(atlas, server)
-    fs.chownSync(lock, 0, 0)
-    fs.chmodSync(lock, mode)
-    await expectFault(atlas, server, lock, 'it belongs to another user')
-  })
+  twoUsersTest.each([0o600, 0o666])(
+    'lock: nothing is refreshed while the lock file is another user’s, mode %o',
+    async mode => {
+      await using atlas = await stage({ rotate: true, loggedIn: true, unprivileged: true })
+      const { server } = atlas
+      const lock = lockOf(atlas, server)
+      fs.chownSync(lock, 0, 0)
+      fs.chmodSync(lock, mode)
+      await expectFault(atlas, server, lock, 'it belongs to another user')
+    },
+  )
 })
 
-describe('a file store whose folder', () => {
+describe('the folder of the file store', () => {
   const FOLDERS: [what: string, mode: number, arrange: (lock: string) => void][] = [
     ['is read-only, with the lock in it', 0o500, () => {}],
     ['is read-only, without a lock in it', 0o500, lock => fs.rmSync(lock)],
     ['cannot be entered', 0o000, () => {}],
   ]
-  test.each(FOLDERS)('%s denies a login and everything else', async (_, mode, arrange) => {
+  test.each(
+    FOLDERS,
+  )('file store: a folder that %s denies a login and everything else', async (_, mode, arrange) => {
     await using atlas = await stage({ rotate: true, loggedIn: true, unprivileged: true })
     const { server } = atlas
     const lock = lockOf(atlas, server)
@@ -121,7 +126,7 @@ describe('a file store whose folder', () => {
     expect((await atlas.run(['api', '/auth/me'])).status).toBe(0)
   })
 
-  test('is missing below one that is read-only is denied to a login', async () => {
+  test('file store: a missing folder below a read-only one denies a login', async () => {
     await using atlas = await stage({ unprivileged: true })
     fs.mkdirSync(atlas.configFolder, { recursive: true })
     fs.chmodSync(atlas.configFolder, 0o555)
@@ -149,7 +154,7 @@ describe('the folder for locks on the keychain', () => {
     ],
   ]
   twoUsersTest.each(PLANTED)(
-    'is refused where somebody has put %s there first',
+    'lock: the folder for keychain locks is refused when somebody planted %s',
     async (_, reason, plant, hint = MEND) => {
       // A user of the test's own, since the path holds the user's number and nothing else.
       const uid = 100_000_000 + process.pid
@@ -169,7 +174,7 @@ describe('the folder for locks on the keychain', () => {
 })
 
 describe('a disk', () => {
-  smallDiskTest('that is full lets no refresh through, but a logout', async () => {
+  smallDiskTest('full disk: no refresh is sent, and a logout works', async () => {
     using disk = createSmallDisk()
     await using atlas = await stage({ rotate: true, loggedIn: true, env: { ATLAS_CONFIG_DIR: disk.folder } })
     const { server } = atlas
@@ -203,7 +208,7 @@ describe('a disk', () => {
     )
   })
 
-  smallDiskTest('that is full is told before a login asks for anything', async () => {
+  smallDiskTest('full disk: is reported before a login prompts', async () => {
     using disk = createSmallDisk()
     await using atlas = await stage({ env: { ATLAS_CONFIG_DIR: disk.folder } })
     disk.fill()
@@ -214,7 +219,7 @@ describe('a disk', () => {
   })
 
   const bothTest = hasSecretService ? smallDiskTest : secretServiceTest
-  bothTest('that is too full for the config file is told before a login asks for anything', async () => {
+  bothTest('full disk: a config file that cannot be written is reported before a login prompts', async () => {
     using disk = createSmallDisk()
     await using atlas = await stage({ store: 'keychain', env: { ATLAS_CONFIG_DIR: disk.folder } })
     disk.fill()
@@ -231,7 +236,7 @@ describe('a disk', () => {
     })
   })
 
-  smallDiskTest('that is read-only lets no refresh through', async () => {
+  smallDiskTest('read-only disk: no refresh is sent', async () => {
     using disk = createSmallDisk()
     await using atlas = await stage({ rotate: true, loggedIn: true, env: { ATLAS_CONFIG_DIR: disk.folder } })
     const { server } = atlas
@@ -247,7 +252,7 @@ describe('a disk', () => {
   })
 })
 
-test('a holder that is stopped is waited for in bounded time, and never overtaken', async () => {
+test('lock: a stopped holder is waited for in bounded time, and never overtaken', async () => {
   await using atlas = await stage({ rotate: true, loggedIn: true })
   const { server } = atlas
   const held = server.hold('POST /auth/refresh')
@@ -287,8 +292,8 @@ async function deleteLockDuringRefresh(sandbox: Machine, server: AtlasServer, lo
   expect(await holder.exited).toBe(0)
 }
 
-describe('a lock that is deleted while it is held lets no refresh overwrite a later login', () => {
-  test('in the file store', async () => {
+describe('a lock file that is deleted while it is held', () => {
+  test('lock: one deleted while held lets no refresh overwrite a later login in the file store', async () => {
     await using atlas = await stage()
     const { server } = atlas
     await deleteLockDuringRefresh(atlas, server, lockOf(atlas, server))
@@ -296,12 +301,15 @@ describe('a lock that is deleted while it is held lets no refresh overwrite a la
     expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
   })
 
-  secretServiceTest('in the keychain', async () => {
-    await using atlas = await stage({ store: 'keychain' })
-    const { server } = atlas
-    const folder = userLockFolder(process.getuid?.(), '')
-    const account = accountOf('default', server.url)
-    await deleteLockDuringRefresh(atlas, server, lockPath(folder, account))
-    expect(atlas.keychain.lookup('atlas-cli', account)).toContain(server.lastTokens.refresh)
-  })
+  secretServiceTest(
+    'lock: one deleted while held lets no refresh overwrite a later login in the keychain',
+    async () => {
+      await using atlas = await stage({ store: 'keychain' })
+      const { server } = atlas
+      const folder = userLockFolder(process.getuid?.(), '')
+      const account = accountOf('default', server.url)
+      await deleteLockDuringRefresh(atlas, server, lockPath(folder, account))
+      expect(atlas.keychain.lookup('atlas-cli', account)).toContain(server.lastTokens.refresh)
+    },
+  )
 })

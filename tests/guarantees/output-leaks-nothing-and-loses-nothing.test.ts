@@ -35,7 +35,7 @@ const HOSTILE_BYTES = Buffer.from([0x41, 0x9b, 0x33, 0x31, 0x6d, 0x80, 0xad, 0x8
 
 const login = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
 
-describe('foreign text is harmless', () => {
+describe('foreign text', () => {
   const hostileUser: Fault = response =>
     answer(response, 200, { email: HOSTILE, username: HOSTILE, role: HOSTILE })
   const hostileDetail =
@@ -55,7 +55,7 @@ describe('foreign text is harmless', () => {
     ['the same in JSON', 'POST /auth/login', hostileDetail(401, HOSTILE), [...login, '--json']],
     ['the same with diagnostics', 'POST /auth/login', hostileDetail(401, HOSTILE), [...login, '--debug']],
   ]
-  test.each(PLACES)('%s', async (_, route, fault, args) => {
+  test.each(PLACES)('foreign text: %s cannot act on a terminal', async (_, route, fault, args) => {
     await using atlas = await stage({ withApiPath: true })
     await atlas.logIn()
     atlas.server.fault(route, fault)
@@ -71,7 +71,7 @@ describe('foreign text is harmless', () => {
     ['the target of a redirected login', login],
     ['the same in JSON', [...login, '--json']],
   ]
-  test.each(HEADS)('%s', async (_, args) => {
+  test.each(HEADS)('foreign text: %s cannot act on a terminal', async (_, args) => {
     await using server = await startRawServer(socket =>
       socket.end(
         Buffer.from(
@@ -89,7 +89,7 @@ describe('foreign text is harmless', () => {
     expect(stdout + stderr).not.toMatch(HARMFUL)
   })
 
-  test('what was typed', async () => {
+  test('foreign text: what was typed cannot act on a terminal', async () => {
     using sandbox = createSandbox()
     const typed = '\u001b]0;x\u0007\u202e\u200b'
     for (const args of [
@@ -106,7 +106,7 @@ describe('foreign text is harmless', () => {
     }
   })
 
-  test('in JSON, and is there as it was', async () => {
+  test('foreign text: JSON escapes it and keeps its value', async () => {
     await using atlas = await stage({ withApiPath: true })
     await atlas.logIn()
     atlas.server.fault('GET /auth/me', hostileUser)
@@ -123,7 +123,7 @@ describe('foreign text is harmless', () => {
   ]
   test.each(
     BODIES,
-  )('in a body of api (%s) on a terminal, which a pipe gets as it is', async (_, type, body) => {
+  )('foreign text: a body of api (%s) is escaped on a terminal and unchanged in a pipe', async (_, type, body) => {
     await using atlas = await stage({ withApiPath: true })
     await atlas.logIn()
     const bytes = Buffer.from(body)
@@ -160,7 +160,7 @@ const PIECES = Object.values(SECRETS).flatMap(secret =>
 )
 const leaksIn = (text: string): string[] => PIECES.filter(piece => text.includes(piece))
 
-describe('no secret is printed', () => {
+describe('secrets', () => {
   /**
    * Gives back all it has received, everywhere that an answer has room.
    * @param padding what comes first, so that a text that is cut is cut within a secret.
@@ -244,7 +244,7 @@ describe('no secret is printed', () => {
   )
   test.each(
     ECHOES,
-  )('where the server answers %d and repeats all it heard after %j', async (status, padding) => {
+  )('secrets: none is printed when the server answers %d and repeats everything after %j', async (status, padding) => {
     await using server = await startAtlasServer()
     for (const route of ROUTES) server.fault(route, echo(status, padding))
     const flags = padding === '' ? [] : ['--json']
@@ -258,7 +258,7 @@ describe('no secret is printed', () => {
     expect(leaksIn(text + withToken)).toEqual([])
   })
 
-  test('where the server cannot be reached', async () => {
+  test('secrets: none is printed when the server is unreachable', async () => {
     expect(leaksIn(await everything('http://127.0.0.1:9', []))).toEqual([])
     expect(leaksIn(await everything('http://127.0.0.1:9', ['--json']))).toEqual([])
     expect(
@@ -266,7 +266,7 @@ describe('no secret is printed', () => {
     ).toEqual([])
   })
 
-  test('where the stored record is damaged', async () => {
+  test('secrets: none is printed when the stored record is damaged', async () => {
     await using server = await startAtlasServer()
     for (const damage of [
       (text: string) => text.slice(0, -20),
@@ -282,7 +282,7 @@ describe('no secret is printed', () => {
     }
   })
 
-  test('where ATLAS_ACCESS_TOKEN is no token', async () => {
+  test('secrets: none is printed when ATLAS_ACCESS_TOKEN is invalid', async () => {
     using sandbox = createSandbox({ ATLAS_ACCESS_TOKEN: `${SECRETS.fixed}\n` })
     for (const args of COMMANDS) {
       const { status, stdout, stderr } = await sandbox.run(args)
@@ -297,7 +297,7 @@ describe('no secret is printed', () => {
     'after(() => Promise.reject(new Error(secret)))',
     'after(() => setTimeout(() => { throw new Error(secret) }, 0))',
   ]
-  test.each(FAULTS)('nor a stack or a piece of the program, where it breaks inside: %s', async fault => {
+  test.each(FAULTS)('secrets: a fault inside prints no secret, stack or source: %s', async fault => {
     await using atlas = await stage({ withApiPath: true })
     const { server } = atlas
     await storeSession(atlas, server.apiRoot, stored)
@@ -328,7 +328,7 @@ describe('no secret is printed', () => {
   })
 })
 
-describe('a standard stream that', () => {
+describe('standard streams', () => {
   const COMMANDS: string[][] = [
     ['--version'],
     ['--help'],
@@ -356,7 +356,7 @@ describe('a standard stream that', () => {
     return await inShell(atlas, script, args)
   }
 
-  test.each(COMMANDS.map(args => [args]))('is a full disk is an error: atlas %j', async args => {
+  test.each(COMMANDS.map(args => [args]))('output: a full disk is an error: atlas %j', async args => {
     const { status, stdout, stderr } = await withServer(args, '"$0" "$@" >/dev/full')
     const message = 'The output could not be written (ENOSPC).'
     const hint = 'The disk is full: make room and try again.'
@@ -369,7 +369,7 @@ describe('a standard stream that', () => {
     })
   })
 
-  test.each(COMMANDS.map(args => [args]))('nobody reads ends atlas %j quietly', async args => {
+  test.each(COMMANDS.map(args => [args]))('output: a closed pipe ends atlas %j quietly', async args => {
     const gone = 'sleep 0.1; "$0" "$@"; echo "ended with $?" >&3'
     const { stderr } = await withServer(args, `{ { ${gone}; } 2>&4 | true; } 3>&2 4>&2`)
     expect(
@@ -382,7 +382,7 @@ describe('a standard stream that', () => {
   test.each([
     [500, 1],
     [401, 4],
-  ])('nobody reads hides no answer of %d, which ends api with %d', async (answered, ended) => {
+  ])('output: a closed pipe does not hide status %d, and api exits with %d', async (answered, ended) => {
     await using atlas = await stage({ withApiPath: true })
     await atlas.logIn()
     atlas.server.fault('GET /x', response => answer(response, answered, { detail: 'x'.repeat(100_000) }))
@@ -392,7 +392,7 @@ describe('a standard stream that', () => {
     expect(stderr).toEndWith(`ended with ${ended}\n`)
   })
 
-  test('nobody reads swallows an error alone, not its status', async () => {
+  test('output: a closed pipe hides an error message, not its exit status', async () => {
     using sandbox = createSandbox()
     const { stderr } = await inShell(
       sandbox,
@@ -402,7 +402,12 @@ describe('a standard stream that', () => {
     expect(stderr).toBe('ended with 4\n')
   })
 
-  test.each(['<&-', '>&-', '2>&-', '<&- >&- 2>&-'])('is closed (%s) hinders nothing', async redirection => {
+  test.each([
+    '<&-',
+    '>&-',
+    '2>&-',
+    '<&- >&- 2>&-',
+  ])('output: closed standard streams (%s) stop nothing', async redirection => {
     for (const args of COMMANDS.filter(
       args => !['status', 'auth logout', 'api /big'].includes(args.join(' ')),
     )) {

@@ -27,7 +27,7 @@ const CASES = SIGNALS.flatMap(([signal, status]) =>
 describe('a signal while the server is about to answer a refresh', () => {
   test.each(
     CASES,
-  )('%s during "%s" ends it with %d, the new token stored', async (signal, _, status, command) => {
+  )('signals: %s during "%s" exits with %d after the new token is stored', async (signal, _, status, command) => {
     await using atlas = await stage({ rotate: true, loggedIn: true })
     const { server } = atlas
     const before = server.lastTokens.refresh
@@ -47,7 +47,9 @@ describe('a signal while the server is about to answer a refresh', () => {
 })
 
 describe('a signal while a server does not answer', () => {
-  test.each(SIGNALS)('%s lets go of the refresh soon, nothing changed', async (signal, status) => {
+  test.each(
+    SIGNALS,
+  )('signals: %s gives up a refresh that is not answered, and changes nothing', async (signal, status) => {
     await using atlas = await stage({ rotate: true, loggedIn: true })
     const { server } = atlas
     const [record = ''] = atlas.filesHolding(server.lastTokens.refresh)
@@ -63,7 +65,7 @@ describe('a signal while a server does not answer', () => {
     expect(fs.readdirSync(path.dirname(record)).filter(name => name.endsWith('.tmp'))).toEqual([])
   })
 
-  test.each(SIGNALS)('%s ends a request and a login at once', async (signal, status) => {
+  test.each(SIGNALS)('signals: %s ends a request, a logout and a login at once', async (signal, status) => {
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
     for (const [route, args] of [
@@ -82,7 +84,9 @@ describe('a signal while a server does not answer', () => {
 })
 
 describe('a signal while another process holds the lock', () => {
-  test.each(SIGNALS)('%s ends the wait at once, no refresh sent', async (signal, status) => {
+  test.each(
+    SIGNALS,
+  )('signals: %s ends a wait for the lock, and no refresh is sent', async (signal, status) => {
     await using atlas = await stage({ rotate: true, loggedIn: true })
     const { server } = atlas
     const held = server.hold('POST /auth/refresh')
@@ -134,7 +138,7 @@ describe('a signal while a keychain does not answer', () => {
     ['a logout', ['auth', 'logout']],
     ['a check of the store', ['doctor']],
   ]
-  test.each(WAITS)('ends %s long before the keychain’s own time', async (_, args) => {
+  test.each(WAITS)('signals: INT ends %s while a keychain does not answer', async (_, args) => {
     using sandbox = createSandbox()
     using bus = await startSilentBus(sandbox.home)
     const child = sandbox.start(args, {
@@ -149,7 +153,7 @@ describe('a signal while a keychain does not answer', () => {
   })
 })
 
-test.each(SIGNALS)('%s is no end where it is ignored, as below nohup', async signal => {
+test.each(SIGNALS)('signals: %s is ignored below nohup', async signal => {
   await using atlas = await stage({ loggedIn: true })
   const held = atlas.server.hold('GET /auth/me')
   const script = `trap '' ${signal.slice(3)}; exec "$0" api /auth/me --silent`
@@ -166,7 +170,7 @@ test.each(SIGNALS)('%s is no end where it is ignored, as below nohup', async sig
   expect(await outcomeOf(child)).toEqual({ status: 0, stdout: '', stderr: '' })
 })
 test.skipIf(process.platform === 'win32').each(SIGNALS)(
-  '%s ends a wait for a named pipe that nobody writes to',
+  'signals: %s ends a wait for a named pipe without a writer',
   async (signal, status) => {
     using sandbox = createSandbox({ ATLAS_API_URL: 'http://127.0.0.1:1', ATLAS_ACCESS_TOKEN: 'token' })
     Bun.spawnSync(['mkfifo', path.join(sandbox.cwd, 'pipe')])

@@ -12,7 +12,7 @@ const traceTest = testWith('strace, and the right to trace', canTrace)
 /** Long enough that a part of it would be seen, and told from another by each of its lines. */
 const textOf = (round: number): string => `round ${round}\n`.repeat(20_000)
 
-test('killed at random moments of many syncs, the file is the old or the new one, and nothing is left behind', async () => {
+test('sync: killed at random moments it leaves the old or the new file, and nothing else', async () => {
   const lanes = 4
   const roundsPerLane = rounds({ short: 12, full: 50 })
   await Promise.all(
@@ -69,14 +69,14 @@ function runTraced(atlas: Stage, inject: string, args: readonly string[], only?:
 
 const temporaryOf = ({ claude }: Stage): string => path.join(claude.folder, '.CLAUDE.md.atlas-tmp')
 
-describe('interfered with at every step', () => {
+describe('faults at every system call', () => {
   const SITUATIONS: [what: string, old: string | undefined, synced: boolean, args: string[]][] = [
     ['a first sync', undefined, false, ['sync']],
     ['a newer text', 'old', true, ['sync']],
     ['a forced sync', 'mine', false, ['sync', '--force']],
   ]
   traceTest.each(SITUATIONS)(
-    'killed before each change of %s, the next sync completes it',
+    'sync: killed before each system call of %s, the next sync completes it',
     async (_, old, synced, args) => {
       await using atlas = await stage({ loggedIn: true })
       let killed = 0
@@ -112,7 +112,7 @@ describe('interfered with at every step', () => {
     },
   )
 
-  traceTest('an edit in place between the last look and the rename becomes a backup', async () => {
+  traceTest('sync: an edit in place just before the rename becomes a backup', async () => {
     await using atlas = await stage({ loggedIn: true })
     const displaced = path.join(atlas.claude.folder, '.CLAUDE.md.atlas-old')
     const held = '?rename,?renameat,?renameat2:delay_enter=1000000'
@@ -136,7 +136,7 @@ describe('interfered with at every step', () => {
     })
   })
 
-  traceTest('a file system without hard links is written to all the same', async () => {
+  traceTest('sync: works on a file system without hard links', async () => {
     await using atlas = await stage({ loggedIn: true })
     const run = (...args: string[]) =>
       runTraced(atlas, '?link,?linkat:error=EPERM', ['sync', '--json', ...args])
@@ -156,30 +156,33 @@ describe('interfered with at every step', () => {
     ['a rename that is refused', '?rename,?renameat,?renameat2:error=EPERM', 'permission denied'],
     ['a broken disk', 'fsync:error=EIO', 'EIO'],
   ]
-  traceTest.each(FAULTS)('%s is an error, the old file intact, nothing left', async (_, fault, reason) => {
-    await using atlas = await stage({ loggedIn: true })
-    atlas.claude.edit('mine')
-    const { status, stdout, stderr } = await runTraced(
-      atlas,
-      fault,
-      ['sync', '--force', '--json'],
-      temporaryOf(atlas),
-    )
-    const { code, message } = JSON.parse(stderr || '{"error":{}}').error
-    expect({
-      status,
-      stdout,
-      code,
-      message,
-      local: atlas.claude.text(),
-      names: atlas.claude.names(),
-    }).toEqual({
-      status: 1,
-      stdout: '',
-      code: 'file_error',
-      message: `${atlas.claude.file} cannot be used: ${reason}.`,
-      local: 'mine',
-      names: ['CLAUDE.md'],
-    })
-  })
+  traceTest.each(FAULTS)(
+    'sync: %s is an error that keeps the old file and leaves nothing behind',
+    async (_, fault, reason) => {
+      await using atlas = await stage({ loggedIn: true })
+      atlas.claude.edit('mine')
+      const { status, stdout, stderr } = await runTraced(
+        atlas,
+        fault,
+        ['sync', '--force', '--json'],
+        temporaryOf(atlas),
+      )
+      const { code, message } = JSON.parse(stderr || '{"error":{}}').error
+      expect({
+        status,
+        stdout,
+        code,
+        message,
+        local: atlas.claude.text(),
+        names: atlas.claude.names(),
+      }).toEqual({
+        status: 1,
+        stdout: '',
+        code: 'file_error',
+        message: `${atlas.claude.file} cannot be used: ${reason}.`,
+        local: 'mine',
+        names: ['CLAUDE.md'],
+      })
+    },
+  )
 })

@@ -39,7 +39,7 @@ const NOT_LOGGED_IN = {
 const credentialsAt = ({ requests }: AtlasServer) =>
   requests.filter(({ headers, body }) => headers['authorization'] || headers['cookie'] || body)
 
-test('a session of one server is no session of another', async () => {
+test('origin: a session of one server is not used for another', async () => {
   await using other = await startAtlasServer()
   await using atlas = await stage({ loggedIn: true })
   expect(await askEverything(atlas, { ATLAS_API_URL: other.url })).toEqual(NOT_LOGGED_IN)
@@ -47,7 +47,7 @@ test('a session of one server is no session of another', async () => {
   expect((await atlas.run(['auth', 'status'], { env: { ATLAS_API_URL: atlas.server.url } })).status).toBe(0)
 })
 
-test('another name, scheme or port of the same machine is another server', async () => {
+test('origin: another name, scheme or port of the same machine is another server', async () => {
   await using atlas = await stage({ loggedIn: true })
   const { server } = atlas
   const { port } = new URL(server.url)
@@ -64,7 +64,7 @@ test('another name, scheme or port of the same machine is another server', async
   expect(server.log()).toEqual([])
 })
 
-describe('atlas api sends nothing to', () => {
+describe('paths of atlas api', () => {
   const ELSEWHERE: [name: string, url: (host: string) => string][] = [
     ['an absolute URL', host => `http://${host}/api/v1/auth/me`],
     ['an absolute URL in capitals', host => `HTTP://${host}/api/v1/auth/me`],
@@ -77,7 +77,7 @@ describe('atlas api sends nothing to', () => {
     ['a host behind a slash and a backslash', host => `http:/\\${host}/x`],
     ['a host behind three slashes', host => `///${host}/x`],
   ]
-  test.each(ELSEWHERE)('%s', async (_, url) => {
+  test.each(ELSEWHERE)('origin: api sends nothing to %s', async (_, url) => {
     await using elsewhere = await startRawServer(socket => socket.end())
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
@@ -109,7 +109,7 @@ describe('atlas api sends nothing to', () => {
     ['?next=http://attacker.example', '/api/v1/?next=http://attacker.example'],
     ['/x#@attacker.example', '/api/v1/x'],
   ]
-  test.each(HERE)('anybody but the server for %j', async (given, requested) => {
+  test.each(HERE)('origin: api %j reaches only the configured server', async (given, requested) => {
     await using atlas = await stage({ loggedIn: true })
     await atlas.run(['api', given])
     expect(atlas.server.log()).toEqual([`GET ${requested}`])
@@ -138,7 +138,9 @@ describe('a user and a password in a URL', () => {
       ['api', '//ada:Canary-7421@127.0.0.1:9/x', '--api-url', 'http://127.0.0.1:9'],
     ],
   ]
-  test.each(PLACES)('%s are refused and not repeated', async (_, args, env = {}) => {
+  test.each(
+    PLACES,
+  )('origin: a user and password %s are refused and not repeated', async (_, args, env = {}) => {
     using sandbox = createSandbox()
     const { status, stdout, stderr } = await sandbox.run([...args, '--json'], { env })
     expect({ status, stdout, code: codeIn(stderr), repeated: stderr.includes('Canary') }).toEqual({
@@ -164,7 +166,7 @@ describe('plain http', () => {
     'http://xn--lcalhost-13a.example.com',
     'http://localhost.',
   ]
-  test.each(FAR)('to %s is refused by every command that would send something', async url => {
+  test.each(FAR)('plain http: to %s is refused by every command that would send something', async url => {
     using sandbox = createSandbox()
     const commands = [
       ['auth', 'login', '--email', 'ada@example.com', '--password-stdin'],
@@ -187,7 +189,7 @@ describe('plain http', () => {
     )
   })
 
-  test('to this machine is allowed however it is written', async () => {
+  test('plain http: to this machine is allowed however it is written', async () => {
     await using server = await startAtlasServer()
     const { port } = new URL(server.url)
     using sandbox = createSandbox()
@@ -202,7 +204,7 @@ describe('plain http', () => {
   })
 })
 
-describe('a file that somebody has edited', () => {
+describe('edited files', () => {
   const configFile = ({ configFolder }: Machine): string => path.join(configFolder, 'config.json')
   const recordFile = ({ configFolder }: Machine): string => {
     const folder = path.join(configFolder, 'credentials')
@@ -214,7 +216,7 @@ describe('a file that somebody has edited', () => {
     fs.writeFileSync(file, text.replaceAll(from, to))
   }
 
-  test('the config file’s server changed: nobody is logged in there', async () => {
+  test('edited config: nobody is logged in to the server that was put there', async () => {
     await using other = await startAtlasServer()
     await using atlas = await stage({ loggedIn: true })
     edit(configFile(atlas), atlas.server.url, other.url)
@@ -229,7 +231,7 @@ describe('a file that somebody has edited', () => {
     ['javascript:alert(1)', 'usage'],
     ['', 'usage'],
   ]
-  test.each(CONFIGURED)('the config file’s server is %j: refused', async (url, code) => {
+  test.each(CONFIGURED)('edited config: the server %j is refused', async (url, code) => {
     await using atlas = await stage({ loggedIn: true })
     edit(configFile(atlas), atlas.server.url, url)
     const { status, stdout, stderr } = await atlas.run(['api', '/auth/me', '--json'])
@@ -249,13 +251,13 @@ describe('a file that somebody has edited', () => {
       (record, other) => ({ ...record, origin: other, api_root: `${other}/api/v1` }),
     ],
     ['account is another', (record, other) => ({ ...record, account: `default@${other}` })],
-    ['API root is none', record => ({ ...record, api_root: 'x' })],
+    ['API root is not a URL', record => ({ ...record, api_root: 'x' })],
     [
       'API root has a user',
       record => ({ ...record, api_root: String(record['api_root']).replace('://', '://ada@') }),
     ],
   ]
-  test.each(RECORDS)('the record’s %s: nothing is sent', async (_, edited) => {
+  test.each(RECORDS)('edited record: nothing is sent when its %s', async (_, edited) => {
     await using other = await startAtlasServer()
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
@@ -283,7 +285,7 @@ describe('a file that somebody has edited', () => {
     })
   })
 
-  test('the record of one server put in the place of another’s: nothing is sent', async () => {
+  test('edited record: nothing is sent when it was copied from another server’s', async () => {
     await using other = await startAtlasServer()
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
@@ -302,7 +304,7 @@ describe('a file that somebody has edited', () => {
   })
 })
 
-test('atlas’s own headers cannot be replaced', async () => {
+test('origin: api cannot replace the headers that atlas sets', async () => {
   await using atlas = await stage({ loggedIn: true })
   for (const header of [
     'Host: attacker.example',

@@ -54,7 +54,7 @@ function hashedFolder({ file }: Authority): string {
 }
 
 describe('a certificate of a company’s own authority', () => {
-  certificateTest('is refused where nothing vouches for it, and nothing is sent', async () => {
+  certificateTest('certificates: an unknown authority is refused, and nothing is sent', async () => {
     using authority = createAuthority()
     expect(await visit(authority.issue(), {})).toEqual(refused(UNKNOWN))
   })
@@ -64,12 +64,12 @@ describe('a certificate of a company’s own authority', () => {
     ['SSL_CERT_FILE', ({ file }) => ({ SSL_CERT_FILE: file })],
     ['SSL_CERT_DIR', authority => ({ SSL_CERT_DIR: hashedFolder(authority) })],
   ]
-  certificateTest.each(TRUST)('is trusted by %s', async (_, env) => {
+  certificateTest.each(TRUST)('certificates: %s adds an authority', async (_, env) => {
     using authority = createAuthority()
     expect(await visit(authority.issue(), env(authority))).toEqual(WELCOME)
   })
 
-  mountTest('is trusted once it is installed in the system', async () => {
+  mountTest('certificates: an authority installed in the system is trusted', async () => {
     using authority = createAuthority()
     await using server = await startAtlasServer()
     await using front = await startTlsFront(server, authority.issue())
@@ -98,7 +98,7 @@ describe('a certificate of a company’s own authority', () => {
   })
 })
 
-describe('no trust in the authority makes up for', () => {
+describe('certificates that trust in the authority does not save', () => {
   const FAULTS: [what: string, issue: (authority: Authority) => Certificate, said: string][] = [
     [
       'a certificate that has expired',
@@ -112,18 +112,21 @@ describe('no trust in the authority makes up for', () => {
     ],
     ['a certificate that vouches for itself', ca => ca.selfSigned(), 'its certificate is self-signed'],
   ]
-  certificateTest.each(FAULTS)('%s', async (_, issue, said) => {
-    using authority = createAuthority()
-    const trusted = { NODE_EXTRA_CA_CERTS: authority.file }
-    expect(await visit(issue(authority), trusted)).toEqual(refused(said))
-    expect(await visit(issue(authority), { ...trusted, NODE_TLS_REJECT_UNAUTHORIZED: '0' })).toEqual(
-      refused(said),
-    )
-  })
+  certificateTest.each(FAULTS)(
+    'certificates: %s is refused even from a trusted authority',
+    async (_, issue, said) => {
+      using authority = createAuthority()
+      const trusted = { NODE_EXTRA_CA_CERTS: authority.file }
+      expect(await visit(issue(authority), trusted)).toEqual(refused(said))
+      expect(await visit(issue(authority), { ...trusted, NODE_TLS_REJECT_UNAUTHORIZED: '0' })).toEqual(
+        refused(said),
+      )
+    },
+  )
 })
 
-describe('no variable of the runtime', () => {
-  certificateTest('switches verification off', async () => {
+describe('variables of the runtime', () => {
+  certificateTest('certificates: NODE_TLS_REJECT_UNAUTHORIZED=0 is ignored', async () => {
     using authority = createAuthority()
     expect(await visit(authority.issue(), { NODE_TLS_REJECT_UNAUTHORIZED: '0' })).toEqual(refused(UNKNOWN))
   })
@@ -132,22 +135,25 @@ describe('no variable of the runtime', () => {
     ['is missing', undefined],
     ['holds no certificate', 'nonsense'],
   ]
-  certificateTest.each(BROKEN)('adds trust where its file %s, and that is said', async (_, content) => {
-    using authority = createAuthority()
-    await using server = await startAtlasServer()
-    await using front = await startTlsFront(server, authority.issue())
-    using sandbox = createSandbox({ ATLAS_ACCESS_TOKEN: 'any' })
-    const file = path.join(sandbox.home, 'authorities.pem')
-    if (content !== undefined) fs.writeFileSync(file, content)
-    const { status, stderr } = await sandbox.run(['api', '/auth/me'], {
-      env: { NODE_EXTRA_CA_CERTS: file, ATLAS_API_URL: `https://localhost:${front.port}` },
-    })
-    expect({ status, named: stderr.includes(file), requests: server.requests.length }).toEqual({
-      status: 5,
-      named: true,
-      requests: 0,
-    })
-  })
+  certificateTest.each(BROKEN)(
+    'certificates: NODE_EXTRA_CA_CERTS whose file %s is reported',
+    async (_, content) => {
+      using authority = createAuthority()
+      await using server = await startAtlasServer()
+      await using front = await startTlsFront(server, authority.issue())
+      using sandbox = createSandbox({ ATLAS_ACCESS_TOKEN: 'any' })
+      const file = path.join(sandbox.home, 'authorities.pem')
+      if (content !== undefined) fs.writeFileSync(file, content)
+      const { status, stderr } = await sandbox.run(['api', '/auth/me'], {
+        env: { NODE_EXTRA_CA_CERTS: file, ATLAS_API_URL: `https://localhost:${front.port}` },
+      })
+      expect({ status, named: stderr.includes(file), requests: server.requests.length }).toEqual({
+        status: 5,
+        named: true,
+        requests: 0,
+      })
+    },
+  )
 })
 
 describe('through a proxy', () => {
@@ -178,7 +184,7 @@ describe('through a proxy', () => {
     }
   }
 
-  certificateTest('requests go in a tunnel that it cannot look into', async () => {
+  certificateTest('proxy: requests go through a tunnel that it cannot read', async () => {
     using authority = createAuthority()
     const { output, ...outcome } = await throughProxy(
       authority.issue({ host: `DNS:${DISTANT}` }),
@@ -193,7 +199,7 @@ describe('through a proxy', () => {
     expect(output).not.toContain('hunter2')
   })
 
-  certificateTest('the server’s certificate is verified all the same', async () => {
+  certificateTest('proxy: the certificate of the server is still verified', async () => {
     using authority = createAuthority()
     using stranger = createAuthority()
     const { status, output, logins } = await throughProxy(
@@ -204,7 +210,7 @@ describe('through a proxy', () => {
     expect(output).toContain(`No trusted connection to https://${DISTANT}: ${UNKNOWN}.`)
   })
 
-  certificateTest.each([403, 407, 502])('a refusal with %d is a network error', async refuseWith => {
+  certificateTest.each([403, 407, 502])('proxy: a refusal with %d is a network error', async refuseWith => {
     using authority = createAuthority()
     const certificate = authority.issue({ host: `DNS:${DISTANT}` })
     const { status, output, logins } = await throughProxy(certificate, authority, { refuseWith })

@@ -3,8 +3,8 @@ import { signToken } from '../support/atlas-server.ts'
 import { createSandbox } from '../support/binary.ts'
 import { stage } from '../support/stage.ts'
 
-describe('a ready-made token', () => {
-  test('beats the store, is sent as it is and is never refreshed', async () => {
+describe('ATLAS_ACCESS_TOKEN', () => {
+  test('ATLAS_ACCESS_TOKEN: beats the store, is sent as it is and is never refreshed', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
     const env = { ATLAS_ACCESS_TOKEN: 'ready-made', ATLAS_API_URL: server.apiRoot }
@@ -19,7 +19,7 @@ describe('a ready-made token', () => {
     expect(server.requests.map(({ headers }) => headers['authorization'])).toEqual(['Bearer ready-made'])
   })
 
-  test('needs no keychain', async () => {
+  test('ATLAS_ACCESS_TOKEN: needs no keychain', async () => {
     using sandbox = createSandbox({})
     const soon = signToken({ sub: 'ada' }, 60)
     const { status, stdout } = await sandbox.run(['auth', 'token', '--json'], {
@@ -32,7 +32,7 @@ describe('a ready-made token', () => {
     })
   })
 
-  test('is told by status, with the server’s word on it', async () => {
+  test('ATLAS_ACCESS_TOKEN: status shows it with the server’s answer', async () => {
     await using atlas = await stage({ store: 'unset' })
     const { status, stdout } = await atlas.run(['auth', 'status', '--json'], {
       env: { ATLAS_ACCESS_TOKEN: 'nonsense', ATLAS_API_URL: atlas.server.apiRoot },
@@ -45,7 +45,7 @@ describe('a ready-made token', () => {
     })
   })
 
-  test('of an origin alone is told what its URL needs, by every command', async () => {
+  test('ATLAS_ACCESS_TOKEN: every command says when the server URL lacks the API path', async () => {
     await using atlas = await stage({ store: 'unset' })
     const { server } = atlas
     const env = { ATLAS_ACCESS_TOKEN: 'ready-made', ATLAS_API_URL: server.url }

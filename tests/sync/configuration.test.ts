@@ -11,7 +11,7 @@ const json = (fields: unknown): string => JSON.stringify(fields)
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
-describe('the content is kept byte for byte', () => {
+describe('content', () => {
   const CASES: [what: string, body: string, bytes: string][] = [
     ['every newline style', json({ content: 'a\nb\r\nc\rd' }), '610a620d0a630d64'],
     ['a byte-order mark', json({ content: '\ufeffa' }), 'efbbbf61'],
@@ -21,19 +21,19 @@ describe('the content is kept byte for byte', () => {
     ['control characters', json({ content: '\u0000\u001b[31m' }), '001b5b33316d'],
     ['U+FFFD itself', json({ content: '\ufffd' }), 'efbfbd'],
   ]
-  test.each(CASES)('%s', (_, body, bytes) => {
+  test.each(CASES)('configuration: keeps %s byte for byte', (_, body, bytes) => {
     expect(hex(parse(body).content)).toBe(bytes)
   })
 })
 
-test('the largest content is taken, one byte more is not', () => {
+test('configuration: accepts 10 MiB, and not one byte more', () => {
   expect(parse(json({ content: 'x'.repeat(MAX_CONTENT_BYTES) })).content.byteLength).toBe(MAX_CONTENT_BYTES)
   expect(() => parse(json({ content: `é${'x'.repeat(MAX_CONTENT_BYTES - 1)}` }))).toThrow(
     'the configuration has 10485761 bytes, and atlas takes 10485760 at most',
   )
 })
 
-describe('what the server need not say', () => {
+describe('optional fields', () => {
   const CASES: [body: unknown, commitSha: string | null, updatedAt: string | null][] = [
     [{ content: 'a' }, null, null],
     [{ content: 'a', commit_sha: null, updated_at: null }, null, null],
@@ -50,13 +50,13 @@ describe('what the server need not say', () => {
     [{ content: 'a', updated_at: 'yesterday' }, null, null],
     [{ content: null }, null, null],
   ]
-  test.each(CASES)('%j', (body, commitSha, updatedAt) => {
+  test.each(CASES)('configuration: %j has these optional fields', (body, commitSha, updatedAt) => {
     const told = parse(json(body))
     expect([told.commitSha, told.updatedAt?.toISOString() ?? null]).toEqual([commitSha, updatedAt])
   })
 })
 
-describe('what is no configuration is refused', () => {
+describe('invalid answers', () => {
   const CASES: [what: string, body: string | Uint8Array, reason: string][] = [
     ['no JSON', '<html>', 'the answer is not a JSON object'],
     ['nothing', '', 'the answer is not a JSON object'],
@@ -77,7 +77,7 @@ describe('what is no configuration is refused', () => {
     ],
     ['a time of another type', json({ content: 'a', updated_at: 7 }), '"updated_at" is not a time'],
   ]
-  test.each(CASES)('%s', (_, body, reason) => {
+  test.each(CASES)('configuration: %s is refused', (_, body, reason) => {
     expect(() => parse(body)).toThrow(
       `https://atlas.example.com did not answer GET /configuration/me as an Atlas server does: ${reason}.`,
     )

@@ -6,7 +6,7 @@ import { type ClaudeFolder, type Stage, stage } from '../support/stage.ts'
 const isRoot = process.getuid?.() === 0
 const NOBODY = 65_534
 
-describe('the bytes on the disk are those that the server sent', () => {
+describe('content', () => {
   const CASES: [what: string, content: string][] = [
     ['line feeds', 'a\nb\n'],
     ['carriage returns and line feeds', 'a\r\nb\r\n'],
@@ -17,7 +17,7 @@ describe('the bytes on the disk are those that the server sent', () => {
     ['one byte', 'x'],
     ['10 MiB', '0123456789abcde\n'.repeat(655_360)],
   ]
-  test.each(CASES)('%s', async (_, content) => {
+  test.each(CASES)('sync: writes %s byte for byte', async (_, content) => {
     await using atlas = await stage({ loggedIn: true })
     atlas.server.setConfiguration(content)
     expect((await atlas.run(['sync'])).status).toBe(0)
@@ -25,7 +25,7 @@ describe('the bytes on the disk are those that the server sent', () => {
     expect((await atlas.run(['sync'])).stdout).toStartWith('Already up to date')
   })
 
-  test('also where JSON takes six bytes for one', async () => {
+  test('sync: writes 10 MiB of characters that JSON escapes', async () => {
     await using atlas = await stage({ loggedIn: true })
     const size = 10 * 1024 * 1024
     atlas.server.setConfiguration('\u0001'.repeat(size))
@@ -33,7 +33,7 @@ describe('the bytes on the disk are those that the server sent', () => {
     expect(fs.readFileSync(atlas.claude.file).equals(Buffer.alloc(size, 1))).toBe(true)
   })
 
-  test('and of more than 10 MiB nothing is', async () => {
+  test('sync: refuses more than 10 MiB', async () => {
     await using atlas = await stage({ loggedIn: true })
     atlas.server.setConfiguration('x'.repeat(10 * 1024 * 1024 + 1))
     const { status, stderr } = await atlas.run(['sync', '--json'])
@@ -48,14 +48,14 @@ describe('the bytes on the disk are those that the server sent', () => {
   })
 })
 
-describe('symbolic links stay', () => {
+describe('symbolic links', () => {
   const dotfiles = (atlas: Stage, name: string): string => {
     const file = path.join(atlas.home, 'dotfiles', name)
     fs.mkdirSync(path.dirname(file), { recursive: true })
     return file
   }
 
-  test('a linked file is replaced where it is, its backup put beside it', async () => {
+  test('sync: replaces the target of a link, and puts the backup beside it', async () => {
     await using atlas = await stage({ loggedIn: true })
     const target = dotfiles(atlas, 'shared/rules.md')
     fs.writeFileSync(target, 'mine', { mode: 0o600 })
@@ -81,7 +81,7 @@ describe('symbolic links stay', () => {
     })
   })
 
-  test('a linked folder, and a link to a file that is yet to be', async () => {
+  test('sync: follows a linked folder and a link to a file that does not exist yet', async () => {
     await using atlas = await stage({ loggedIn: true })
     fs.symlinkSync('dotfiles/claude', atlas.claude.folder)
     fs.mkdirSync(path.join(atlas.home, 'dotfiles/claude'), { recursive: true })
@@ -94,7 +94,7 @@ describe('symbolic links stay', () => {
     ]).toEqual(['dotfiles/claude', '../new/rules.md', '# Rules\n'])
   })
 
-  test('a folder linked to one that is yet to be', async () => {
+  test('sync: creates the folder that a link points to', async () => {
     await using atlas = await stage({ loggedIn: true })
     fs.symlinkSync('not/yet', atlas.claude.folder)
     expect((await atlas.run(['sync'])).status).toBe(0)
@@ -102,7 +102,7 @@ describe('symbolic links stay', () => {
   })
 })
 
-describe('what is in the way is an error that names it, and nothing is changed', () => {
+describe('obstacles', () => {
   const CASES: [what: string, arrange: (claude: ClaudeFolder) => void, reason: string][] = [
     ['a folder', ({ file }) => fs.mkdirSync(file, { recursive: true }), 'a folder is in its place'],
     ['a file', ({ folder }) => fs.writeFileSync(folder, 'x'), 'a file is in the place of its folder'],
@@ -123,7 +123,7 @@ describe('what is in the way is an error that names it, and nothing is changed',
       'it is not a regular file',
     ],
   ]
-  test.each(CASES)('%s', async (_, arrange, reason) => {
+  test.each(CASES)('sync: %s in the way is an error that names it', async (_, arrange, reason) => {
     await using atlas = await stage({ loggedIn: true })
     arrange(atlas.claude)
     for (const args of [['sync'], ['sync', '--force'], ['sync', '--dry-run']]) {
@@ -139,13 +139,13 @@ describe('what is in the way is an error that names it, and nothing is changed',
   })
 })
 
-describe('what must not be written is not', () => {
+describe('permissions', () => {
   const CASES: [what: string, arrange: (claude: ClaudeFolder) => void][] = [
     ['a read-only folder', ({ folder }) => fs.chmodSync(folder, 0o555)],
     ['a read-only file', ({ file }) => fs.chmodSync(file, 0o444)],
     ['an unreadable file', ({ file }) => fs.chmodSync(file, 0o000)],
   ]
-  test.each(CASES)('%s', async (_, arrange) => {
+  test.each(CASES)('sync: does not write to %s', async (_, arrange) => {
     await using atlas = await stage({ loggedIn: true, unprivileged: true })
     atlas.claude.edit('mine')
     arrange(atlas.claude)
@@ -163,7 +163,7 @@ describe('what must not be written is not', () => {
     expect(atlas.claude.text()).toBe('mine')
   })
 
-  test('but a read-only file that is up to date is no trouble', async () => {
+  test('sync: a read-only file that is up to date is fine', async () => {
     await using atlas = await stage({ loggedIn: true, unprivileged: true })
     atlas.claude.edit('# Rules\n')
     fs.chmodSync(atlas.claude.file, 0o444)
@@ -177,7 +177,7 @@ describe('what must not be written is not', () => {
   })
 })
 
-test.skipIf(!isRoot)('a file keeps its owner where the one who syncs may give files away', async () => {
+test.skipIf(!isRoot)('sync: run by root keeps the owner of the file', async () => {
   await using atlas = await stage({ loggedIn: true })
   atlas.claude.edit('mine')
   fs.chownSync(atlas.claude.file, NOBODY, NOBODY)

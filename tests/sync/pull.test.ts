@@ -224,7 +224,7 @@ const KILLED_TWICE: Step[] = [
   { ...syncOnce, failsAt: undefined },
 ]
 
-test('local edits survive any order of edits, changes on the server, syncs, forced and failed syncs', async () => {
+test('pull: edits survive any order of edits, changes on the server, and syncs, forced and failed ones too', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 30 }), async steps => {
       using kit = createKit()
@@ -243,7 +243,7 @@ test('local edits survive any order of edits, changes on the server, syncs, forc
 })
 
 describe('a sync', () => {
-  test('that changes nothing writes nothing, not even what it remembers', async () => {
+  test('pull: writes nothing, not even its memory, when nothing changed', async () => {
     using kit = createKit()
     kit.remote = 'a'
     await kit.sync()
@@ -260,7 +260,7 @@ describe('a sync', () => {
     })
   })
 
-  test('remembers an identical file that was there before, and takes the next text over', async () => {
+  test('pull: remembers an identical file that was there before, and takes the next text', async () => {
     using kit = createKit()
     kit.edit('a')
     kit.remote = 'a'
@@ -269,7 +269,7 @@ describe('a sync', () => {
     expect([(await kit.sync()).result, kit.local()]).toEqual(['written', 'b'])
   })
 
-  test('remembers the commit where the text is the same under another one', async () => {
+  test('pull: remembers the new commit of an unchanged text', async () => {
     using kit = createKit()
     kit.remote = 'a'
     await kit.sync()
@@ -282,7 +282,7 @@ describe('a sync', () => {
     expect(kit.memory.recall().commitSha).toBe('later')
   })
 
-  test('excludes others while it asks the server too, so that an older answer never comes last', async () => {
+  test('pull: holds its lock while it asks, so that an older answer never comes last', async () => {
     using kit = createKit()
     kit.remote = 'old'
     let later: Promise<unknown> | undefined
@@ -308,7 +308,7 @@ describe('a sync', () => {
     expect({ local: kit.local(), ...kit.contents() }).toEqual({ local: 'new', others: [], backups: [] })
   })
 
-  test('keeps at most five backups, the newest ones, and nothing of anybody else', async () => {
+  test('pull: keeps the five newest backups and deletes no other file', async () => {
     using kit = createKit()
     kit.edit('0')
     fs.writeFileSync(path.join(kit.place.folder.value, 'CLAUDE.md.bak'), 'mine')
@@ -327,7 +327,7 @@ describe('a sync', () => {
 describe('replacing', () => {
   const content = Buffer.from('new')
 
-  test('does nothing where the file has changed since it was seen', () => {
+  test('replace: does nothing when the file has changed since it was read', () => {
     using kit = createKit()
     kit.edit('seen')
     const seen = readLocal(kit.place.target)
@@ -339,14 +339,14 @@ describe('replacing', () => {
     }
   })
 
-  test('does nothing where a file has appeared since none was seen', () => {
+  test('replace: does nothing when a file has appeared since', () => {
     using kit = createKit()
     kit.edit('appeared')
     expect(replaceLocal(kit.place.target, content, undefined)).toBe(false)
     expect({ local: kit.local(), ...kit.contents() }).toEqual({ local: 'appeared', others: [], backups: [] })
   })
 
-  test('keeps the mode; a new file has the one that the umask gives', () => {
+  test('replace: keeps the mode, and a new file gets that of the umask', () => {
     using kit = createKit()
     const mode = (): number => fs.statSync(kit.place.target).mode & 0o7777
     const umask = process.umask(0o027)

@@ -17,15 +17,15 @@ const CASES: [what: string, before: string, after: string, lines: string[]][] = 
   ['a byte-order mark', 'a\n', '\ufeffa\n', ['@@ -1,1 +1,1 @@', '-a', '+\ufeffa']],
   ['a missing last newline', 'a', 'a\n', ['@@ -1,1 +1,1 @@', '-a', '\\ No newline at end of file', '+a']],
 ]
-test.each(CASES)('%s', async (_, before, after, lines) => {
+test.each(CASES)('diff: %s', async (_, before, after, lines) => {
   expect(await diff(before, after)).toEqual([...HEAD, ...lines])
 })
 
-test('what is not UTF-8 has no diff', async () => {
+test('diff: bytes that are not UTF-8 have none', async () => {
   expect(await diff(Uint8Array.of(0x61, 0xff), 'a\n')).toBeUndefined()
 })
 
-test('long texts with nothing in common are replaced as a whole, in bounded time', async () => {
+test('diff: long texts with nothing in common are replaced as a whole in bounded time', async () => {
   const lines = (word: string): string[] => Array.from({ length: 30_000 }, (_, index) => `${word} ${index}`)
   const [before, after] = [lines('old'), lines('new')]
   const told = await diff(`${before.join('\n')}\n`, after.join('\n'))

@@ -33,7 +33,7 @@ const CASES: [
   ['one byte of difference', 'a\r\n', 'a\n', 'a\n', null, 'local_changed'],
 ]
 
-test.each(CASES)('%s', (_, local, remote, synced, pending, verdict) => {
+test.each(CASES)('verdict: %s', (_, local, remote, synced, pending, verdict) => {
   const known = { syncedSha256: hash(synced), pendingSha256: hash(pending) }
   expect(judge(local === undefined ? undefined : bytes(local), bytes(remote), known)).toBe(verdict)
 })

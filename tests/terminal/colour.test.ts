@@ -25,7 +25,7 @@ const COMMANDS: [args: string[], coloured: string][] = [
 const said = ({ stdout, stderr }: { stdout: string; stderr: string }): string =>
   `${stdout}${stderr}`.replace(/\d+ ms/g, 'N ms').replace(/\d\d:\d\d \(in/g, 'TIME (in')
 
-test.each(COMMANDS)('atlas %j says the same in colour and without', async (args, coloured) => {
+test.each(COMMANDS)('colour: atlas %j prints the same text with and without it', async (args, coloured) => {
   await using atlas = await stage()
   await atlas.logIn()
   const plain = said(await atlas.run(args))
@@ -37,7 +37,7 @@ test.each(COMMANDS)('atlas %j says the same in colour and without', async (args,
     expect(said(await atlas.run(args, { env }))).toBe(plain)
 })
 
-test('JSON and tokens are never coloured', async () => {
+test('colour: JSON and tokens never have it', async () => {
   await using atlas = await stage({ env: { FORCE_COLOR: '1' } })
   await atlas.logIn()
   for (const args of [
@@ -56,7 +56,7 @@ test.each([
   ...COMMANDS.map(([args]) => args),
   ['auth', 'logout'],
   ['api', '/slow'],
-])('on a dumb terminal atlas %s %s prints no control sequence, spinner or not', async (...args) => {
+])('colour: a dumb terminal gets no control sequence from atlas %s %s', async (...args) => {
   await using atlas = await stage()
   await atlas.logIn()
   const words = args.filter(word => word !== undefined)

@@ -34,7 +34,7 @@ describe('fields', () => {
     ],
     [['__proto__[x]=1'], '{"__proto__":{"x":1}}', '__proto__%5Bx%5D=1'],
   ]
-  test.each(CASES)('%j', (texts, body, query) => {
+  test.each(CASES)('fields: %j become a JSON body and a query', (texts, body, query) => {
     const fields = fieldsOf(texts)
     expect(JSON.stringify(buildObject(fields))).toBe(body)
     expect(new URLSearchParams(toQuery(fields)).toString()).toBe(query)
@@ -49,7 +49,7 @@ describe('fields', () => {
     [['a[b=1'], '"a[b" is not a field name.'],
     [['a]b=1'], '"a]b" is not a field name.'],
   ]
-  test.each(WRONG)('%j is refused', (texts, message) => {
+  test.each(WRONG)('fields: %j are refused', (texts, message) => {
     expect(() => buildObject(fieldsOf(texts))).toThrow(message)
   })
 })

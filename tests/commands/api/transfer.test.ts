@@ -67,7 +67,7 @@ describe('a large body', () => {
   const run = ({ cwd, env, binary }: Machine, script: string) =>
     measured({ command: ['sh', '-c', `{ ${script}; } >/dev/null`, binary], cwd, env })
 
-  test('is received in constant memory', async () => {
+  test('api: receives a large body in constant memory', async () => {
     await using server = await startTransferServer()
     using sandbox = createSandbox(server.env)
     const { status, peakMemoryBytes } = await run(sandbox, '"$0" api /big | cat')
@@ -75,7 +75,7 @@ describe('a large body', () => {
     expect(peakMemoryBytes).toBeLessThan(MAX_RSS)
   })
 
-  test('is sent from a file in constant memory', async () => {
+  test('api: sends a large file in constant memory', async () => {
     await using server = await startTransferServer()
     using sandbox = createSandbox(server.env)
     const file = path.join(sandbox.cwd, 'big')
@@ -90,7 +90,7 @@ describe('a large body', () => {
     expect(peakMemoryBytes).toBeLessThan(MAX_RSS)
   })
 
-  test('is sent from a pipe in constant memory', async () => {
+  test('api: sends a large pipe in constant memory', async () => {
     await using server = await startTransferServer()
     using sandbox = createSandbox(server.env)
     const { status, peakMemoryBytes } = await run(
@@ -105,10 +105,10 @@ describe('a large body', () => {
   })
 })
 
-describe('a transfer that takes long', () => {
+describe('progress', () => {
   const SHOWN = '1.0 MB of 4.2 MB (25%)'
 
-  test('shows how far it is where the body goes elsewhere, and clears it at the end', async () => {
+  test('api: shows progress of a redirected body, and clears it at the end', async () => {
     await using server = await startTransferServer()
     using sandbox = createSandbox(server.env)
     const terminal = openTerminal(sandbox, ['api', '/slow'], {}, { redirect: '>body' })
@@ -119,7 +119,7 @@ describe('a transfer that takes long', () => {
     expect(fs.statSync(path.join(sandbox.cwd, 'body')).size).toBe(4 * MEGABYTE.length)
   })
 
-  test('of a long standard input shows how much of it is sent', async () => {
+  test('api: shows how much of standard input is sent', async () => {
     await using server = await startTransferServer()
     using sandbox = createSandbox(server.env)
     fs.writeFileSync(path.join(sandbox.cwd, 'big'), Buffer.alloc(12 * MEGABYTE.length))
@@ -136,7 +136,7 @@ describe('a transfer that takes long', () => {
     ['beside a body on the terminal', [], {}, ''],
     ['where standard error is a file', [], {}, '>body 2>errors'],
   ]
-  test.concurrent.each(WAYS)('shows nothing %s', async (_, args, env, redirect) => {
+  test.concurrent.each(WAYS)('api: shows no progress %s', async (_, args, env, redirect) => {
     await using server = await startTransferServer()
     using sandbox = createSandbox(server.env)
     const terminal = openTerminal(sandbox, ['api', '/slow', ...args], env, { redirect })
@@ -149,7 +149,7 @@ describe('a transfer that takes long', () => {
   })
 })
 
-test('a pipe stays as it was for the programs that share it', async () => {
+test('api: leaves the flags of a shared pipe alone', async () => {
   using sandbox = createSandbox()
   const script = '"$0" --version; "$0" auth list; cat /proc/self/fdinfo/1'
   const child = Bun.spawn(['sh', '-c', script, sandbox.binary], { env: sandbox.env, stdout: 'pipe' })
@@ -169,7 +169,7 @@ describe('a body on a terminal', () => {
     [{ TERM: 'dumb' }, PLAIN],
     [{ TERM: 'dumb', FORCE_COLOR: '1' }, COLOURED],
   ]
-  test.each(WAYS)('with %j', async (env, shown) => {
+  test.each(WAYS)('api: indents JSON on a terminal with %j', async (env, shown) => {
     using server = Bun.serve({
       port: 0,
       hostname: '127.0.0.1',
@@ -181,7 +181,7 @@ describe('a body on a terminal', () => {
     expect(terminal.transcript).toStartWith(shown)
   })
 
-  test('has no colours in a pipe, FORCE_COLOR or not', async () => {
+  test('api: a body in a pipe has no colours even with FORCE_COLOR', async () => {
     using server = Bun.serve({
       port: 0,
       hostname: '127.0.0.1',

@@ -18,7 +18,7 @@ const tokens = ({ lastTokens }: AtlasServer) => ({
   refresh_token: lastTokens.refresh,
 })
 
-secretServiceTest('a session lives in the keychain alone, from login over refresh to logout', async () => {
+secretServiceTest('keychain: holds the session alone, from login over refresh to logout', async () => {
   await using atlas = await stage({ rotate: true, store: 'keychain' })
   const { keychain, server } = atlas
   const account = `default@${server.url}`
@@ -66,7 +66,7 @@ secretServiceTest('a session lives in the keychain alone, from login over refres
   expect((await atlas.run(['auth', 'status'])).status).toBe(4)
 })
 
-secretServiceTest('a refused refresh deletes the item', async () => {
+secretServiceTest('keychain: a refused refresh deletes the item', async () => {
   await using atlas = await stage({ store: 'keychain' })
   const { server } = atlas
   await atlas.logIn()
@@ -76,28 +76,31 @@ secretServiceTest('a refused refresh deletes the item', async () => {
   expect(atlas.keychain.search('atlas-cli')).toEqual([])
 })
 
-secretServiceTest('profiles and servers have an item each, and --all ends them all', async () => {
-  await using first = await startAtlasServer()
-  await using second = await startAtlasServer()
-  await using keychain = await startSecretService()
-  using sandbox = createSandbox(keychain.env)
-  await sandbox.logIn(first, { env: { ATLAS_PROFILE: 'home' } })
-  await sandbox.logIn(first, { env: { ATLAS_PROFILE: 'work' } })
-  await sandbox.logIn(second, { env: { ATLAS_PROFILE: 'work' } })
-  const accounts = () =>
-    keychain
-      .search('atlas-cli')
-      .map(({ account }) => account)
-      .sort()
-  const all = [`home@${first.url}`, `work@${first.url}`, `work@${second.url}`].sort()
-  expect(accounts()).toEqual(all)
-  expect((await sandbox.run(['auth', 'logout', '--profile', 'home'])).status).toBe(0)
-  expect(accounts()).toEqual(all.filter(account => !account.startsWith('home')))
-  expect((await sandbox.run(['auth', 'logout', '--all'])).status).toBe(0)
-  expect(accounts()).toEqual([])
-})
+secretServiceTest(
+  'keychain: each profile and server has one item, and logout --all deletes them all',
+  async () => {
+    await using first = await startAtlasServer()
+    await using second = await startAtlasServer()
+    await using keychain = await startSecretService()
+    using sandbox = createSandbox(keychain.env)
+    await sandbox.logIn(first, { env: { ATLAS_PROFILE: 'home' } })
+    await sandbox.logIn(first, { env: { ATLAS_PROFILE: 'work' } })
+    await sandbox.logIn(second, { env: { ATLAS_PROFILE: 'work' } })
+    const accounts = () =>
+      keychain
+        .search('atlas-cli')
+        .map(({ account }) => account)
+        .sort()
+    const all = [`home@${first.url}`, `work@${first.url}`, `work@${second.url}`].sort()
+    expect(accounts()).toEqual(all)
+    expect((await sandbox.run(['auth', 'logout', '--profile', 'home'])).status).toBe(0)
+    expect(accounts()).toEqual(all.filter(account => !account.startsWith('home')))
+    expect((await sandbox.run(['auth', 'logout', '--all'])).status).toBe(0)
+    expect(accounts()).toEqual([])
+  },
+)
 
-secretServiceTest('tokens of 16 KiB are stored whole', async () => {
+secretServiceTest('keychain: stores tokens of 16 KiB whole', async () => {
   await using atlas = await stage({ store: 'keychain', withApiPath: true })
   const { keychain, server } = atlas
   const access = 'a'.repeat(16_384)
@@ -115,7 +118,7 @@ secretServiceTest('tokens of 16 KiB are stored whole', async () => {
   expect((await atlas.run(['auth', 'token'])).stdout).toBe(`${access}\n`)
 })
 
-describe('what is not a record of this account', () => {
+describe('foreign items', () => {
   const FOREIGN: [what: string, secret: string | Uint8Array][] = [
     ['no JSON', 'hunter2'],
     ['another JSON object', '{"version":1}'],
@@ -123,7 +126,7 @@ describe('what is not a record of this account', () => {
     ['an empty value', ' '],
   ]
   secretServiceTest(
-    'is kept, named as unusable, and replaced or deleted only by login and logout',
+    'keychain: a foreign item is kept, named, and changed only by login and logout',
     async () => {
       await using atlas = await stage({ store: 'keychain' })
       const { keychain, server } = atlas
@@ -164,7 +167,7 @@ describe('what is not a record of this account', () => {
     },
   )
 
-  secretServiceTest('a record of another account is never sent', async () => {
+  secretServiceTest('keychain: a record of another account is never sent', async () => {
     await using other = await startAtlasServer()
     await using atlas = await stage({ loggedIn: true, store: 'keychain' })
     const { keychain } = atlas
@@ -174,28 +177,31 @@ describe('what is not a record of this account', () => {
     expect({ status, log: other.log() }).toEqual({ status: 6, log: [] })
   })
 
-  secretServiceTest('a second item under the same names is named with the way out', async () => {
-    await using atlas = await stage({ store: 'keychain' })
-    const { keychain } = atlas
-    const account = `default@${atlas.server.url}`
-    await atlas.logIn()
-    keychain.store('atlas-cli', account, 'another program’s', { made: 'elsewhere' })
-    const { status, stderr } = await atlas.run(['auth', 'status'])
-    expect({ status, stderr }).toEqual({
-      status: 6,
-      stderr:
-        `atlas: The Secret Service keychain holds 2 items for "atlas-cli" and ${account}, and atlas wrote at most one of them.\n` +
-        `       Delete them with: secret-tool clear service atlas-cli username ${account}, then log in again.\n`,
-    })
-    expect(keychain.search('atlas-cli')).toHaveLength(2)
-    const env = { ...process.env, ...keychain.env }
-    Bun.spawnSync(['sh', '-c', / (secret-tool .*), then/.exec(stderr)?.[1] ?? ''], { env })
-    expect(keychain.search('atlas-cli')).toEqual([])
-    expect((await atlas.logIn()).status).toBe(0)
-  })
+  secretServiceTest(
+    'keychain: two items of one name are reported with the command that fixes it',
+    async () => {
+      await using atlas = await stage({ store: 'keychain' })
+      const { keychain } = atlas
+      const account = `default@${atlas.server.url}`
+      await atlas.logIn()
+      keychain.store('atlas-cli', account, 'another program’s', { made: 'elsewhere' })
+      const { status, stderr } = await atlas.run(['auth', 'status'])
+      expect({ status, stderr }).toEqual({
+        status: 6,
+        stderr:
+          `atlas: The Secret Service keychain holds 2 items for "atlas-cli" and ${account}, and atlas wrote at most one of them.\n` +
+          `       Delete them with: secret-tool clear service atlas-cli username ${account}, then log in again.\n`,
+      })
+      expect(keychain.search('atlas-cli')).toHaveLength(2)
+      const env = { ...process.env, ...keychain.env }
+      Bun.spawnSync(['sh', '-c', / (secret-tool .*), then/.exec(stderr)?.[1] ?? ''], { env })
+      expect(keychain.search('atlas-cli')).toEqual([])
+      expect((await atlas.logIn()).status).toBe(0)
+    },
+  )
 })
 
-secretServiceTest('Ctrl-C while a refreshed token waits for the keychain stores it first', async () => {
+secretServiceTest('keychain: Ctrl-C after a refresh stores the new token first', async () => {
   await using atlas = await stage({ store: 'keychain', withApiPath: true })
   const { keychain, server } = atlas
   await atlas.logIn(server, { env: { ATLAS_API_URL: server.apiRoot } })
@@ -215,7 +221,7 @@ secretServiceTest('Ctrl-C while a refreshed token waits for the keychain stores 
   expect(records(keychain)).toMatchObject([{ access_token: access, refresh_token: 'rotated' }])
 })
 
-secretServiceTest('the config file holds no secret and names the store', async () => {
+secretServiceTest('keychain: the config file names the store and holds no secret', async () => {
   await using atlas = await stage({ loggedIn: true, store: 'keychain' })
   const { server } = atlas
   const config = fs.readFileSync(`${atlas.configFolder}/config.json`, 'utf8')

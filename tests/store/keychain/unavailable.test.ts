@@ -55,7 +55,7 @@ async function diagnosis(sandbox: Machine, env: Record<string, string>) {
   return { status, store: checks.find(({ name }) => name === 'store') }
 }
 
-describe('a keychain that is', () => {
+describe('an unavailable keychain', () => {
   type Mood = (keychain: SecretService) => void
   const MOODS: [name: string, code: string, says: string, wait: string, begin: Mood][] = [
     ['locked', 'store_locked', 'is locked', PATIENT, keychain => keychain.lock()],
@@ -65,7 +65,7 @@ describe('a keychain that is', () => {
     ['without its bus', 'store_unavailable', 'cannot be used', PATIENT, keychain => keychain.kill()],
   ]
   for (const [name, code, says, wait, begin] of MOODS) {
-    secretServiceTest(`${name} is answered with ${code} by every command`, async () => {
+    secretServiceTest(`keychain: ${name} means ${code} for every command`, async () => {
       await using atlas = await stage({ store: 'keychain' })
       const { keychain, server } = atlas
       await atlas.logIn()
@@ -89,24 +89,27 @@ describe('a keychain that is', () => {
   }
 
   const ABSENT: [name: string, env: Record<string, string>][] = [
-    ['absent: there is no bus', {}],
-    ['absent: nobody listens at the address', { DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nonexistent' }],
-    ['absent: the address is none', { DBUS_SESSION_BUS_ADDRESS: 'nonsense' }],
+    ['no bus', {}],
+    ['a bus address where nobody listens', { DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nonexistent' }],
+    ['an invalid bus address', { DBUS_SESSION_BUS_ADDRESS: 'nonsense' }],
   ]
-  test.each(ABSENT)('%s', async (_, env) => {
+  test.each(ABSENT)('keychain: %s means store_unavailable for every command', async (_, env) => {
     await using atlas = await stage({ store: 'unset' })
     expect(await askAll(atlas, env)).toEqual(allAnswer('store_unavailable'))
     expect(atlas.server.log()).toEqual([])
   })
 
-  secretServiceTest('absent: nobody on the bus keeps secrets', async () => {
-    await using bus = await startSecretService({ keyring: false })
-    await using atlas = await stage({ store: 'unset' })
-    expect(await askAll(atlas, bus.env)).toEqual(allAnswer('store_unavailable'))
-    expect(atlas.server.log()).toEqual([])
-  })
+  secretServiceTest(
+    'keychain: a bus without a Secret Service means store_unavailable for every command',
+    async () => {
+      await using bus = await startSecretService({ keyring: false })
+      await using atlas = await stage({ store: 'unset' })
+      expect(await askAll(atlas, bus.env)).toEqual(allAnswer('store_unavailable'))
+      expect(atlas.server.log()).toEqual([])
+    },
+  )
 
-  test('silent is answered with store_timeout by every command', async () => {
+  test('keychain: silent means store_timeout for every command', async () => {
     await using bus = await startSilentBus()
     await using atlas = await stage({ store: 'unset', env: { ...bus.env, ATLAS_KEYCHAIN_TIMEOUT: BRIEF } })
     expect(await askAll(atlas, {})).toEqual(allAnswer('store_timeout'))
@@ -114,7 +117,7 @@ describe('a keychain that is', () => {
     expect(await diagnosis(atlas, {})).toMatchObject({ status: 1, store: { status: 'fail' } })
   })
 
-  test('silent is waited for three seconds where nobody is there to unlock it', async () => {
+  test('keychain: a silent one is waited for three seconds when nobody can unlock it', async () => {
     await using bus = await startSilentBus()
     using sandbox = createSandbox(bus.env)
     const startedAt = performance.now()
@@ -126,7 +129,7 @@ describe('a keychain that is', () => {
     expect(performance.now() - startedAt).toBeLessThan(3_000 + BOUND_MS)
   })
 
-  secretServiceTest('dying under a call is answered at once', async () => {
+  secretServiceTest('keychain: one that dies during a call is reported at once', async () => {
     await using atlas = await stage({ store: 'keychain' })
     const { keychain, server } = atlas
     await atlas.logIn()
@@ -147,7 +150,7 @@ describe('a keychain that is', () => {
   })
 })
 
-test('a person is asked for nothing where the keychain cannot keep the answer', async () => {
+test('keychain: login does not prompt when the keychain is unavailable', async () => {
   await using atlas = await stage({ store: 'unset' })
   const terminal = openTerminal(atlas, ['auth', 'login'])
   expect(await terminal.ended()).toBe(6)
@@ -156,7 +159,7 @@ test('a person is asked for nothing where the keychain cannot keep the answer', 
   expect(atlas.server.log()).toEqual([])
 })
 
-describe('no keychain is touched', () => {
+describe('commands that need no keychain', () => {
   const ALONE: [args: string[], status: number][] = [
     [['auth', 'list'], 0],
     [['auth', 'switch', 'work'], 0],
@@ -168,7 +171,7 @@ describe('no keychain is touched', () => {
     [['auth', 'login'], 2],
     [['auth', 'lgoin'], 2],
   ]
-  test('by what needs no credentials', async () => {
+  test('keychain: is not touched by commands that need no credentials', async () => {
     await using bus = await startSilentBus()
     await using atlas = await stage({ store: 'unset', env: { ...bus.env } })
     const { server } = atlas
@@ -178,7 +181,7 @@ describe('no keychain is touched', () => {
     expect(bus.connections).toBe(0)
   })
 
-  test('where ATLAS_ACCESS_TOKEN is set', async () => {
+  test('keychain: is not touched when ATLAS_ACCESS_TOKEN is set', async () => {
     await using bus = await startSilentBus()
     await using atlas = await stage({ store: 'unset', withApiPath: true, env: { ...bus.env } })
     const { server } = atlas
@@ -203,7 +206,7 @@ describe('a signal while the keychain hangs', () => {
     ['SIGTERM', 143],
     ['SIGHUP', 129],
   ]
-  test.each(ENDINGS)('%s ends every command at once', async (signal, status) => {
+  test.each(ENDINGS)('keychain: %s ends every command that waits for it', async (signal, status) => {
     await using bus = await startSilentBus()
     await using atlas = await stage({ store: 'unset', env: { ...bus.env, ATLAS_KEYCHAIN_TIMEOUT: '60' } })
     for (const args of [...COMMANDS, ['doctor']]) {
