@@ -22,8 +22,6 @@ const PACKAGES = [
   '@napi-rs/keyring',
   '@napi-rs/keyring-linux-x64-gnu',
   '@napi-rs/keyring-linux-arm64-gnu',
-  'sisteransi',
-  'picocolors',
   'fastest-levenshtein',
 ]
 
