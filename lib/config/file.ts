@@ -1,7 +1,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { AtlasError, errorCode } from '../errors.ts'
-import { prepareFile, replaceFile } from '../files/atomic.ts'
+import { rehearseReplacement, replaceFile } from '../files/atomic.ts'
+import { faultOf } from '../files/faults.ts'
 import { normalizeApiUrl } from './server.ts'
 import { isStoreKind, PROFILE_NAME, STORE_KINDS, type StoreKind } from './values.ts'
 
@@ -124,7 +125,7 @@ const ROOM_BYTES = 16 * 1024
  * @throws {AtlasError} `file_error`
  */
 export const proveConfigFile = (folder: string): void =>
-  writing(folder, file => prepareFile(file, ROOM_BYTES).discard())
+  writing(folder, file => rehearseReplacement(file, Buffer.alloc(ROOM_BYTES)))
 
 /**
  * Write the config file as a whole. Callers hold the lock of the config folder.
@@ -151,13 +152,14 @@ function writing(folder: string, work: (file: string) => void): void {
   try {
     work(behindLink(file))
   } catch (error) {
-    if (error instanceof AtlasError) throw error
-    const code = errorCode(error)
-    const full = code === 'ENOSPC' || code === 'EDQUOT'
+    const fault = faultOf(error)
+    if (fault === undefined) throw error
     throw new AtlasError(
       'file_error',
-      `The config file ${file} could not be written: ${full ? 'the disk is full' : code}.`,
-      full ? 'Make room and try again.' : 'Fix this, or choose another folder with ATLAS_CONFIG_DIR.',
+      `The config file ${file} could not be written: ${fault.reason}.`,
+      fault.kind === 'full'
+        ? 'Make room and try again.'
+        : 'Fix this, or choose another folder with ATLAS_CONFIG_DIR.',
     )
   }
 }

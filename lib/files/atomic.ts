@@ -1,89 +1,14 @@
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import { errorCode } from '../errors.ts'
 
 /** What opening or flushing a folder says where the file system, or the folder's mode, does not offer it. */
 const NO_FOLDER_SYNC = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EACCES'])
-
-/** A file that is about to take another's place. */
-export interface PendingFile {
-  /**
-   * Put the content in the other's place, as a whole and for good.
-   * @throws the file system's own error; the old file is intact then.
-   */
-  commit(content: string): void
-  /** Nothing came of it, or it is committed: leave nothing behind. */
-  discard(): void
-}
-
-/** Create a folder, and what is missing above it, for its owner alone (0700). */
-export function makePrivateFolder(folder: string): void {
-  fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
-}
-
-/**
- * Replace a file as a whole: readers see the old content or the new, never a part, and after a
- * crash one of the two is there. The file is 0600 from its first moment.
- * @throws the file system's own error; the old file is intact then.
- */
-export const replaceFile = (file: string, content: string): void => prepareFile(file).commit(content)
-
-/**
- * Begin to replace a file. Callers exclude each other, so a temporary file found in the way is a dead
- * writer's and is removed.
- * @param roomBytes disk space to set aside, so that a content of that size is certain to fit.
- * @throws the file system's own error; the old file is intact then.
- */
-export function prepareFile(file: string, roomBytes = 0): PendingFile {
-  const temporary = temporaryOf(file)
-  makePrivateFolder(path.dirname(file))
-  fs.rmSync(temporary, { force: true })
-  let descriptor: number | undefined = fs.openSync(temporary, 'wx', 0o600)
-
-  const close = (): void => {
-    if (descriptor !== undefined) fs.closeSync(descriptor)
-    descriptor = undefined
-  }
-  const discard = (): void => {
-    if (descriptor === undefined) return
-    close()
-    fs.rmSync(temporary, { force: true })
-  }
-  const write = (bytes: Uint8Array): void => {
-    if (descriptor === undefined) throw new Error('the file is committed or discarded')
-    for (let done = 0; done < bytes.length; )
-      done += fs.writeSync(descriptor, bytes, done, bytes.length - done, done)
-    fs.ftruncateSync(descriptor, bytes.length)
-    fs.fsyncSync(descriptor)
-  }
-  const orDiscard = (work: () => void): void => {
-    try {
-      work()
-    } catch (error) {
-      discard()
-      throw error
-    }
-  }
-
-  if (roomBytes > 0) orDiscard(() => write(Buffer.alloc(roomBytes)))
-  return {
-    commit(content) {
-      orDiscard(() => {
-        write(Buffer.from(content))
-        // Windows renames no file that is open.
-        close()
-        try {
-          fs.renameSync(temporary, file)
-        } catch (error) {
-          fs.rmSync(temporary, { force: true })
-          throw error
-        }
-      })
-      syncFolder(path.dirname(file))
-    },
-    discard,
-  }
-}
+/** A temporary file this old has no writer any more, in milliseconds: writing one takes moments. */
+const ABANDONED_AFTER_MS = 600_000
+/** The machine and the process that write a temporary file are in its name. */
+const TEMPORARY = /^\..*\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.atlas-tmp$/s
 
 export interface Access {
   readonly mode: number
@@ -93,12 +18,84 @@ export interface Access {
 }
 
 /**
+ * Replace a file as a whole: readers see the old content or the new, never a part, and after a
+ * crash one of the two is there. The folder is made where it is missing (0700).
+ * @param mode the file's from its first moment; for its owner alone unless given.
+ * @throws the file system's own error; the old file is intact then.
+ */
+export function replaceFile(file: string, content: string | Uint8Array, mode = 0o600): void {
+  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 })
+  const temporary = writeTemporary(file, content, { mode })
+  try {
+    fs.renameSync(temporary, file)
+  } catch (error) {
+    fs.rmSync(temporary, { force: true })
+    throw error
+  }
+  syncFolder(path.dirname(file))
+}
+
+/**
+ * See that a file could be replaced by one with that content: write such a file beside it, and delete it.
+ * @throws the file system's own error.
+ */
+export function rehearseReplacement(file: string, content: string | Uint8Array): void {
+  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 })
+  fs.rmSync(writeTemporary(file, content, { mode: 0o600 }))
+}
+
+/**
+ * Write what is to take a file's place beside it, under a name that no other writer has: only its writer
+ * renames or removes it.
+ * @returns its path.
+ * @throws the file system's own error; nothing of it is left then.
+ */
+export function writeTemporary(file: string, content: string | Uint8Array, access: Access): string {
+  const folder = path.dirname(file)
+  removeAbandoned(folder)
+  const random = Buffer.from(crypto.getRandomValues(new Uint8Array(4))).toString('hex')
+  const temporary = path.join(
+    folder,
+    `.${path.basename(file)}.${machine()}-${process.pid}-${random}.atlas-tmp`,
+  )
+  createFile(temporary, content, access)
+  return temporary
+}
+
+/**
+ * Delete the temporary files in a folder whose writers were killed.
+ * @throws the file system's own error.
+ */
+export function removeAbandoned(folder: string): void {
+  for (const name of fs.existsSync(folder) ? fs.readdirSync(folder) : []) {
+    const [, writtenOn, pid] = TEMPORARY.exec(name) ?? []
+    if (pid === undefined) continue
+    const file = path.join(folder, name)
+    const found = fs.lstatSync(file, { throwIfNoEntry: false })
+    if (found === undefined) continue
+    const isDead = writtenOn === machine() && !isRunning(Number(pid))
+    if (isDead || Date.now() - found.mtimeMs > ABANDONED_AFTER_MS) fs.rmSync(file, { force: true })
+  }
+}
+
+/** Told apart by its name: containers share folders, and each has process numbers of its own. */
+const machine = (): string => new Bun.CryptoHasher('sha256').update(os.hostname()).digest('hex').slice(0, 8)
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return errorCode(error) !== 'ESRCH'
+  }
+}
+
+/**
  * Create a file with its whole content on the disk; the name may still be lost in a power cut (`syncFolder`).
  * @param access the mode, less the process's umask; with an owner, exactly that mode and, where the
  * process may give files away, that owner.
  * @throws the file system's own error, `EEXIST` where the file is there; no part of it is left then.
  */
-export function createFile(file: string, content: Uint8Array, { mode, uid, gid }: Access): void {
+export function createFile(file: string, content: string | Uint8Array, { mode, uid, gid }: Access): void {
   const owned = uid !== undefined && gid !== undefined
   const descriptor = fs.openSync(file, 'wx', owned ? 0o600 : mode)
   try {
@@ -129,22 +126,18 @@ function giveAccess(descriptor: number, mode: number, uid: number, gid: number):
 }
 
 /**
- * Delete a file for good, and what a writer that died left beside it; absent ones are fine.
+ * Delete a file for good, and what writers that were killed left in its folder.
  * @returns whether the file was there.
+ * @throws the file system's own error.
  */
 export function removeFile(file: string): boolean {
   // The file goes last: while it is there, whoever stopped half-way tries again.
-  const found = [temporaryOf(file), file].map(place => {
-    if (fs.lstatSync(place, { throwIfNoEntry: false }) === undefined) return false
-    fs.rmSync(place, { force: true })
-    return true
-  })
-  if (found.includes(true)) syncFolder(path.dirname(file))
-  return found.at(-1) === true
+  removeAbandoned(path.dirname(file))
+  if (fs.lstatSync(file, { throwIfNoEntry: false }) === undefined) return false
+  fs.rmSync(file, { force: true })
+  syncFolder(path.dirname(file))
+  return true
 }
-
-/** Where a file is written before it is put in place; a writer that was killed leaves it. */
-export const temporaryOf = (file: string): string => `${file}.tmp`
 
 /**
  * Make a rename or a deletion outlast a power cut, where folders can be flushed. Windows cannot open

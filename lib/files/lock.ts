@@ -1,8 +1,9 @@
 import fs from 'node:fs'
 import path from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { AtlasError, errorCode } from '../errors.ts'
-import { shellQuoted } from '../terminal/shell-quote.ts'
-import { makePrivateFolder } from './atomic.ts'
+import { at, FileFault, faultOf } from './faults.ts'
+import { makePrivateFolder, requirePrivate, requireWritable } from './private.ts'
 
 const MIN_POLL_MS = 2
 const MAX_POLL_MS = 25
@@ -14,8 +15,9 @@ export interface Lock {
   /**
    * Run the work while holding the lock; wait for another holder first. The work can ask whether the lock
    * still keeps others out: not after somebody has deleted its file.
-   * @throws {AtlasError} `lock_timeout`: the lock was not to be had, in time or at all; the work did
-   * not run. `cancelled`: a signal came while waiting.
+   * @throws {AtlasError} `lock_timeout`: the lock was not free in time, or cannot be used; the work did
+   * not run. `store_denied`, `store_unavailable`: the same, where the disk or the permissions of a
+   * credential store are why. `cancelled`: a signal came while waiting.
    */
   hold<T>(work: (stillExcludes: () => boolean) => Promise<T>): Promise<T>
 }
@@ -24,7 +26,7 @@ export interface LockOptions {
   readonly folder: string
   /** What the lock guards: an account, the config file, or another file. */
   readonly name: string
-  /** Whether the folder is the credential store's own: a disk that is full or read-only is then the store's fault. */
+  /** Whether the folder is the credential store's own, whose fault a full or read-only disk is then. */
   readonly inStore?: boolean
   /** The numeric user id that must own folder and file; undefined on Windows. */
   readonly uid: number | undefined
@@ -56,7 +58,9 @@ export function createLock({
     const startedAt = performance.now()
     for (let looks = 0; ; looks++) {
       cancelled.throwIfAborted()
-      const held = await tryLock(file, uid, inStore)
+      const held = await tryLock(file, uid).catch((error: unknown) => {
+        throw unusable(file, error, inStore)
+      })
       const waitedMs = performance.now() - startedAt
       if (held) {
         debug(`lock ${file}: held after ${waitedMs.toFixed(1)} ms`)
@@ -64,7 +68,9 @@ export function createLock({
       }
       if (looks === 0) debug(`lock ${file}: waiting for another process`)
       if (waitedMs >= timeoutMs) throw busy(file, timeoutMs)
-      await pause(MIN_POLL_MS + Math.random() * (MAX_POLL_MS - MIN_POLL_MS), cancelled)
+      // A signal ends it too, which the next turn tells.
+      const pauseMs = MIN_POLL_MS + Math.random() * (MAX_POLL_MS - MIN_POLL_MS)
+      await setTimeout(pauseMs, undefined, { signal: cancelled }).catch(() => {})
     }
   }
 
@@ -85,12 +91,15 @@ interface Held {
   release(): void
 }
 
-/** @returns undefined while somebody else holds the lock. */
-async function tryLock(file: string, uid: number | undefined, inStore: boolean): Promise<Held | undefined> {
+/**
+ * @returns undefined while somebody else holds the lock.
+ * @throws {FileFault} it cannot be used.
+ */
+async function tryLock(file: string, uid: number | undefined): Promise<Held | undefined> {
   const { Database } = await import('bun:sqlite')
+  prepare(file, uid)
   let database: InstanceType<typeof Database> | undefined
   try {
-    prepare(file, uid)
     const before = fs.lstatSync(file)
     database = new Database(file, { readwrite: true, create: false })
     database.run('PRAGMA busy_timeout = 0')
@@ -112,7 +121,7 @@ async function tryLock(file: string, uid: number | undefined, inStore: boolean):
   } catch (error) {
     database?.close()
     if (errorCode(error)?.startsWith('SQLITE_BUSY')) return undefined
-    throw error instanceof AtlasError ? error : faulty(file, errorCode(error) ?? 'unknown error', inStore)
+    throw faultOf(error, file) ?? error
   }
 }
 
@@ -123,44 +132,21 @@ async function tryLock(file: string, uid: number | undefined, inStore: boolean):
  */
 function prepare(file: string, uid: number | undefined): void {
   const folder = path.dirname(file)
-  makePrivateFolder(folder)
-  const foundFolder = fs.lstatSync(folder)
-  if (!foundFolder.isDirectory()) throw faultyFolder(folder, 'it is not a folder')
-  // In a temporary folder nobody but its owner and root can remove it.
-  if (uid !== undefined && foundFolder.uid !== uid)
-    throw faultyFolder(
-      folder,
-      'it belongs to another user',
-      'Ask its owner or an administrator to remove it, then try again.',
-    )
-  if (uid !== undefined && (foundFolder.mode & 0o022) !== 0)
-    throw faultyFolder(folder, 'others can change it', `Mend it with: chmod go-w ${shellQuoted(folder)}`)
-  fs.accessSync(folder, fs.constants.W_OK)
-  try {
-    fs.closeSync(fs.openSync(file, 'wx', 0o600))
-  } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw error
-  }
-  const found = fs.lstatSync(file)
-  if (!found.isFile()) throw faulty(file, 'it is not a regular file')
-  // SQLite would take a few bytes of anything for an empty file.
-  if (found.size > 0) throw faulty(file, 'it holds something that is not a lock')
-  if (uid !== undefined && found.uid !== uid) throw faulty(file, 'it belongs to another user')
-  fs.accessSync(file, fs.constants.W_OK)
-}
-
-const pause = (ms: number, cancelled: AbortSignal): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      cancelled.removeEventListener('abort', abort)
-      resolve()
-    }, ms)
-    const abort = (): void => {
-      clearTimeout(timer)
-      reject(cancelled.reason)
+  makePrivateFolder(folder, uid)
+  requireWritable(folder)
+  at(file, () => {
+    try {
+      fs.closeSync(fs.openSync(file, 'wx', 0o600))
+    } catch (error) {
+      if (errorCode(error) !== 'EEXIST') throw error
     }
-    cancelled.addEventListener('abort', abort, { once: true })
+    const found = fs.lstatSync(file)
+    requirePrivate(file, found, 'file', uid)
+    // SQLite would take a few bytes of anything for an empty file.
+    if (found.size > 0) throw new FileFault('unfit', 'it holds something that is not a lock', file)
+    fs.accessSync(file, fs.constants.W_OK)
   })
+}
 
 const busy = (file: string, timeoutMs: number): AtlasError =>
   new AtlasError(
@@ -169,44 +155,21 @@ const busy = (file: string, timeoutMs: number): AtlasError =>
     'Wait for it or end it, then try again.',
   )
 
-const MEND = 'atlas changes nothing without it. Mend or remove that path and try again.'
-
-const faulty = (file: string, reason: string, inStore = false): AtlasError =>
-  new AtlasError(
-    inStore ? (STORE_CODES[reason] ?? 'lock_timeout') : 'lock_timeout',
-    `The lock ${file} cannot be used: ${REASONS[reason] ?? reason}.`,
-    MEND,
+function unusable(file: string, error: unknown, inStore: boolean): unknown {
+  const fault = faultOf(error)
+  if (fault === undefined) return error
+  const { kind, reason, place, fix } = fault
+  const ofDisk = kind === 'denied' || kind === 'read-only' || kind === 'full'
+  return new AtlasError(
+    inStore && ofDisk ? fault.storeCode : 'lock_timeout',
+    place === file
+      ? `The lock ${file} cannot be used: ${reason}.`
+      : `The folder ${place}, where atlas keeps a lock, cannot be used: ${reason}.`,
+    // In a temporary folder nobody but its owner and root can remove or change it.
+    kind === 'foreign'
+      ? 'Ask its owner or an administrator to remove it, then try again.'
+      : kind === 'exposed'
+        ? `Fix it with: ${fix}`
+        : 'atlas changes nothing without it. Fix or remove that path and try again.',
   )
-
-const faultyFolder = (folder: string, reason: string, hint = MEND): AtlasError =>
-  new AtlasError(
-    'lock_timeout',
-    `The folder ${folder}, where atlas keeps a lock, cannot be used: ${reason}.`,
-    hint,
-  )
-
-const STORE_CODES: Record<string, 'store_denied' | 'store_unavailable'> = {
-  EACCES: 'store_denied',
-  EPERM: 'store_denied',
-  EROFS: 'store_denied',
-  ENOSPC: 'store_unavailable',
-  EDQUOT: 'store_unavailable',
-  SQLITE_READONLY: 'store_denied',
-  SQLITE_FULL: 'store_unavailable',
-}
-
-const REASONS: Record<string, string> = {
-  EACCES: 'permission denied',
-  EPERM: 'permission denied',
-  EROFS: 'the file system is read-only',
-  ENOSPC: 'the disk is full',
-  EDQUOT: 'the disk quota is used up',
-  ENOENT: 'it leads nowhere',
-  ELOOP: 'it is a loop of symbolic links',
-  EEXIST: 'a file is in the way of the folder',
-  ENOTDIR: 'a file is in the way of the folder',
-  SQLITE_CANTOPEN: 'it cannot be opened',
-  SQLITE_READONLY: 'it is read-only',
-  SQLITE_FULL: 'the disk is full',
-  SQLITE_IOERR_LOCK: 'its file system has no locks',
 }

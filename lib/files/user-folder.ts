@@ -1,6 +1,15 @@
 import path from 'node:path'
 import { AtlasError } from '../errors.ts'
 
+/** Where the keychain addon is unpacked to, and what decided that. */
+export interface AddonFolder {
+  readonly path: string
+  /** The variable that named the temporary folder; undefined where none did. */
+  readonly from: string | undefined
+  /** The numeric user id that must own it; undefined on Windows. */
+  readonly uid: number | undefined
+}
+
 /**
  * The folder for locks on credentials that belong to an operating-system user, whatever HOME, TMPDIR
  * or XDG variables say: the keychain does not depend on those either.
@@ -11,9 +20,18 @@ import { AtlasError } from '../errors.ts'
 export function userLockFolder(uid: number | undefined, homeFolder: string | undefined): string {
   if (uid !== undefined) return `/tmp/atlas-${uid}`
   if (homeFolder !== undefined) return path.win32.join(homeFolder, 'AppData', 'Local', 'atlas', 'locks')
-  throw new AtlasError(
-    'usage',
-    'Windows knows no profile folder for this user.',
-    'Run atlas as another user.',
-  )
+  throw new AtlasError('usage', 'Windows has no profile folder for this user.', 'Run atlas as another user.')
+}
+
+/** The user's own folder in the temporary folder, for the keychain addon of the compiled program. */
+export function addonFolder(
+  env: Readonly<Record<string, string | undefined>>,
+  platform: NodeJS.Platform,
+  uid: number | undefined,
+): AddonFolder {
+  const variables = platform === 'win32' ? ['TEMP', 'TMP'] : ['TMPDIR']
+  const from = variables.find(name => env[name])
+  const parent = (from && env[from]) || (platform === 'win32' ? 'C:\\Windows\\Temp' : '/tmp')
+  const { join } = platform === 'win32' ? path.win32 : path.posix
+  return { path: join(parent, uid === undefined ? 'atlas' : `atlas-${uid}`), from, uid }
 }

@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { syncFolder } from '../files/atomic.ts'
-import { fileError } from './file-error.ts'
+import { orFileError } from './file-error.ts'
 import { displacedOf, readLocal } from './local-file.ts'
 import { isKnown, type Known, sameBytes, sha256 } from './verdict.ts'
 
@@ -17,7 +17,7 @@ export const MAX_BACKUPS = 5
  */
 export function settleDisplaced(target: string, known: Known, now: Date): string | undefined {
   const displaced = displacedOf(target)
-  try {
+  return orFileError(displaced, () => {
     const left = readLocal(displaced)
     if (left === undefined) return undefined
     // The same text is still in its place where the replacement was cut off before it happened.
@@ -26,9 +26,7 @@ export function settleDisplaced(target: string, known: Known, now: Date): string
     if (!isInPlace && !isKnown(sha256(left.bytes), known)) return makeBackup(target, displaced, now)
     fs.rmSync(displaced)
     return undefined
-  } catch (error) {
-    throw fileError(displaced, error)
-  }
+  })
 }
 
 function makeBackup(target: string, displaced: string, now: Date): string {

@@ -1,8 +1,9 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { errorCode } from '../errors.ts'
-import { createFile, syncFolder } from '../files/atomic.ts'
-import { fileError, unusable } from './file-error.ts'
+import { createFile, removeAbandoned, syncFolder, writeTemporary } from '../files/atomic.ts'
+import { readRegularFile } from '../files/private.ts'
+import { fileError, orFileError } from './file-error.ts'
 import { sameBytes } from './verdict.ts'
 
 /** Far more than a server sends; beyond it a file is no configuration, in bytes. */
@@ -20,10 +21,6 @@ export interface LocalFile {
   readonly gid: number
 }
 
-/** The new text while it is being written. */
-const temporaryOf = (target: string): string =>
-  path.join(path.dirname(target), `.${path.basename(target)}.atlas-tmp`)
-
 /** A second name for the old file while it is being replaced: what is written to it meanwhile is not lost. */
 export const displacedOf = (target: string): string =>
   path.join(path.dirname(target), `.${path.basename(target)}.atlas-old`)
@@ -32,30 +29,13 @@ export const displacedOf = (target: string): string =>
  * The file behind a path without symbolic links; undefined where there is none.
  * @throws {AtlasError} `file_error`
  */
-export function readLocal(target: string): LocalFile | undefined {
-  try {
-    // Without O_NONBLOCK a named pipe in its place would be waited for.
-    const descriptor = fs.openSync(target, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0))
-    try {
-      const found = fs.fstatSync(descriptor)
-      const { mode, uid, gid, mtime: modifiedAt, size } = found
-      if (found.isDirectory()) throw Object.assign(new Error('is a folder'), { code: 'EISDIR' })
-      if (!found.isFile()) throw unusable(target, 'it is not a regular file', 'Move it away and try again.')
-      if (size > MAX_LOCAL_BYTES)
-        throw unusable(
-          target,
-          `it has ${size} bytes, which is no configuration`,
-          'Move it away and try again.',
-        )
-      return { bytes: fs.readFileSync(descriptor), modifiedAt, mode: mode & PERMISSION_BITS, uid, gid }
-    } finally {
-      fs.closeSync(descriptor)
-    }
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw fileError(target, error)
-  }
-}
+export const readLocal = (target: string): LocalFile | undefined =>
+  orFileError(target, () => {
+    const found = readRegularFile(target, MAX_LOCAL_BYTES)
+    if (found === undefined) return undefined
+    const { mode, uid, gid, mtime: modifiedAt } = found.stats
+    return { bytes: found.bytes, modifiedAt, mode: mode & PERMISSION_BITS, uid, gid }
+  })
 
 /**
  * Put a text in the place of the one that was seen, whole or not at all. The old file is left behind
@@ -74,23 +54,23 @@ export function replaceLocal(target: string, content: Uint8Array, seen: LocalFil
   } catch (error) {
     if (seen !== undefined && errorCode(error) === 'ENOENT') return false
     throw fileError(target, error)
-  } finally {
-    discard(temporaryOf(target))
   }
 }
 
 function createLocal(target: string, content: Uint8Array): boolean {
   fs.mkdirSync(path.dirname(target), { recursive: true })
   // The process's umask decides who may read it, as with an editor's new file.
-  createFile(temporaryOf(target), content, { mode: 0o666 })
+  const temporary = writeTemporary(target, content, { mode: 0o666 })
   try {
     // Unlike a rename, this fails where somebody else has made the file meanwhile.
-    fs.linkSync(temporaryOf(target), target)
+    fs.linkSync(temporary, target)
   } catch (error) {
     if (errorCode(error) === 'EEXIST') return false
     if (!NO_LINKS.has(errorCode(error) ?? '')) throw error
     if (readLocal(target) !== undefined) return false
-    fs.renameSync(temporaryOf(target), target)
+    fs.renameSync(temporary, target)
+  } finally {
+    fs.rmSync(temporary, { force: true })
   }
   syncFolder(path.dirname(target))
   return true
@@ -100,16 +80,18 @@ function exchangeLocal(target: string, content: Uint8Array, seen: LocalFile): bo
   // A rename would replace a file that its owner has made read-only.
   fs.accessSync(target, fs.constants.W_OK)
   const displaced = displacedOf(target)
-  createFile(temporaryOf(target), content, seen)
-  let replaced = false
+  const temporary = writeTemporary(target, content, seen)
+  let isDisplaced = false
   try {
     keepDisplaced(target, displaced, seen)
+    isDisplaced = true
     const latest = readLocal(target)
     if (latest === undefined || !sameBytes(latest.bytes, seen.bytes)) return false
-    fs.renameSync(temporaryOf(target), target)
-    replaced = true
+    fs.renameSync(temporary, target)
+    isDisplaced = false
   } finally {
-    if (!replaced) discard(displaced)
+    fs.rmSync(temporary, { force: true })
+    if (isDisplaced) fs.rmSync(displaced)
   }
   syncFolder(path.dirname(target))
   return true
@@ -125,15 +107,5 @@ function keepDisplaced(target: string, displaced: string, seen: LocalFile): void
 }
 
 /** Remove what a sync that was killed had begun to write. @throws {AtlasError} `file_error` */
-export function removeTemporary(target: string): void {
-  try {
-    discard(temporaryOf(target))
-  } catch (error) {
-    throw fileError(target, error)
-  }
-}
-
-/** A read-only file system refuses to delete even what is not there. */
-function discard(file: string): void {
-  if (fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined) fs.rmSync(file)
-}
+export const removeTemporary = (target: string): void =>
+  orFileError(target, () => removeAbandoned(path.dirname(target)))

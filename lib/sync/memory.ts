@@ -1,8 +1,8 @@
-import fs from 'node:fs'
 import path from 'node:path'
-import { errorCode } from '../errors.ts'
 import { replaceFile } from '../files/atomic.ts'
-import { fileError } from './file-error.ts'
+import { faultOf } from '../files/faults.ts'
+import { readRegularFile } from '../files/private.ts'
+import { fileError, orFileError } from './file-error.ts'
 import type { Known } from './verdict.ts'
 
 const VERSION = 1
@@ -49,10 +49,11 @@ export function createSyncMemory({ configFolder, profile, apiUrl, folder }: Sync
   return {
     recall() {
       try {
-        return parseState(readSmall(file) ?? '')
+        const found = readRegularFile(file, MAX_STATE_BYTES)
+        return parseState(found?.bytes.toString() ?? '')
       } catch (error) {
-        const code = errorCode(error)
-        if (code === 'ENOENT' || code === 'ENOTDIR') return NEVER_SYNCED
+        const kind = faultOf(error)?.kind
+        if (kind === 'unfit' || kind === 'missing') return NEVER_SYNCED
         throw fileError(file, error)
       }
     },
@@ -67,25 +68,8 @@ export function createSyncMemory({ configFolder, profile, apiUrl, folder }: Sync
         commit_sha: commitSha,
         synced_at: syncedAt,
       }
-      try {
-        replaceFile(file, `${JSON.stringify(content, null, 2)}\n`)
-      } catch (error) {
-        throw fileError(file, error)
-      }
+      orFileError(file, () => replaceFile(file, `${JSON.stringify(content, null, 2)}\n`))
     },
-  }
-}
-
-/** The text of a regular file; undefined where it is another kind of file, or longer than atlas writes. */
-function readSmall(file: string): string | undefined {
-  // Without O_NONBLOCK a named pipe in its place would be waited for.
-  const descriptor = fs.openSync(file, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0))
-  try {
-    const found = fs.fstatSync(descriptor)
-    if (found.isDirectory()) throw Object.assign(new Error('is a folder'), { code: 'EISDIR' })
-    return found.isFile() && found.size <= MAX_STATE_BYTES ? fs.readFileSync(descriptor, 'utf8') : undefined
-  } finally {
-    fs.closeSync(descriptor)
   }
 }
 

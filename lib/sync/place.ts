@@ -3,7 +3,7 @@ import path from 'node:path'
 import { absolutePath, requireHome, type Surroundings } from '../config/load.ts'
 import type { Setting } from '../config/settings.ts'
 import { AtlasError, errorCode } from '../errors.ts'
-import { fileError } from './file-error.ts'
+import { orFileError } from './file-error.ts'
 
 const FILE_NAME = 'CLAUDE.md'
 /** As many as Linux follows. */
@@ -26,11 +26,7 @@ export interface Place {
 export function findPlace(dir: string | undefined, surroundings: Surroundings): Place {
   const folder = syncFolder(dir, surroundings)
   const file = path.join(folder.value, FILE_NAME)
-  try {
-    return { folder, file, target: followLinks(file) }
-  } catch (error) {
-    throw fileError(file, error)
-  }
+  return { folder, file, target: orFileError(file, () => followLinks(file)) }
 }
 
 function syncFolder(dir: string | undefined, { env, platform, homeFolder }: Surroundings): Setting<string> {

@@ -257,7 +257,7 @@ test('login: checks the stored record before it prompts and sends', async () => 
   expect({ status, log: atlas.server.log(), hint: stderr.split('\n')[1] }).toEqual({
     status: 6,
     log: [],
-    hint: `       If that was not meant, mend it with: chmod 600 ${record}`,
+    hint: `       If that was not meant, fix it with: chmod 600 ${record}`,
   })
 })
 

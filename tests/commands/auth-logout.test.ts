@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
+import { leaveTemporary } from '../support/abandoned-file.ts'
 import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, type Machine } from '../support/binary.ts'
 import { secretServiceTest } from '../support/secret-service.ts'
@@ -122,11 +123,12 @@ describe('files in the folder of the file store', () => {
   const deleteList = (sandbox: Machine): void => fs.rmSync(path.join(sandbox.configFolder, 'config.json'))
 
   test('logout: deletes the temporary file of a killed process', async () => {
-    await using atlas = await stage()
-    await atlas.logIn()
-    fs.renameSync(recordOf(atlas), `${recordOf(atlas)}.tmp`)
+    await using atlas = await stage({ loggedIn: true })
+    const record = recordOf(atlas)
+    leaveTemporary(record, fs.readFileSync(record, 'utf8'))
+    fs.rmSync(record)
     deleteList(atlas)
-    expect((await atlas.run(['auth', 'logout'])).status).toBe(0)
+    expect((await atlas.run(['auth', 'logout', '--all'])).status).toBe(0)
     expect(atlas.filesHolding('access_token')).toEqual([])
   })
 
@@ -150,7 +152,7 @@ describe('files in the folder of the file store', () => {
     deleteList(atlas)
     expect(await endedBy(atlas, args)).toEqual({
       status: 6,
-      said: `The credential store ${recordOf(atlas)} can be read by others, so atlas does not use it.`,
+      said: `The credential store ${recordOf(atlas)} cannot be used: others can read it.`,
       ended: [],
     })
   })

@@ -322,7 +322,7 @@ describe('the cause of a failure', () => {
           'lock',
           'fail',
           'The folder ~/.config/atlas, where atlas keeps a lock, cannot be used: others can change it.',
-          'Mend it with: chmod go-w ~/.config/atlas',
+          'Fix it with: chmod go-w ~/.config/atlas',
         ),
       })
     },
@@ -333,7 +333,7 @@ describe('the cause of a failure', () => {
     fs.mkdirSync(path.dirname(sandbox.configFolder))
     fs.writeFileSync(sandbox.configFolder, '')
     expect(firstFailure(await doctor(sandbox))?.detail).toStartWith(
-      'The config folder ~/.config/atlas cannot be written (a file is in its way), so a login cannot be remembered.',
+      'The config folder ~/.config/atlas cannot be written (a file is in the place of its folder), so a login cannot be remembered.',
     )
   })
 

@@ -473,7 +473,7 @@ describe('atlas status', () => {
     fs.chmodSync(path.join(atlas.configFolder, 'credentials'), 0o777)
     const denied = await run()
     expect(denied).toEqual({ ...half, status: 6, reason: denied.reason })
-    expect(denied.reason).toContain('can be changed by others')
+    expect(denied.reason).toContain('cannot be used: others can change it')
     fs.chmodSync(path.join(atlas.configFolder, 'credentials'), 0o700)
 
     await atlas.run(['auth', 'logout'])
@@ -517,7 +517,7 @@ describe('atlas doctor', () => {
       name: 'sync',
       status: 'fail',
       detail: '~/.claude/CLAUDE.md cannot be used: a file is in the place of its folder.',
-      fix: 'Move it away, or choose another folder with --dir.',
+      fix: 'Choose another folder with --dir.',
     })
   })
 })

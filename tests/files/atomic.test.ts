@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { prepareFile, removeFile, replaceFile } from '../../lib/files/atomic.ts'
+import { rehearseReplacement, removeFile, replaceFile, writeTemporary } from '../../lib/files/atomic.ts'
 import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
 
 let folder = ''
@@ -14,47 +14,24 @@ beforeEach(() => {
 afterEach(() => fs.rmSync(folder, { recursive: true }))
 
 const modeOf = (place: string): number => fs.statSync(place).mode & 0o777
+const names = (): string[] => fs.readdirSync(path.dirname(file)).sort()
 
 describe('a file that is replaced', () => {
   test('is private, in private folders, and alone', () => {
     replaceFile(file, 'content')
     expect({ file: modeOf(file), folder: modeOf(path.dirname(file)) }).toEqual({ file: 0o600, folder: 0o700 })
     replaceFile(file, 'shorter')
-    expect(fs.readdirSync(path.dirname(file))).toEqual(['file'])
+    expect(names()).toEqual(['file'])
     expect(fs.readFileSync(file, 'utf8')).toBe('shorter')
   })
 
-  test('is the old one until the new one is committed, and stays so where it is not', () => {
-    replaceFile(file, 'old')
-    const pending = prepareFile(file, 10_000)
-    expect(fs.readFileSync(file, 'utf8')).toBe('old')
-    expect(fs.statSync(`${file}.tmp`).size).toBe(10_000)
-    pending.discard()
-    expect(fs.readdirSync(path.dirname(file))).toEqual(['file'])
-
-    const next = prepareFile(file, 10_000)
-    next.commit('nëw')
-    next.discard()
-    expect(fs.readFileSync(file, 'utf8')).toBe('nëw')
-    expect(fs.readdirSync(path.dirname(file))).toEqual(['file'])
-  })
-
-  test('may be larger than the room that was set aside', () => {
-    prepareFile(file, 10).commit('x'.repeat(100_000))
-    expect(fs.statSync(file).size).toBe(100_000)
-  })
-
-  const PLANTED: [where: string, suffix: string][] = [
-    ['in its place', ''],
-    ['in the place of the temporary file', '.tmp'],
-  ]
-  test.each(PLANTED)('does not follow a link that is planted %s', (_, suffix) => {
+  test('is not written through where it is a link', () => {
     const victim = path.join(folder, 'victim')
     fs.writeFileSync(victim, 'untouched')
     for (const plant of [fs.symlinkSync, fs.linkSync]) {
       fs.mkdirSync(path.dirname(file), { recursive: true })
-      fs.rmSync(file + suffix, { force: true })
-      plant(victim, file + suffix)
+      fs.rmSync(file, { force: true })
+      plant(victim, file)
       replaceFile(file, 'new')
       expect(fs.readFileSync(victim, 'utf8')).toBe('untouched')
       expect(fs.lstatSync(file).isFile()).toBe(true)
@@ -65,33 +42,104 @@ describe('a file that is replaced', () => {
   test('leaves nothing behind where it cannot be put in place', () => {
     fs.mkdirSync(path.join(file, 'in the way'), { recursive: true })
     expect(() => replaceFile(file, 'content')).toThrow()
-    expect(fs.readdirSync(path.dirname(file))).toEqual(['file'])
+    expect(names()).toEqual(['file'])
   })
 
-  smallDiskTest('is the old one where the disk is full, and fits where room was set aside', () => {
+  test('is as it was after a rehearsal', () => {
+    replaceFile(file, 'old')
+    const { ino } = fs.statSync(file)
+    rehearseReplacement(file, 'x'.repeat(10_000))
+    expect({ names: names(), text: fs.readFileSync(file, 'utf8'), ino: fs.statSync(file).ino }).toEqual({
+      names: ['file'],
+      text: 'old',
+      ino,
+    })
+  })
+
+  smallDiskTest('is the old one where the disk is full, which a rehearsal tells', () => {
     using disk = createSmallDisk()
     const onDisk = path.join(disk.folder, 'file')
     replaceFile(onDisk, 'old')
-    const pending = prepareFile(onDisk, 20_000)
     disk.fill()
-    expect(() => replaceFile(path.join(disk.folder, 'other'), 'content')).toThrow('ENOSPC')
-    pending.commit('n'.repeat(20_000))
-    expect(fs.statSync(onDisk).size).toBe(20_000)
-    disk.empty()
-    disk.fill()
-    expect(() => prepareFile(onDisk, 20_000)).toThrow('ENOSPC')
-    expect(fs.readFileSync(onDisk, 'utf8')).toBe('n'.repeat(20_000))
+    expect(() => replaceFile(onDisk, 'new')).toThrow('ENOSPC')
+    expect(() => rehearseReplacement(onDisk, 'new')).toThrow('ENOSPC')
+    expect(fs.readFileSync(onDisk, 'utf8')).toBe('old')
     expect(fs.readdirSync(disk.folder).sort()).toEqual(['file', 'filler'])
   })
 })
 
-test('a file that is removed takes with it what a dead writer left, and says whether it was there', () => {
-  replaceFile(file, 'content')
-  fs.writeFileSync(`${file}.tmp`, 'half')
-  expect(removeFile(file)).toBe(true)
-  expect(fs.readdirSync(path.dirname(file))).toEqual([])
-  fs.writeFileSync(`${file}.tmp`, 'half')
+describe('a temporary file', () => {
+  /** One that this process has written, renamed as if another had. */
+  const writtenBy = (process: string): string => {
+    const temporary = writeTemporary(file, 'half', { mode: 0o600 })
+    const renamed = temporary.replace(/[0-9a-f]{8}-\d+(?=-)/, process)
+    fs.renameSync(temporary, renamed)
+    return path.basename(renamed)
+  }
+  const machine = (): string => {
+    const temporary = writeTemporary(file, '', { mode: 0o600 })
+    fs.rmSync(temporary)
+    return /\.([0-9a-f]{8})-/.exec(temporary)?.[1] ?? ''
+  }
+  const age = (name: string, seconds: number): void => {
+    const then = Date.now() / 1000 - seconds
+    fs.utimesSync(path.join(path.dirname(file), name), then, then)
+  }
+  const deadPid = async (): Promise<number> => {
+    const child = Bun.spawn(['true'])
+    await child.exited
+    return child.pid
+  }
+  beforeEach(() => fs.mkdirSync(path.dirname(file)))
+
+  test('has a name of its own for each writer', () => {
+    const [one, other] = [1, 2].map(() => writeTemporary(file, 'half', { mode: 0o600 }))
+    expect(one).not.toBe(other as string)
+    expect(names()).toHaveLength(2)
+  })
+
+  test('of a live writer, here or on another machine, is left alone', () => {
+    const live = [
+      writtenBy(`${machine()}-${process.pid}`),
+      writtenBy(`${machine()}-1`),
+      writtenBy('0a1b2c3d-1'),
+    ]
+    replaceFile(file, 'content')
+    removeFile(file)
+    expect(names()).toEqual(live.sort())
+  })
+
+  test('of a writer that was killed goes with the next replacement or removal in its folder', async () => {
+    const dead = `${machine()}-${await deadPid()}`
+    writtenBy(dead)
+    replaceFile(file, 'content')
+    expect(names()).toEqual(['file'])
+    writtenBy(dead)
+    expect({ removed: removeFile(file), names: names() }).toEqual({ removed: true, names: [] })
+    writtenBy(dead)
+    expect({ removed: removeFile(file), names: names() }).toEqual({ removed: false, names: [] })
+  })
+
+  test('of an unknown writer goes when nobody can be writing it any more', () => {
+    const [young, old] = [writtenBy('0a1b2c3d-1'), writtenBy('0a1b2c3d-1')]
+    age(young, 300)
+    age(old, 3_600)
+    removeFile(file)
+    expect(names()).toEqual([young])
+  })
+
+  test('with a name that atlas does not give is somebody else’s', () => {
+    const others = ['.file.atlas-tmp', '.file.tmp', 'file.0a1b2c3d-1-0a1b2c3d.atlas-tmp']
+    for (const name of others) fs.writeFileSync(path.join(path.dirname(file), name), '')
+    for (const name of others) age(name, 86_400)
+    removeFile(file)
+    expect(names()).toEqual(others.sort())
+  })
+})
+
+test('removing a file says whether it was there, also where its folder is not', () => {
   expect(removeFile(file)).toBe(false)
-  expect(fs.readdirSync(path.dirname(file))).toEqual([])
+  replaceFile(file, 'content')
+  expect(removeFile(file)).toBe(true)
   expect(removeFile(file)).toBe(false)
 })

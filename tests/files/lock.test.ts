@@ -139,7 +139,7 @@ describe('the file', () => {
       expect(await attempt.catch(error => [error.code, error.message, error.hint])).toEqual([
         'lock_timeout',
         `The folder ${folder}, where atlas keeps a lock, cannot be used: others can change it.`,
-        `Mend it with: chmod go-w ${folder}`,
+        `Fix it with: chmod go-w ${folder}`,
       ])
     }
   })

@@ -12,5 +12,5 @@ test.each([
 
 test('a user without a home folder is refused where the locks need one', () => {
   expect(userLockFolder(1000, undefined)).toBe('/tmp/atlas-1000')
-  expect(() => userLockFolder(undefined, undefined)).toThrow('Windows knows no profile folder for this user.')
+  expect(() => userLockFolder(undefined, undefined)).toThrow('Windows has no profile folder for this user.')
 })

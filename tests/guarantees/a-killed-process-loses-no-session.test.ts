@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import { leaveTemporary } from '../support/abandoned-file.ts'
 import { readUntil } from '../support/binary.ts'
 import { addUp, type CrashFigures, crashRounds } from '../support/crash-rounds.ts'
 import { rounds } from '../support/needs.ts'
@@ -84,12 +85,12 @@ test('kill: a logout deletes the temporary file of a killed process', async () =
   await using atlas = await stage({ loggedIn: true })
   const { server } = atlas
   const [record = ''] = atlas.filesHolding(server.lastTokens.refresh)
-  await Bun.write(`${record}.tmp`, await Bun.file(record).text())
+  leaveTemporary(record, await Bun.file(record).text())
   expect((await atlas.run(['auth', 'logout'])).status).toBe(0)
   expect(atlas.filesHolding(server.lastTokens.refresh)).toEqual([])
 
   // A process that died in the very first login has left no record, but tokens.
-  await Bun.write(`${record}.tmp`, server.lastTokens.refresh)
+  leaveTemporary(record, server.lastTokens.refresh)
   expect((await atlas.run(['auth', 'logout'])).stdout).toContain('nothing to do')
   expect(atlas.filesHolding(server.lastTokens.refresh)).toEqual([])
 })

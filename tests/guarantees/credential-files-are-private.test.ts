@@ -91,9 +91,7 @@ describe('planted links', () => {
     )
   const PLACES: [what: string, status: number, place: (sandbox: Machine, url: string) => string][] = [
     ['the record', 6, (sandbox, url) => `${account(sandbox, url)}.json`],
-    ['its temporary file', 0, (sandbox, url) => `${account(sandbox, url)}.json.tmp`],
     ['its lock', 5, (sandbox, url) => `${account(sandbox, url)}.lock`],
-    ['the config file’s temporary file', 0, sandbox => path.join(sandbox.configFolder, 'config.json.tmp')],
     ['the folder for credentials', 6, sandbox => path.join(sandbox.configFolder, 'credentials')],
   ]
   test.each(
@@ -109,10 +107,9 @@ describe('planted links', () => {
     fs.symlinkSync(victims, link)
     const outcome = await atlas.logIn()
     expect({ status: outcome.status, stderr: outcome.stderr }).toMatchObject({ status })
-    if (status !== 0) expect(outcome.stderr).toContain(link)
+    expect(outcome.stderr).toContain(link)
     if (fs.statSync(victims).isDirectory()) expect(fs.readdirSync(victims)).toEqual([])
     else expect(fs.readFileSync(victims, 'utf8')).toBe('untouched')
-    if (status === 0) expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
   })
 })
 
@@ -140,12 +137,12 @@ describe('a file store that others can reach', () => {
     ]) {
       const { status, stdout, stderr } = await atlas.run(command)
       expect({ status, stdout, stderr }).toMatchObject({ status: 6, stdout: '' })
-      expect(stderr).toMatch(/^atlas: The credential store .* (can be (read|changed) by others), so atlas/)
+      expect(stderr).toMatch(/^atlas: The credential store .* cannot be used: others can (read|change) it\./)
     }
     expect(atlas.server.log()).toEqual([])
 
     const { stderr } = await atlas.run(['auth', 'token'])
-    const command = /mend it with: (.*)\n$/.exec(stderr)?.[1] ?? ''
+    const command = /fix it with: (.*)\n$/.exec(stderr)?.[1] ?? ''
     expect(Bun.spawnSync(['sh', '-c', command]).exitCode).toBe(0)
     expect((await atlas.run(['api', '/auth/me'])).status).toBe(0)
   })

@@ -217,7 +217,7 @@ describe('the temporary folder', () => {
       ['missing', 'the temporary folder does not exist', () => 'nothing'],
       [
         'a file',
-        'the temporary folder is not a folder',
+        'a file is in the place of its folder',
         place => {
           fs.writeFileSync(place, '')
           return 'nothing'
@@ -250,7 +250,7 @@ describe('the temporary folder', () => {
       ],
       [
         'a link to elsewhere',
-        'it is not a folder',
+        'it is a symbolic link',
         place => {
           fs.mkdirSync(place)
           fs.symlinkSync('/', path.join(place, `atlas-${uid}`))

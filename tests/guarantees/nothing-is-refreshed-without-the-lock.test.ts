@@ -46,8 +46,8 @@ const lockOf = (sandbox: Machine, server: AtlasServer): string =>
 describe('a lock file that cannot be trusted', () => {
   const FAULTS: [what: string, reason: string, arrange: (lock: string) => void][] = [
     ['a directory', 'it is not a regular file', lock => fs.mkdirSync(lock)],
-    ['a symlink to a file', 'it is not a regular file', lock => symlinkToFile(lock)],
-    ['a symlink to nothing', 'it is not a regular file', lock => fs.symlinkSync('/nonexistent/place', lock)],
+    ['a symlink to a file', 'it is a symbolic link', lock => symlinkToFile(lock)],
+    ['a symlink to nothing', 'it is a symbolic link', lock => fs.symlinkSync('/nonexistent/place', lock)],
     ['a named pipe', 'it is not a regular file', lock => void Bun.spawnSync(['mkfifo', lock])],
     ['a byte of garbage', 'it holds something that is not a lock', lock => fs.writeFileSync(lock, 'x')],
     [
@@ -141,11 +141,11 @@ describe('the folder of the file store', () => {
 })
 
 describe('the folder for locks on the keychain', () => {
-  const MEND = 'atlas changes nothing without it. Mend or remove that path and try again.'
+  const FIX = 'atlas changes nothing without it. Fix or remove that path and try again.'
   const PLANTED: [what: string, reason: string, plant: (folder: string) => void, hint?: string][] = [
-    ['a symlink', 'it is not a folder', folder => fs.symlinkSync('/tmp', folder)],
-    ['a symlink to nothing', 'a file is in the way of the folder', f => fs.symlinkSync('/nonexistent/x', f)],
-    ['a file', 'a file is in the way of the folder', folder => fs.writeFileSync(folder, '')],
+    ['a symlink', 'it is a symbolic link', folder => fs.symlinkSync('/tmp', folder)],
+    ['a symlink to nothing', 'it is a symbolic link', f => fs.symlinkSync('/nonexistent/x', f)],
+    ['a file', 'it is not a folder', folder => fs.writeFileSync(folder, '')],
     [
       'another user’s',
       'it belongs to another user',
@@ -155,7 +155,7 @@ describe('the folder for locks on the keychain', () => {
   ]
   twoUsersTest.each(PLANTED)(
     'lock: the folder for keychain locks is refused when somebody planted %s',
-    async (_, reason, plant, hint = MEND) => {
+    async (_, reason, plant, hint = FIX) => {
       // A user of the test's own, since the path holds the user's number and nothing else.
       const uid = 100_000_000 + process.pid
       const folder = userLockFolder(uid, '')

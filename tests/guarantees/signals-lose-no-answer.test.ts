@@ -62,7 +62,7 @@ describe('a signal while a server does not answer', () => {
     expect(await child.exited).toBe(status)
     expect(performance.now() - startedAt).toBeLessThan(SOON_MS)
     expect(fs.readFileSync(record, 'utf8')).toBe(before)
-    expect(fs.readdirSync(path.dirname(record)).filter(name => name.endsWith('.tmp'))).toEqual([])
+    expect(fs.readdirSync(path.dirname(record)).filter(name => name.endsWith('.atlas-tmp'))).toEqual([])
   })
 
   test.each(SIGNALS)('signals: %s ends a request, a logout and a login at once', async (signal, status) => {

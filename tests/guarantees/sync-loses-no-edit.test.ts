@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { type Outcome, outcomeOf } from '../support/binary.ts'
 import { rounds, testWith } from '../support/needs.ts'
+import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
 import { type Stage, stage } from '../support/stage.ts'
 
 const strace = Bun.which('strace')
@@ -49,25 +50,24 @@ test('sync: killed at random moments it leaves the old or the new file, and noth
   )
 })
 
-/** The calls by which a sync changes a file system; no machine has all of them. */
-const CHANGES = [
-  '?rename,?renameat,?renameat2',
-  '?link,?linkat',
-  '?unlink,?unlinkat',
-  '?mkdir,?mkdirat',
-  'fsync',
-  'fchmod',
-  'write',
-]
+const RENAMED = '?rename,?renameat,?renameat2'
 
-/** A run in whose system calls strace interferes. @param only calls on that file alone. */
-function runTraced(atlas: Stage, inject: string, args: readonly string[], only?: string): Promise<Outcome> {
-  const filter = ['-e', `trace=${inject.split(':')[0]}`, ...(only === undefined ? [] : ['-P', only])]
+/** The calls by which a sync changes a file system; no machine has all of them. */
+const CHANGES = [RENAMED, '?link,?linkat', '?unlink,?unlinkat', '?mkdir,?mkdirat', 'fsync', 'fchmod', 'write']
+
+/** A run in whose system calls strace interferes. */
+function runTraced(atlas: Stage, inject: string, args: readonly string[]): Promise<Outcome> {
+  const filter = ['-e', `trace=${inject.split(':')[0]}`]
   const via = ['strace', '-f', '-qq', '-o', '/dev/null', ...filter, '-e', `inject=${inject}`]
   return atlas.run(args, { via })
 }
 
-const temporaryOf = ({ claude }: Stage): string => path.join(claude.folder, '.CLAUDE.md.atlas-tmp')
+/*
+ * The calls for the file itself are told by their number: what is remembered is written first, with two
+ * flushes (its file, its folder) and one rename.
+ */
+const SECOND = 'when=2'
+const THIRD = 'when=3'
 
 describe('faults at every system call', () => {
   const SITUATIONS: [what: string, old: string | undefined, synced: boolean, args: string[]][] = [
@@ -115,14 +115,14 @@ describe('faults at every system call', () => {
   traceTest('sync: an edit in place just before the rename becomes a backup', async () => {
     await using atlas = await stage({ loggedIn: true })
     const displaced = path.join(atlas.claude.folder, '.CLAUDE.md.atlas-old')
-    const held = '?rename,?renameat,?renameat2:delay_enter=1000000'
+    const held = `${RENAMED}:delay_enter=1000000:${SECOND}`
     let outcome: Outcome
     // On a busy machine the last look may come after the edit, which is then refused to be overwritten.
     do {
       atlas.server.setConfiguration('# Rules\n')
       await atlas.run(['sync', '--force'])
       atlas.server.setConfiguration('# New\n')
-      const running = runTraced(atlas, held, ['sync', '--json'], temporaryOf(atlas))
+      const running = runTraced(atlas, held, ['sync', '--json'])
       while (!fs.existsSync(displaced)) await Bun.sleep(5)
       await Bun.sleep(200)
       fs.appendFileSync(atlas.claude.file, 'my last words\n')
@@ -150,39 +150,48 @@ describe('faults at every system call', () => {
   })
 
   const FAULTS: [what: string, fault: string, reason: string][] = [
-    ['a disk that is full', 'write,pwrite64:error=ENOSPC', 'the disk is full'],
-    ['a disk that is full when flushed', 'fsync:error=ENOSPC', 'the disk is full'],
-    ['a quota that is used up', 'write,pwrite64:error=EDQUOT', 'the disk quota is used up'],
-    ['a rename that is refused', '?rename,?renameat,?renameat2:error=EPERM', 'permission denied'],
-    ['a broken disk', 'fsync:error=EIO', 'EIO'],
+    ['a disk that is full when flushed', `fsync:error=ENOSPC:${THIRD}`, 'the disk is full'],
+    ['a quota that is used up', `fsync:error=EDQUOT:${THIRD}`, 'the disk quota is used up'],
+    ['a rename that is refused', `${RENAMED}:error=EPERM:${SECOND}`, 'permission denied'],
+    ['a broken disk', `fsync:error=EIO:${THIRD}`, 'EIO'],
   ]
   traceTest.each(FAULTS)(
     'sync: %s is an error that keeps the old file and leaves nothing behind',
     async (_, fault, reason) => {
       await using atlas = await stage({ loggedIn: true })
       atlas.claude.edit('mine')
-      const { status, stdout, stderr } = await runTraced(
-        atlas,
-        fault,
-        ['sync', '--force', '--json'],
-        temporaryOf(atlas),
-      )
-      const { code, message } = JSON.parse(stderr || '{"error":{}}').error
-      expect({
-        status,
-        stdout,
-        code,
-        message,
-        local: atlas.claude.text(),
-        names: atlas.claude.names(),
-      }).toEqual({
-        status: 1,
-        stdout: '',
-        code: 'file_error',
-        message: `${atlas.claude.file} cannot be used: ${reason}.`,
+      const outcome = await runTraced(atlas, fault, ['sync', '--force', '--json'])
+      expect({ ...failed(outcome), local: atlas.claude.text(), names: atlas.claude.names() }).toEqual({
+        ...fileError(atlas.claude.file, reason),
         local: 'mine',
         names: ['CLAUDE.md'],
       })
     },
   )
+})
+
+smallDiskTest('sync: a full disk is an error that keeps the old file and leaves nothing behind', async () => {
+  await using atlas = await stage({ loggedIn: true })
+  using disk = createSmallDisk()
+  const file = path.join(disk.folder, 'CLAUDE.md')
+  fs.writeFileSync(file, 'mine')
+  disk.fill()
+  const outcome = await atlas.run(['sync', '--force', '--json', '--dir', disk.folder])
+  expect({
+    ...failed(outcome),
+    local: fs.readFileSync(file, 'utf8'),
+    names: fs.readdirSync(disk.folder).sort(),
+  }).toEqual({ ...fileError(file, 'the disk is full'), local: 'mine', names: ['CLAUDE.md', 'filler'] })
+})
+
+function failed({ status, stdout, stderr }: Outcome) {
+  const { code, message } = JSON.parse(stderr || '{"error":{}}').error
+  return { status, stdout, code, message }
+}
+
+const fileError = (file: string, reason: string) => ({
+  status: 1,
+  stdout: '',
+  code: 'file_error',
+  message: `${file} cannot be used: ${reason}.`,
 })

@@ -80,27 +80,22 @@ describe('a record', () => {
 
 type Kit = ReturnType<typeof createStore>
 
-/** What is in the way, how it comes there, and what is read once it is mended. */
-const REFUSED: [what: string, reason: string, harm: (kit: Kit) => void, mended: string | undefined][] = [
-  ['a file that all can read', 'can be read by others', kit => fs.chmodSync(kit.file, 0o644), RECORD],
-  ['a file that the group can read', 'can be read by others', kit => fs.chmodSync(kit.file, 0o640), RECORD],
-  ['a file that others can write', 'can be read by others', kit => fs.chmodSync(kit.file, 0o602), RECORD],
-  [
-    'a folder that all can change',
-    'can be changed by others',
-    kit => fs.chmodSync(kit.folder, 0o777),
-    RECORD,
-  ],
-  ['a folder of the group', 'can be changed by others', kit => fs.chmodSync(kit.folder, 0o770), RECORD],
+/** What is in the way, how it comes there, and what is read once it is fixed. */
+const REFUSED: [what: string, reason: string, harm: (kit: Kit) => void, repaired: string | undefined][] = [
+  ['a file that all can read', 'others can read it', kit => fs.chmodSync(kit.file, 0o644), RECORD],
+  ['a file that the group can read', 'others can read it', kit => fs.chmodSync(kit.file, 0o640), RECORD],
+  ['a file that others can write', 'others can read it', kit => fs.chmodSync(kit.file, 0o602), RECORD],
+  ['a folder that all can change', 'others can change it', kit => fs.chmodSync(kit.folder, 0o777), RECORD],
+  ['a folder of the group', 'others can change it', kit => fs.chmodSync(kit.folder, 0o770), RECORD],
   [
     'a symbolic link',
-    'is a symbolic link',
+    'it is a symbolic link',
     kit => plantLink(kit.file, path.join(kit.root, 'aim')),
     undefined,
   ],
   [
     'a symbolic link to nothing',
-    'is a symbolic link',
+    'it is a symbolic link',
     kit => {
       const { file } = kit
       fs.rmSync(file)
@@ -110,13 +105,13 @@ const REFUSED: [what: string, reason: string, harm: (kit: Kit) => void, mended: 
   ],
   [
     'a folder that is a symbolic link',
-    'is a symbolic link',
+    'it is a symbolic link',
     kit => plantLink(kit.folder, path.join(kit.root, 'aim')),
     undefined,
   ],
   [
     'a named pipe',
-    'is not a regular file',
+    'it is not a regular file',
     kit => {
       const { file } = kit
       fs.rmSync(file)
@@ -126,7 +121,7 @@ const REFUSED: [what: string, reason: string, harm: (kit: Kit) => void, mended: 
   ],
   [
     'a folder in place of the file',
-    'is not a regular file',
+    'it is not a regular file',
     kit => {
       const { file } = kit
       fs.rmSync(file)
@@ -137,14 +132,14 @@ const REFUSED: [what: string, reason: string, harm: (kit: Kit) => void, mended: 
   ],
   [
     'a file in place of the folder',
-    'is not a folder',
+    'it is not a folder',
     kit => {
       fs.rmSync(kit.folder, { recursive: true })
       fs.writeFileSync(kit.folder, '')
     },
     undefined,
   ],
-  ['a file of 8 GiB', 'is too large', kit => fs.truncateSync(kit.file, 8 * 1024 ** 3), undefined],
+  ['a file of 8 GiB', 'it is too large', kit => fs.truncateSync(kit.file, 8 * 1024 ** 3), undefined],
 ]
 
 /** Move what is there to another place and leave a link to it. */
@@ -162,8 +157,8 @@ const refusal = async (work: Promise<unknown>): Promise<AtlasError> => {
   throw new Error('nothing was refused')
 }
 
-describe('is refused with the command that mends it:', () => {
-  for (const [what, reason, harm, mended] of REFUSED) {
+describe('is refused with the command that fixes it:', () => {
+  for (const [what, reason, harm, repaired] of REFUSED) {
     posixTest(what, async () => {
       using kit = createStore()
       const { store } = kit as { store: CredentialStore }
@@ -177,9 +172,9 @@ describe('is refused with the command that mends it:', () => {
       expect(snapshot(kit.root)).toEqual(before)
 
       const { hint } = await refusal(store.read(ACCOUNT))
-      const command = /mend it with: (.*)$/.exec(hint ?? '')?.[1] ?? ''
+      const command = /fix it with: (.*)$/.exec(hint ?? '')?.[1] ?? ''
       expect(Bun.spawnSync(['sh', '-c', command]).exitCode).toBe(0)
-      expect(await store.read(ACCOUNT)).toBe(mended as string)
+      expect(await store.read(ACCOUNT)).toBe(repaired as string)
       await store.write(ACCOUNT, 'new')
       expect(await store.read(ACCOUNT)).toBe('new')
       // What a link led to is as it was.
@@ -220,8 +215,8 @@ describe('through the program', () => {
         status: 6,
         stdout: '',
         stderr:
-          `atlas: The credential store ${file} can be read by others, so atlas does not use it.\n` +
-          `       If that was not meant, mend it with: chmod 600 ${file}\n`,
+          `atlas: The credential store ${file} cannot be used: others can read it.\n` +
+          `       If that was not meant, fix it with: chmod 600 ${file}\n`,
       })
     expect(server.log()).toEqual([])
     expect(sandbox.filesHolding(server.lastTokens.access)).toEqual([file])
@@ -241,8 +236,8 @@ describe('through the program', () => {
       expect({ status, stderr }).toEqual({
         status: 6,
         stderr:
-          `atlas: The credential store ${place} belongs to another user, so atlas does not use it.\n` +
-          `       If that was not meant, mend it with: sudo chown -R ${sandbox.user?.uid} ${place}\n`,
+          `atlas: The credential store ${place} cannot be used: it belongs to another user.\n` +
+          `       If that was not meant, fix it with: sudo chown -R ${sandbox.user?.uid} ${place}\n`,
       })
       Bun.spawnSync(['sh', '-c', / sudo (.*)$/m.exec(stderr)?.[1] ?? ''])
       expect((await sandbox.run(['auth', 'status'])).status).toBe(0)

@@ -4,6 +4,7 @@ import type { Config, Environment } from '../../config/load.ts'
 import { hasNoPath, isLoopback, requireSecure } from '../../config/server.ts'
 import { describeSettings, loginCommand } from '../../config/settings.ts'
 import { AtlasError, errorCode } from '../../errors.ts'
+import { faultOf } from '../../files/faults.ts'
 import { proxyFor, proxyVariable } from '../../http/proxy.ts'
 import type { System } from '../../run.ts'
 import { parseJsonObject, readClaims } from '../../session/protocol.ts'
@@ -96,16 +97,8 @@ export function writeFault(folder: string): string | undefined {
     const isThere = fs.existsSync(folder)
     const above = path.dirname(folder)
     if (code === 'ENOENT' && !isThere && above !== folder) return writeFault(above)
-    return WRITE_FAULTS[code ?? ''] ?? code
+    return faultOf(error)?.reason
   }
-}
-
-const WRITE_FAULTS: Record<string, string> = {
-  EACCES: 'permission denied',
-  EPERM: 'permission denied',
-  EROFS: 'the file system is read-only',
-  ENOSPC: 'the disk is full',
-  ENOTDIR: 'a file is in its way',
 }
 
 /** What one look at the server tells: whether it is there, trusted, and what time it has. */

@@ -1,4 +1,9 @@
-import { type AddonFolder, unpackAddon } from './addon-folder.ts'
+import fs from 'node:fs'
+import path from 'node:path'
+import { replaceFile } from '../../files/atomic.ts'
+import { at, FileFault } from '../../files/faults.ts'
+import { makePrivateFolder, requirePrivate } from '../../files/private.ts'
+import type { AddonFolder } from '../../files/user-folder.ts'
 
 /*
  * The addon is imported by its own name: the package's loader would look into the current directory
@@ -9,7 +14,7 @@ export type Addon = Pick<typeof import('@napi-rs/keyring'), 'Entry'>
 
 /**
  * The addon inside the compiled program, unpacked to a folder; from source, the installed one.
- * @throws {UnusableFolder} it cannot be unpacked there.
+ * @throws {FileFault} it cannot be unpacked there.
  * @throws where the system cannot load it, or there is no build of it.
  */
 export async function loadAddon(folder: AddonFolder): Promise<Addon> {
@@ -17,12 +22,46 @@ export async function loadAddon(folder: AddonFolder): Promise<Addon> {
   if (embedded === undefined) return requireAddon()
   const content = new Uint8Array(await embedded.arrayBuffer())
   const loaded: { exports: Partial<Addon> } = { exports: {} }
-  process.dlopen(loaded, unpackAddon(embedded.name, content, folder))
+  process.dlopen(
+    loaded,
+    at(folder.path, () => unpackAddon(embedded.name, content, folder)),
+  )
   return loaded.exports as Addon
 }
 
 const isAddon = (file: Blob): file is Blob & { name: string } =>
   'name' in file && typeof file.name === 'string' && file.name.endsWith('.node')
+
+/**
+ * Write the addon where the system's loader can map it. What is there already is compared byte by byte
+ * first: the runtime's own unpacking takes any file of the right size for the addon.
+ * @returns its path.
+ */
+function unpackAddon(name: string, content: Uint8Array, { path: folder, from, uid }: AddonFolder): string {
+  const file = path.join(folder, name)
+  // A relative one may be a folder that somebody else has filled.
+  if (!path.isAbsolute(folder)) throw new FileFault('unfit', `${from} is not an absolute path`, folder)
+  // A temporary folder that does not exist is a mistake, and is not made.
+  if (!fs.existsSync(path.dirname(folder)))
+    throw new FileFault('missing', 'the temporary folder does not exist', folder)
+  makePrivateFolder(folder, uid)
+  if (!holds(file, content, uid)) replaceFile(file, content, 0o700)
+  return file
+}
+
+function holds(file: string, content: Uint8Array, uid: number | undefined): boolean {
+  const found = fs.lstatSync(file, { throwIfNoEntry: false })
+  if (found?.size !== content.byteLength) return false
+  try {
+    requirePrivate(file, found, 'file', uid)
+  } catch (error) {
+    if (error instanceof FileFault) return false
+    throw error
+  }
+  // Mapped where that can be done: reading 3 MB takes as long as asking the keychain.
+  const held = process.platform === 'win32' ? fs.readFileSync(file) : Bun.mmap(file, { shared: false })
+  return Buffer.compare(held, content) === 0
+}
 
 function requireAddon(): Addon {
   const musl = process.env['ATLAS_BUILD_LIBC'] === 'musl'

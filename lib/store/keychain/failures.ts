@@ -1,7 +1,7 @@
 import { type AtlasCode, AtlasError } from '../../errors.ts'
+import type { AddonFolder } from '../../files/user-folder.ts'
 import { shellQuoted } from '../../terminal/shell-quote.ts'
 import { ALTERNATIVES, DamagedRecord } from '../store-error.ts'
-import type { AddonFolder } from './addon-folder.ts'
 
 export type KeychainCode = Extract<
   AtlasCode,
@@ -70,19 +70,16 @@ export const silent = (waitedMs: number, keychain: Keychain): AtlasError =>
     `See whether it waits to be unlocked, allow it longer with ATLAS_KEYCHAIN_TIMEOUT=60, ${ALTERNATIVES}.`,
   )
 
-/** The addon itself could not be unpacked or loaded. @param reason the end of a sentence. */
-export const unloadable = (reason: string, { path, from = 'TMPDIR' }: AddonFolder): AtlasError =>
-  new AtlasError(
+/** The addon itself could not be unpacked or loaded. @param reason what is against it, or the system's loader says. */
+export function unloadable(reason: string, { path, from = 'TMPDIR' }: AddonFolder): AtlasError {
+  const noPrograms = /failed to map segment|operation not permitted/i.test(reason)
+  const why = noPrograms ? 'programs may not run from there (is it mounted noexec?)' : reason
+  return new AtlasError(
     'store_unavailable',
-    `The keychain support, which is unpacked into ${path}, could not be loaded: ${reason}.`,
+    `The keychain support, which is unpacked into ${path}, could not be loaded: ${why}.`,
     `Set ${from} to a folder that exists, has room and allows programs, ${ALTERNATIVES}.`,
   )
-
-/** What the system's loader says, which is prose alone, in words where they are known. */
-export const loadFault = (message: string): string =>
-  /failed to map segment|operation not permitted/i.test(message)
-    ? 'programs may not run from there (is it mounted noexec?)'
-    : message
+}
 
 /** A keychain as told to a person. */
 export function describeKeychain(platform: NodeJS.Platform): string {

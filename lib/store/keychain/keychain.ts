@@ -1,6 +1,6 @@
+import type { AddonFolder } from '../../files/user-folder.ts'
 import { type Items, splitItems } from '../split.ts'
 import type { CredentialStore } from '../store.ts'
-import type { AddonFolder } from './addon-folder.ts'
 import { describeKeychain } from './failures.ts'
 import { KeychainThread } from './timeout.ts'
 

@@ -1,6 +1,6 @@
 import type { AtlasError } from '../../errors.ts'
-import type { AddonFolder } from './addon-folder.ts'
-import { type Keychain, keychainFailure, loadFault, silent, unloadable } from './failures.ts'
+import type { AddonFolder } from '../../files/user-folder.ts'
+import { type Keychain, keychainFailure, silent, unloadable } from './failures.ts'
 import type { KeychainRequest } from './item.ts'
 import type { KeychainReply, WorkerRequest } from './worker.ts'
 
@@ -39,9 +39,10 @@ export class KeychainThread {
       addonFolder: this.#addonFolder,
     })
     if (reply.ok) return reply.value
-    throw reply.stage === 'keychain'
-      ? keychainFailure(reply.message, reply.tookMs, request.account, this.#keychain)
-      : unloadable(reply.stage === 'folder' ? reply.message : loadFault(reply.message), this.#addonFolder)
+    const { stage, message, tookMs } = reply
+    throw stage === 'keychain'
+      ? keychainFailure(message, tookMs, request.account, this.#keychain)
+      : unloadable(message, this.#addonFolder)
   }
 
   async #ask(request: WorkerRequest): Promise<KeychainReply> {

@@ -3,8 +3,9 @@
  * decides when it is given up.
  */
 
+import { FileFault } from '../../files/faults.ts'
+import type { AddonFolder } from '../../files/user-folder.ts'
 import { type Addon, loadAddon } from './addon.ts'
-import { type AddonFolder, UnusableFolder } from './addon-folder.ts'
 import { callKeychain, type KeychainRequest } from './item.ts'
 
 /** A call, and where its addon is unpacked to. */
@@ -18,7 +19,8 @@ export type KeychainReply =
   | {
       readonly id: number
       readonly ok: false
-      readonly stage: 'folder' | 'addon' | 'keychain'
+      /** What failed, the addon or what it was asked; and why, as the end of a sentence. */
+      readonly stage: 'addon' | 'keychain'
       readonly message: string
       readonly tookMs: number
     }
@@ -43,8 +45,9 @@ self.onmessage = async ({ data: request }) => {
     self.postMessage({
       id,
       ok: false,
-      stage: error instanceof UnusableFolder ? 'folder' : stage,
-      message: error instanceof Error ? error.message : String(error),
+      stage,
+      message:
+        error instanceof FileFault ? error.reason : error instanceof Error ? error.message : String(error),
       tookMs: performance.now() - startedAt,
     })
   }

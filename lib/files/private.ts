@@ -1,0 +1,119 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import { errorCode } from '../errors.ts'
+import { shellQuoted } from '../terminal/shell-quote.ts'
+import { at, FileFault, faultOf } from './faults.ts'
+
+/** Without O_NONBLOCK, a named pipe in the place of a file would be waited for. */
+const SAFE_OPEN = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0)
+const NO_FOLLOW = fs.constants.O_NOFOLLOW ?? 0
+
+/** What somebody else may not do: change a folder or a file, or even read a secret file. */
+const FORBIDDEN_MODE = { folder: 0o022, file: 0o022, secret: 0o077 }
+
+/**
+ * See that a folder or file is the user's own and no link.
+ * @param found what `lstat` or `fstat` says of it.
+ * @param kind whether it may be read by others (`file`) or not (`secret`).
+ * @param uid the numeric user id that must own it; undefined on Windows, where modes mean nothing.
+ * @throws {FileFault} with the command that puts it right.
+ */
+export function requirePrivate(
+  place: string,
+  found: fs.Stats,
+  kind: keyof typeof FORBIDDEN_MODE,
+  uid: number | undefined,
+): void {
+  const refuse = (fault: FileFault['kind'], reason: string, command?: string): FileFault =>
+    new FileFault(fault, reason, place, command && `${command} ${shellQuoted(place)}`)
+
+  if (found.isSymbolicLink()) throw refuse('unfit', 'it is a symbolic link', 'rm')
+  if (kind === 'folder' && !found.isDirectory()) throw refuse('unfit', 'it is not a folder', 'rm')
+  if (kind !== 'folder' && !found.isFile()) throw refuse('unfit', 'it is not a regular file', 'rm -r')
+  if (uid === undefined) return
+  // A run with `sudo` that kept HOME is the usual reason, in one direction or the other.
+  if (found.uid !== uid)
+    throw refuse('foreign', 'it belongs to another user', uid === 0 ? undefined : `sudo chown -R ${uid}`)
+  if ((found.mode & FORBIDDEN_MODE[kind]) === 0) return
+  if (kind === 'secret') throw refuse('exposed', 'others can read it', 'chmod 600')
+  throw refuse('exposed', 'others can change it', 'chmod go-w')
+}
+
+/** See that a folder, if it is there, is the user's own. @throws {FileFault} @returns whether it is there. */
+export function checkPrivateFolder(folder: string, uid: number | undefined): boolean {
+  const found = at(folder, () => fs.lstatSync(folder, { throwIfNoEntry: false }))
+  if (found !== undefined) requirePrivate(folder, found, 'folder', uid)
+  return found !== undefined
+}
+
+/**
+ * Make a folder that is the user's own (0700), and what is missing above it, or see that it is so.
+ * @throws {FileFault}
+ */
+export function makePrivateFolder(folder: string, uid: number | undefined): void {
+  if (checkPrivateFolder(folder, uid)) return
+  at(folder, () => fs.mkdirSync(folder, { recursive: true, mode: 0o700 }))
+  checkPrivateFolder(folder, uid)
+}
+
+/**
+ * See that files can be put into a folder, or into the nearest one above it that exists.
+ * @throws {FileFault} about the folder itself.
+ */
+export function requireWritable(folder: string): void {
+  let nearest = folder
+  while (!fs.existsSync(nearest) && path.dirname(nearest) !== nearest) nearest = path.dirname(nearest)
+  at(folder, () => fs.accessSync(nearest, fs.constants.W_OK | fs.constants.X_OK))
+}
+
+export interface RegularFile {
+  readonly bytes: Buffer
+  readonly stats: fs.Stats
+}
+
+/**
+ * A regular file, through symbolic links; undefined where there is none.
+ * @throws {FileFault} `occupied`: a folder is in its place; `unfit`: it is something else, or larger than that.
+ */
+export const readRegularFile = (file: string, maxBytes: number): RegularFile | undefined =>
+  readChecked(file, SAFE_OPEN, maxBytes, found => {
+    if (found.isDirectory()) throw new FileFault('occupied', 'a folder is in its place', file)
+    if (!found.isFile()) throw new FileFault('unfit', 'it is not a regular file', file)
+  })
+
+/**
+ * The text of a file that its owner alone can read; undefined where there is none.
+ * @throws {FileFault} with the command that puts it right.
+ */
+export function readPrivateFile(file: string, uid: number | undefined, maxBytes: number): string | undefined {
+  const found = at(file, () => fs.lstatSync(file, { throwIfNoEntry: false }))
+  if (found === undefined) return undefined
+  // Asked before it is opened too: another user's private file cannot be opened to see whose it is.
+  requirePrivate(file, found, 'secret', uid)
+  const check = (opened: fs.Stats): void => requirePrivate(file, opened, 'secret', uid)
+  return readChecked(file, SAFE_OPEN | NO_FOLLOW, maxBytes, check)?.bytes.toString()
+}
+
+function readChecked(
+  file: string,
+  flags: number,
+  maxBytes: number,
+  check: (found: fs.Stats) => void,
+): RegularFile | undefined {
+  let descriptor: number
+  try {
+    descriptor = fs.openSync(file, flags)
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined
+    throw faultOf(error, file) ?? error
+  }
+  try {
+    const stats = fs.fstatSync(descriptor)
+    check(stats)
+    if (stats.size > maxBytes)
+      throw new FileFault('unfit', `it is too large (${stats.size} bytes)`, file, `rm ${shellQuoted(file)}`)
+    return { bytes: at(file, () => fs.readFileSync(descriptor)), stats }
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
