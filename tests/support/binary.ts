@@ -22,10 +22,10 @@ export interface RunOptions {
   readonly cwd?: string
   /** What starts the program: `['strace', '-f']`, or `['sh', '-c', script]`, which finds it as `$0`. */
   readonly via?: readonly string[]
+  /** Who runs it; the sandbox's user unless given. */
+  readonly user?: User
   /** Another program than the compiled one, or a copy of it. */
   readonly binary?: string
-  /** Who runs it; the test's own user unless given. */
-  readonly user?: User
 }
 
 export interface User {
@@ -41,6 +41,8 @@ export interface Machine {
   readonly cwd: string
   readonly env: Record<string, string>
   readonly binary: string
+  /** Who runs the program, where that is not the test's own user. */
+  readonly user: User | undefined
   run(args: readonly string[], options?: RunOptions): Promise<Outcome>
   start(args: readonly string[], options?: RunOptions): Bun.Subprocess<'pipe', 'pipe', 'pipe'>
   /** Log in as Ada. */
@@ -55,17 +57,31 @@ export interface Sandbox extends Machine, Disposable {}
 /** Log in as Ada, whose password comes on standard input. */
 export const LOGIN = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
 
-/** @param env on top of an environment that holds nothing but the home folder and the file store's choice. */
-export function createSandbox(env: Record<string, string> = { ATLAS_CREDENTIAL_STORE: 'file' }): Sandbox {
-  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-test-'))
+/**
+ * @param env on top of an environment that holds nothing but the home folder and the file store's choice.
+ * @param user who runs the program; the test's own user unless given.
+ */
+export function createSandbox(
+  env: Record<string, string> = { ATLAS_CREDENTIAL_STORE: 'file' },
+  user?: User,
+): Sandbox {
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-test-'))
+  const home = path.join(root, 'home')
   const cwd = path.join(home, 'cwd')
-  fs.mkdirSync(cwd)
+  fs.mkdirSync(cwd, { recursive: true })
+  const binary = user ? path.join(root, 'atlas') : BINARY
+  if (user) {
+    // The clone may lie in a folder that others cannot enter.
+    fs.chmodSync(root, 0o755)
+    linkOrCopy(BINARY, binary)
+    for (const folder of [home, cwd]) fs.chownSync(folder, user.uid, user.gid)
+  }
   const base = { HOME: home, PATH: process.env['PATH'] ?? '', TZ: 'UTC', ...env }
 
   const start = (args: readonly string[], options: RunOptions = {}) => {
     const given = Object.entries({ ...base, ...options.env }).filter(([, value]) => value !== undefined)
-    const child = Bun.spawn([...(options.via ?? []), options.binary ?? BINARY, ...args], {
-      ...options.user,
+    const child = Bun.spawn([...(options.via ?? []), options.binary ?? binary, ...args], {
+      ...(options.user ?? user),
       cwd: options.cwd ?? cwd,
       env: Object.fromEntries(given),
       stdin: 'pipe',
@@ -86,7 +102,8 @@ export function createSandbox(env: Record<string, string> = { ATLAS_CREDENTIAL_S
     configFolder: path.join(home, '.config', 'atlas'),
     cwd,
     env: base,
-    binary: BINARY,
+    binary,
+    user,
     run,
     start,
     logIn: (server, options) =>
@@ -101,7 +118,15 @@ export function createSandbox(env: Record<string, string> = { ATLAS_CREDENTIAL_S
         .filter(entry => entry.isFile())
         .map(entry => path.join(entry.parentPath, entry.name))
         .filter(file => fs.readFileSync(file).includes(text)),
-    [Symbol.dispose]: () => fs.rmSync(home, { recursive: true, force: true }),
+    [Symbol.dispose]: () => fs.rmSync(root, { recursive: true, force: true }),
+  }
+}
+
+function linkOrCopy(file: string, copy: string): void {
+  try {
+    fs.linkSync(file, copy)
+  } catch {
+    fs.copyFileSync(file, copy)
   }
 }
 

@@ -1,9 +1,9 @@
-import net, { type AddressInfo, type Socket } from 'node:net'
+import net, { type Socket } from 'node:net'
 import tls from 'node:tls'
+import { type Listening, listening } from './listening.ts'
 
 /** A server that speaks no HTTP of its own: a test writes the bytes. */
-export interface RawServer extends AsyncDisposable {
-  readonly port: number
+export interface RawServer extends Listening {
   /** All that has been received, of all connections together. */
   readonly received: string
   /** How many connections there have been, silent ones too. */
@@ -22,12 +22,9 @@ export async function startRawServer(
 ): Promise<RawServer> {
   let received = ''
   let connections = 0
-  const sockets = new Set<Socket>()
   const accept = (socket: Socket): void => {
-    sockets.add(socket)
     connections++
     socket.on('error', () => {})
-    socket.on('close', () => sockets.delete(socket))
     socket.on('data', data => {
       received += data.toString('latin1')
     })
@@ -35,18 +32,13 @@ export async function startRawServer(
   }
   const server = options.tls ? tls.createServer(options.tls, accept) : net.createServer(accept)
   server.on('tlsClientError', () => {})
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   return {
-    port: (server.address() as AddressInfo).port,
+    ...(await listening(server)),
     get received() {
       return received
     },
     get connections() {
       return connections
-    },
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy()
-      await new Promise(resolve => server.close(resolve))
     },
   }
 }

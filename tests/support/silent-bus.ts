@@ -1,9 +1,10 @@
 import fs from 'node:fs'
-import net, { type Socket } from 'node:net'
+import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
+import { listening } from './listening.ts'
 
-/** A D-Bus socket that accepts everybody and never says a word. */
+/** A D-Bus socket that accepts every connection and never answers. */
 export interface SilentBus extends AsyncDisposable {
   /** What a process needs in its environment to find it. */
   readonly env: Record<string, string>
@@ -16,27 +17,20 @@ export interface SilentBus extends AsyncDisposable {
 export async function startSilentBus(): Promise<SilentBus> {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-bus-'))
   const file = path.join(folder, 'bus')
-  const sockets = new Set<Socket>()
-  let waiting: (() => void)[] = []
   let connections = 0
   const server = net.createServer(socket => {
-    sockets.add(socket)
-    socket.on('error', () => {})
     socket.resume()
     connections++
-    for (const tell of waiting) tell()
-    waiting = []
   })
-  await new Promise<void>(resolve => server.listen(file, resolve))
+  const bus = await listening(server, file)
   return {
     env: { DBUS_SESSION_BUS_ADDRESS: `unix:path=${file}` },
     get connections() {
       return connections
     },
-    nextConnection: () => new Promise(resolve => waiting.push(resolve)),
+    nextConnection: () => new Promise(resolve => server.once('connection', () => resolve())),
     async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy()
-      await new Promise(resolve => server.close(resolve))
+      await bus[Symbol.asyncDispose]()
       fs.rmSync(folder, { recursive: true, force: true })
     },
   }

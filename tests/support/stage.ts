@@ -1,14 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { type AtlasServer, type AtlasServerOptions, startAtlasServer } from './atlas-server.ts'
-import {
-  createSandbox,
-  type Machine,
-  type Outcome,
-  type RunOptions,
-  type Sandbox,
-  type User,
-} from './binary.ts'
+import { createSandbox, type Machine, type Outcome, type RunOptions, type User } from './binary.ts'
 import { type SecretService, startSecretService } from './secret-service.ts'
 import { createUnprivilegedSandbox } from './unprivileged.ts'
 
@@ -29,8 +22,6 @@ export interface Stage extends Machine, AsyncDisposable {
   readonly server: AtlasServer
   /** The test's own Secret Service. @throws where the store is another one. */
   readonly keychain: SecretService
-  /** The user who runs the program, where that is not the test's own. */
-  readonly user: User | undefined
   readonly claude: ClaudeFolder
   /** Log in as Ada, to this stage's own server unless given another one. */
   logIn(server?: AtlasServer, options?: RunOptions): Promise<Outcome>
@@ -59,7 +50,7 @@ export async function stage(options: StageOptions = {}): Promise<Stage> {
   const apiUrl = withApiPath ? server.apiRoot : server.url
   const keychain = store === 'keychain' ? await startSecretService() : undefined
   const create = unprivileged ? createUnprivilegedSandbox : createSandbox
-  const sandbox: Sandbox & { user?: User | undefined } = create({
+  const sandbox = create({
     ...keychain?.env,
     ...(store === 'file' && { ATLAS_CREDENTIAL_STORE: 'file' }),
     ...(!loggedIn && { ATLAS_API_URL: apiUrl }),
@@ -85,7 +76,6 @@ export async function stage(options: StageOptions = {}): Promise<Stage> {
   }
   return {
     ...sandbox,
-    user: sandbox.user,
     server,
     get keychain() {
       if (!keychain) throw new Error('this stage has no keychain')
