@@ -3,7 +3,14 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { type AtlasCode, EXIT_CODE } from '../lib/errors.ts'
 import { type AtlasServer, answer, startAtlasServer } from './support/atlas-server.ts'
-import { createSandbox, type Machine, type Outcome, outcomeOf, type RunOptions } from './support/binary.ts'
+import {
+  createSandbox,
+  LOGIN,
+  type Machine,
+  type Outcome,
+  outcomeOf,
+  type RunOptions,
+} from './support/binary.ts'
 import { stage } from './support/stage.ts'
 
 /** See that a failure is told as scripts are promised: one object on standard error, nothing else anywhere. */
@@ -44,8 +51,6 @@ const COMMANDS: string[][] = [
 const ON_SESSION = COMMANDS.filter(([, second]) =>
   ['logout', 'status', 'token', 'refresh', '/x'].includes(second ?? ''),
 )
-const LOGIN = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
-
 describe('usage errors', () => {
   test.each(
     COMMANDS,

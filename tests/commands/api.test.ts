@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { sendableMethods } from '../../lib/http/methods.ts'
 import { answer } from '../support/atlas-server.ts'
-import { createSandbox, outcomeOf } from '../support/binary.ts'
+import { createSandbox, LOGIN } from '../support/binary.ts'
 import { answering } from '../support/hostile-answers.ts'
 import { startRawServer } from '../support/raw-server.ts'
 import { stage } from '../support/stage.ts'
@@ -68,12 +68,8 @@ describe('a request', () => {
 
   test('api: reads the body from a pipe given as a file name', async () => {
     await using atlas = await stage({ loggedIn: true })
-    const script = '"$0" api /echo --input <(printf piped)'
-    const child = Bun.spawn(['bash', '-c', script, atlas.binary], { env: atlas.env, stdout: 'pipe' })
-    expect(JSON.parse(await new Response(child.stdout).text())).toMatchObject({
-      method: 'POST',
-      body: 'piped',
-    })
+    const { stdout } = await atlas.run([], { via: ['bash', '-c', '"$0" api /echo --input <(printf piped)'] })
+    expect(JSON.parse(stdout)).toMatchObject({ method: 'POST', body: 'piped' })
   })
 
   test('api: HEAD with -i prints the headers', async () => {
@@ -319,27 +315,16 @@ describe('wrong use', () => {
 
 test('api: a folder as standard input is an error for every option that reads it', async () => {
   await using atlas = await stage({ loggedIn: true })
-  const { server } = atlas
-  const env = { ...atlas.env, ATLAS_API_URL: server.url }
-  for (const args of [
-    ['api', '/x', '--input', '-'],
-    ['api', '/x', '-F', 'a=@-'],
-    ['auth', 'login', '--email', 'ada@example.com', '--password-stdin'],
-  ]) {
-    const child = Bun.spawn(['sh', '-c', 'exec "$0" "$@" --json <.', atlas.binary, ...args], {
-      env,
-      cwd: atlas.cwd,
-      stdin: 'pipe',
-      stdout: 'pipe',
-      stderr: 'pipe',
-    })
-    const { status, stderr } = await outcomeOf(child)
+  const env = { ATLAS_API_URL: atlas.server.url }
+  for (const args of [['api', '/x', '--input', '-'], ['api', '/x', '-F', 'a=@-'], LOGIN]) {
+    const via = ['sh', '-c', 'exec "$0" "$@" --json <.']
+    const { status, stderr } = await atlas.run(args, { via, env })
     expect({ status, error: JSON.parse(stderr).error }).toEqual({
       status: 2,
       error: { code: 'usage', message: 'Standard input is a folder.', hint: 'Give a file or a pipe.' },
     })
   }
-  expect(server.log()).toEqual([])
+  expect(atlas.server.log()).toEqual([])
 })
 
 test('api: ends quietly when its reader goes away', async () => {
@@ -357,13 +342,7 @@ test('api: ends quietly when its reader goes away', async () => {
 
 test('api: a full disk behind standard output is an error', async () => {
   await using atlas = await stage({ loggedIn: true })
-  const child = Bun.spawn(['sh', '-c', 'exec "$0" auth token >/dev/full', atlas.binary], {
-    env: atlas.env,
-    stdin: 'pipe',
-    stdout: 'pipe',
-    stderr: 'pipe',
-  })
-  expect(await outcomeOf(child)).toEqual({
+  expect(await atlas.run([], { via: ['sh', '-c', 'exec "$0" auth token >/dev/full'] })).toEqual({
     status: 1,
     stdout: '',
     stderr:

@@ -1,10 +1,8 @@
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import { answer, type Fault } from '../support/atlas-server.ts'
-import { outcomeOf } from '../support/binary.ts'
+import { LOGIN, outcomeOf } from '../support/binary.ts'
 import { stage } from '../support/stage.ts'
-
-const LOGIN_FLAGS = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
 
 test('login: prints the server and the e-mail, and sends the password form once', async () => {
   await using atlas = await stage()
@@ -27,7 +25,7 @@ test('login: prints the server and the e-mail, and sends the password form once'
 test('login: --json prints the same object as status', async () => {
   await using atlas = await stage()
   const { server } = atlas
-  const { status, stdout } = await atlas.run([...LOGIN_FLAGS, '--json'], {
+  const { status, stdout } = await atlas.run([...LOGIN, '--json'], {
     input: 'correct horse',
     env: { ATLAS_API_URL: server.url },
   })
@@ -62,7 +60,7 @@ const PASSWORDS: [what: string, input: string | Uint8Array, sent: string][] = [
 test.each(PASSWORDS)('login: a piped password %s arrives unchanged', async (_, input, sent) => {
   await using atlas = await stage()
   const { server } = atlas
-  await atlas.run(LOGIN_FLAGS, { input, env: { ATLAS_API_URL: server.apiRoot } })
+  await atlas.run(LOGIN, { input, env: { ATLAS_API_URL: server.apiRoot } })
   expect(new URLSearchParams(server.requests[0]?.body).get('password')).toBe(sent)
 })
 
@@ -117,7 +115,7 @@ describe('a failed login', () => {
     await using atlas = await stage()
     const { server } = atlas
     server.fault('POST /auth/login', fault)
-    const outcome = await atlas.run([...LOGIN_FLAGS, '--json'], {
+    const outcome = await atlas.run([...LOGIN, '--json'], {
       input: 'correct horse',
       env: { ATLAS_API_URL: server.apiRoot, ATLAS_TIMEOUT: '1' },
     })
@@ -134,7 +132,7 @@ describe('a failed login', () => {
   test('login: wrong credentials print the server’s words and the next step', async () => {
     await using atlas = await stage()
     const { server } = atlas
-    expect(await atlas.run(LOGIN_FLAGS, { input: 'wrong', env: { ATLAS_API_URL: server.url } })).toEqual({
+    expect(await atlas.run(LOGIN, { input: 'wrong', env: { ATLAS_API_URL: server.url } })).toEqual({
       status: 4,
       stdout: '',
       stderr:
@@ -147,7 +145,7 @@ describe('a failed login', () => {
     await using atlas = await stage()
     const { server } = atlas
     server.fault('POST /auth/login', json(429, {}, { 'retry-after': '17' }))
-    expect(await atlas.run(LOGIN_FLAGS, { input: 'x', env: { ATLAS_API_URL: server.url } })).toEqual({
+    expect(await atlas.run(LOGIN, { input: 'x', env: { ATLAS_API_URL: server.url } })).toEqual({
       status: 5,
       stdout: '',
       stderr: `atlas: ${server.url} has had too many requests (429).\n       Wait 17 s, then try again.\n`,
@@ -166,7 +164,7 @@ describe('a failed login', () => {
     await using atlas = await stage()
     const { server } = atlas
     server.fault('POST /auth/login', json(422, body))
-    const { status, stdout, stderr } = await atlas.run([...LOGIN_FLAGS, '--debug'], {
+    const { status, stdout, stderr } = await atlas.run([...LOGIN, '--debug'], {
       input: 'correct horse',
       env: { ATLAS_API_URL: server.apiRoot },
     })
@@ -266,10 +264,10 @@ test('login: --json keeps the session when the server rejects it right after', a
   const { server } = atlas
   server.fault('GET /auth/me', response => answer(response, 401, {}))
   server.fault('POST /auth/refresh', response => answer(response, 401, {}))
-  const { status, stdout } = await atlas.run(
-    ['auth', 'login', '--email', 'ada@example.com', '--password-stdin', '--json'],
-    { input: 'correct horse', env: { ATLAS_API_URL: server.url } },
-  )
+  const { status, stdout } = await atlas.run([...LOGIN, '--json'], {
+    input: 'correct horse',
+    env: { ATLAS_API_URL: server.url },
+  })
   expect({ status, ...JSON.parse(stdout) }).toMatchObject({
     status: 0,
     state: 'unverified',
@@ -282,7 +280,7 @@ test('login: --json prints the login even if a signal arrives before the server 
   await using atlas = await stage()
   const { server } = atlas
   const held = server.hold('GET /auth/me')
-  const child = atlas.start(['auth', 'login', '--email', 'ada@example.com', '--password-stdin', '--json'], {
+  const child = atlas.start([...LOGIN, '--json'], {
     input: 'correct horse',
     env: { ATLAS_API_URL: server.apiRoot },
   })

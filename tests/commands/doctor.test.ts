@@ -2,12 +2,11 @@ import { Database } from 'bun:sqlite'
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import net from 'node:net'
-import os from 'node:os'
 import path from 'node:path'
 import { lockPath } from '../../lib/files/lock.ts'
 import manifest from '../../package.json' with { type: 'json' }
 import type { AtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, type Machine, type Outcome, outcomeOf } from '../support/binary.ts'
+import { createSandbox, type Machine, type Outcome } from '../support/binary.ts'
 import { certificateTest, createAuthority } from '../support/certificates.ts'
 import { openTerminal } from '../support/pseudo-terminal.ts'
 import { startRawServer } from '../support/raw-server.ts'
@@ -274,40 +273,23 @@ describe('the cause of a failure', () => {
     ])
   })
 
-  // Permissions do not bind root, so the program runs as somebody else there.
-  const isRoot = process.getuid?.() === 0
-  test.skipIf(process.platform === 'win32' || (isRoot && Bun.which('setpriv') === null))(
-    'doctor: names a config folder that is read-only',
-    async () => {
-      await using atlas = await stage()
-      const { server } = atlas
-      fs.mkdirSync(atlas.configFolder, { recursive: true })
-      for (const folder of [atlas.configFolder, path.dirname(atlas.configFolder), atlas.home])
-        fs.chmodSync(folder, 0o555)
-      const program = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-copy-')), 'atlas')
-      fs.copyFileSync(atlas.binary, program)
-      fs.chmodSync(path.dirname(program), 0o755)
-      const asNobody = isRoot ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : []
-      const child = Bun.spawn([...asNobody, program, 'doctor', '--json'], {
-        env: { ...atlas.env, ATLAS_API_URL: server.url },
-        stdin: 'pipe',
-        stdout: 'pipe',
-        stderr: 'pipe',
-      })
-      const outcome = await outcomeOf(child)
-      fs.chmodSync(atlas.home, 0o755)
-      fs.rmSync(path.dirname(program), { recursive: true })
-      expect(outcome.stderr).toBe('')
-      expect(firstFailure(outcome)).toEqual(
-        check(
-          'config',
-          'fail',
-          `The config folder ~/.config/atlas cannot be written (permission denied), so a login cannot be remembered.\n${SETTINGS(server.url, 'ATLAS_API_URL')}`,
-          'Mend its permissions, or choose another folder with ATLAS_CONFIG_DIR.',
-        ),
-      )
-    },
-  )
+  test.skipIf(process.platform === 'win32')('doctor: names a config folder that is read-only', async () => {
+    await using atlas = await stage({ unprivileged: true })
+    const { server } = atlas
+    fs.mkdirSync(atlas.configFolder, { recursive: true })
+    for (const folder of [atlas.configFolder, path.dirname(atlas.configFolder)]) fs.chmodSync(folder, 0o555)
+    const outcome = await doctor(atlas)
+    for (const folder of [atlas.configFolder, path.dirname(atlas.configFolder)]) fs.chmodSync(folder, 0o755)
+    expect(outcome.stderr).toBe('')
+    expect(firstFailure(outcome)).toEqual(
+      check(
+        'config',
+        'fail',
+        `The config folder ~/.config/atlas cannot be written (permission denied), so a login cannot be remembered.\n${SETTINGS(server.url, 'ATLAS_API_URL')}`,
+        'Mend its permissions, or choose another folder with ATLAS_CONFIG_DIR.',
+      ),
+    )
+  })
 
   test.skipIf(process.platform === 'win32')(
     'doctor: names a config folder that others can change',

@@ -3,12 +3,10 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { accountOf } from '../../lib/session/session.ts'
-import { BINARY, createSandbox, type Machine } from '../support/binary.ts'
+import { createSandbox, type Machine } from '../support/binary.ts'
 import { testWithTools } from '../support/needs.ts'
 import { stage } from '../support/stage.ts'
 import { twoUsersTest } from '../support/unprivileged.ts'
-
-const LOGIN = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
 
 /** Every file and folder of atlas below a home folder, with its mode. */
 const modesIn = (sandbox: Machine): Record<string, string> =>
@@ -21,14 +19,8 @@ const modesIn = (sandbox: Machine): Record<string, string> =>
 
 test('files: are 0600 in 0700 folders, whatever the umask', async () => {
   await using atlas = await stage()
-  const child = Bun.spawn(['sh', '-c', 'umask 000; exec "$@"', 'sh', BINARY, ...LOGIN], {
-    cwd: atlas.cwd,
-    env: { ...atlas.env, ATLAS_API_URL: atlas.server.url },
-    stdin: Buffer.from('correct horse'),
-    stdout: 'ignore',
-    stderr: 'ignore',
-  })
-  expect(await child.exited).toBe(0)
+  const { status } = await atlas.logIn(undefined, { via: ['sh', '-c', 'umask 000; exec "$0" "$@"'] })
+  expect(status).toBe(0)
   expect(modesIn(atlas)).toEqual({
     '': '700',
     'config.json': '600',
@@ -47,14 +39,8 @@ testWithTools('strace')(
     const { server } = atlas
     const trace = path.join(atlas.home, 'trace')
     const calls = 'openat,open,creat,mkdir,mkdirat,chmod,fchmod,fsync,rename,renameat,renameat2'
-    const child = Bun.spawn(['strace', '-f', '-y', '-e', `trace=${calls}`, '-o', trace, BINARY, ...LOGIN], {
-      cwd: atlas.cwd,
-      env: { ...atlas.env, ATLAS_API_URL: server.url },
-      stdin: Buffer.from('correct horse'),
-      stdout: 'ignore',
-      stderr: 'ignore',
-    })
-    expect(await child.exited).toBe(0)
+    const via = ['strace', '-f', '-y', '-e', `trace=${calls}`, '-o', trace]
+    expect((await atlas.logIn(undefined, { via })).status).toBe(0)
     const ours = fs
       .readFileSync(trace, 'utf8')
       .split('\n')

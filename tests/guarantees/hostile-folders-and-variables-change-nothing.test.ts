@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { startAtlasServer } from '../support/atlas-server.ts'
-import { BINARY, createSandbox, type Machine, type Outcome, outcomeOf } from '../support/binary.ts'
+import { createSandbox, LOGIN, type Machine, type Outcome, outcomeOf } from '../support/binary.ts'
 import { certificateTest, createAuthority } from '../support/certificates.ts'
 import { createHostileFolder } from '../support/hostile-folder.ts'
 import { testWith, testWithTools } from '../support/needs.ts'
@@ -37,12 +37,11 @@ describe('a hostile current directory', () => {
     await using attacker = await startRawServer(socket => socket.end())
     await using atlas = await stage({ loggedIn: true })
     const hostile = createHostileFolder(path.join(atlas.home, 'src'), `http://127.0.0.1:${attacker.port}`)
-    const login = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin', '--json']
 
     const elsewhere = await runAll(atlas)
     const there = await runAll(atlas, { cwd: hostile.path })
     expect(there).toEqual(elsewhere)
-    const { status } = await atlas.run(login, { cwd: hostile.path, input: 'correct horse\n' })
+    const { status } = await atlas.run([...LOGIN, '--json'], { cwd: hostile.path, input: 'correct horse\n' })
     expect({ status, ran: hostile.hasRun(), connections: attacker.connections }).toEqual({
       status: 0,
       ran: false,
@@ -61,14 +60,8 @@ describe('a hostile current directory', () => {
       [['auth', 'token'], KEYCHAIN] as const,
     ]) {
       const trace = path.join(atlas.home, 'trace')
-      const child = Bun.spawn(['strace', '-f', '-e', 'trace=%file', '-o', trace, BINARY, ...args], {
-        cwd: hostile.path,
-        env: { ...atlas.env, ...env },
-        stdin: 'ignore',
-        stdout: 'ignore',
-        stderr: 'ignore',
-      })
-      await child.exited
+      const via = ['strace', '-f', '-e', 'trace=%file', '-o', trace]
+      await atlas.run(args, { via, cwd: hostile.path, env })
       for (const line of fs.readFileSync(trace, 'utf8').split('\n')) {
         if (line.includes('execve(')) started++
         const named = /"([^"]*)"/.exec(line)?.[1]
@@ -151,11 +144,7 @@ describe('environment variables', () => {
     using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: url })
     await storeSession(sandbox, url)
     const env = { NODE_TLS_REJECT_UNAUTHORIZED: '0', NODE_NO_WARNINGS: '1' }
-    for (const args of [
-      ['api', '/auth/me'],
-      ['auth', 'refresh'],
-      ['auth', 'login', '--email', 'a@b', '--password-stdin'],
-    ]) {
+    for (const args of [['api', '/auth/me'], ['auth', 'refresh'], LOGIN]) {
       const { status, stderr } = await sandbox.run([...args, '--json'], { env, input: CANARY.password })
       expect({ args, status, code: JSON.parse(stderr).error.code }).toEqual({ args, status: 5, code: 'tls' })
     }
@@ -358,14 +347,8 @@ test('current directory: one that is gone or closed stops nothing', async () => 
   await using atlas = await stage({ loggedIn: true })
   const gone = path.join(atlas.home, 'gone')
   fs.mkdirSync(gone)
-  const child = Bun.spawn(['sh', '-c', 'rmdir "$PWD" && exec "$0" auth status --json', BINARY], {
-    cwd: gone,
-    env: atlas.env,
-    stdin: 'pipe',
-    stdout: 'pipe',
-    stderr: 'pipe',
-  })
-  const { status, stdout } = await outcomeOf(child)
+  const via = ['sh', '-c', 'rmdir "$PWD" && exec "$0" auth status --json']
+  const { status, stdout } = await atlas.run([], { via, cwd: gone })
   expect({ status, state: JSON.parse(stdout).state }).toEqual({ status: 0, state: 'authenticated' })
 })
 

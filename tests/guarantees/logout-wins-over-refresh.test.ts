@@ -1,13 +1,12 @@
 import { describe, expect, test } from 'bun:test'
 import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, type Machine, outcomeOf, readUntil } from '../support/binary.ts'
+import { createSandbox, LOGIN, type Machine, outcomeOf, readUntil } from '../support/binary.ts'
 import { rounds } from '../support/needs.ts'
 import { raceRounds } from '../support/race-rounds.ts'
 import { secretServiceTest } from '../support/secret-service.ts'
 import { stage } from '../support/stage.ts'
 
 const REFRESH = 'POST /api/v1/auth/refresh'
-const LOGIN = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
 const WAITING = /lock .*: waiting/
 
 /** A process whose refresh is on its way, the answer held back. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { answer, type Fault, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, type Machine } from '../support/binary.ts'
+import { createSandbox, LOGIN, type Machine } from '../support/binary.ts'
 import { rounds } from '../support/needs.ts'
 import { openTerminal } from '../support/pseudo-terminal.ts'
 import { startRawServer } from '../support/raw-server.ts'
@@ -33,8 +33,6 @@ const HOSTILE = [
 /** What of it fits into a header. */
 const HOSTILE_BYTES = Buffer.from([0x41, 0x9b, 0x33, 0x31, 0x6d, 0x80, 0xad, 0x85, 0x42]).toString('latin1')
 
-const login = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
-
 describe('foreign text', () => {
   const hostileUser: Fault = response =>
     answer(response, 200, { email: HOSTILE, username: HOSTILE, role: HOSTILE })
@@ -44,16 +42,16 @@ describe('foreign text', () => {
       answer(response, status, { detail })
   const PLACES: [name: string, route: string, fault: Fault, args: string[]][] = [
     ['the user of auth status', 'GET /auth/me', hostileUser, ['auth', 'status']],
-    ['the user of auth login', 'GET /auth/me', hostileUser, [...login, '--json']],
-    ['the detail of a refused login', 'POST /auth/login', hostileDetail(401, HOSTILE), login],
+    ['the user of auth login', 'GET /auth/me', hostileUser, [...LOGIN, '--json']],
+    ['the detail of a refused login', 'POST /auth/login', hostileDetail(401, HOSTILE), LOGIN],
     [
       'the details of a login that is not accepted',
       'POST /auth/login',
       hostileDetail(422, [{ loc: [HOSTILE], msg: HOSTILE }]),
-      login,
+      LOGIN,
     ],
-    ['the same in JSON', 'POST /auth/login', hostileDetail(401, HOSTILE), [...login, '--json']],
-    ['the same with diagnostics', 'POST /auth/login', hostileDetail(401, HOSTILE), [...login, '--debug']],
+    ['the same in JSON', 'POST /auth/login', hostileDetail(401, HOSTILE), [...LOGIN, '--json']],
+    ['the same with diagnostics', 'POST /auth/login', hostileDetail(401, HOSTILE), [...LOGIN, '--debug']],
   ]
   test.each(PLACES)('foreign text: %s cannot act on a terminal', async (_, route, fault, args) => {
     await using atlas = await stage({ withApiPath: true })
@@ -68,8 +66,8 @@ describe('foreign text', () => {
     ['the reason phrase and target of a redirect', ['api', '/x']],
     ['the headers of api -i', ['api', '/x', '-i']],
     ['the target of a redirected refresh', ['auth', 'refresh']],
-    ['the target of a redirected login', login],
-    ['the same in JSON', [...login, '--json']],
+    ['the target of a redirected login', LOGIN],
+    ['the same in JSON', [...LOGIN, '--json']],
   ]
   test.each(HEADS)('foreign text: %s cannot act on a terminal', async (_, args) => {
     await using server = await startRawServer(socket =>
@@ -98,7 +96,7 @@ describe('foreign text', () => {
       ['auth', 'status', `--${typed}`],
       ['auth', 'switch', typed],
       ['api', `//${typed}`],
-      [...login, '--store', typed],
+      [...LOGIN, '--store', typed],
     ]) {
       const { stdout, stderr } = await sandbox.run(args)
       expect(stderr).toStartWith('atlas: ')
@@ -192,7 +190,7 @@ describe('secrets', () => {
       )
     }
   const COMMANDS: string[][] = [
-    [...login, '--debug'],
+    [...LOGIN, '--debug'],
     ['auth', 'refresh', '--debug'],
     ['auth', 'status', '--debug'],
     ['auth', 'token', '--min-ttl', '2h', '--debug'],

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
-import net from 'node:net'
 import path from 'node:path'
-import { createSandbox, outcomeOf, readUntil } from '../support/binary.ts'
+import { createSandbox, LOGIN, outcomeOf, readUntil } from '../support/binary.ts'
+import { startSilentBus } from '../support/silent-bus.ts'
 import { stage } from '../support/stage.ts'
 
 const REFRESH = 'POST /api/v1/auth/refresh'
@@ -47,7 +47,7 @@ describe('a signal while the server is about to answer a refresh', () => {
 })
 
 describe('a signal while a server does not answer', () => {
-  test.each(
+  test.concurrent.each(
     SIGNALS,
   )('signals: %s gives up a refresh that is not answered, and changes nothing', async (signal, status) => {
     await using atlas = await stage({ rotate: true, loggedIn: true })
@@ -71,7 +71,7 @@ describe('a signal while a server does not answer', () => {
     for (const [route, args] of [
       ['GET /auth/me', ['api', '/auth/me']],
       ['POST /auth/logout', ['auth', 'logout']],
-      ['POST /auth/login', ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']],
+      ['POST /auth/login', LOGIN],
     ] as const) {
       const held = server.hold(route)
       const child = atlas.start(args, { input: 'correct horse', env: { ATLAS_TIMEOUT: '60' } })
@@ -107,45 +107,22 @@ describe('a signal while another process holds the lock', () => {
 })
 
 describe('a signal while a keychain does not answer', () => {
-  /** A D-Bus daemon that accepts and never says a word. */
-  async function startSilentBus(folder: string) {
-    const connected = Promise.withResolvers<void>()
-    const sockets: net.Socket[] = []
-    const bus = net.createServer(socket => {
-      sockets.push(socket)
-      socket.on('error', () => {})
-      connected.resolve()
-    })
-    const socketPath = path.join(folder, 'bus')
-    await new Promise<void>(resolve => bus.listen(socketPath, resolve))
-    return {
-      env: {
-        DBUS_SESSION_BUS_ADDRESS: `unix:path=${socketPath}`,
-        ATLAS_CREDENTIAL_STORE: 'keychain',
-        ATLAS_KEYCHAIN_TIMEOUT: '600',
-      },
-      connected: connected.promise,
-      [Symbol.dispose]() {
-        for (const socket of sockets) socket.destroy()
-        bus.close()
-      },
-    }
-  }
-
   const WAITS: [what: string, args: string[]][] = [
-    ['the probe of a login', ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']],
+    ['the probe of a login', LOGIN],
     ['the first look of a request', ['api', '/auth/me']],
     ['a logout', ['auth', 'logout']],
     ['a check of the store', ['doctor']],
   ]
   test.each(WAITS)('signals: INT ends %s while a keychain does not answer', async (_, args) => {
-    using sandbox = createSandbox()
-    using bus = await startSilentBus(sandbox.home)
-    const child = sandbox.start(args, {
-      input: 'correct horse',
-      env: { ...bus.env, ATLAS_API_URL: 'http://127.0.0.1:9' },
+    await using bus = await startSilentBus()
+    using sandbox = createSandbox({
+      ...bus.env,
+      ATLAS_API_URL: 'http://127.0.0.1:9',
+      ATLAS_KEYCHAIN_TIMEOUT: '600',
     })
-    await bus.connected
+    const connected = bus.nextConnection()
+    const child = sandbox.start(args, { input: 'correct horse' })
+    await connected
     const startedAt = performance.now()
     child.kill('SIGINT')
     expect(await child.exited).toBe(130)
@@ -157,13 +134,7 @@ test.each(SIGNALS)('signals: %s is ignored below nohup', async signal => {
   await using atlas = await stage({ loggedIn: true })
   const held = atlas.server.hold('GET /auth/me')
   const script = `trap '' ${signal.slice(3)}; exec "$0" api /auth/me --silent`
-  const child = Bun.spawn(['sh', '-c', script, atlas.binary], {
-    cwd: atlas.cwd,
-    env: atlas.env,
-    stdin: 'pipe',
-    stdout: 'pipe',
-    stderr: 'pipe',
-  })
+  const child = atlas.start([], { via: ['sh', '-c', script], input: '' })
   await held.arrived
   child.kill(signal)
   held.release()

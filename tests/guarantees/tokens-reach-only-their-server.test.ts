@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, type Machine } from '../support/binary.ts'
+import { createSandbox, LOGIN, type Machine } from '../support/binary.ts'
 import { startRawServer } from '../support/raw-server.ts'
 import { stage } from '../support/stage.ts'
 
@@ -168,13 +168,7 @@ describe('plain http', () => {
   ]
   test.each(FAR)('plain http: to %s is refused by every command that would send something', async url => {
     using sandbox = createSandbox()
-    const commands = [
-      ['auth', 'login', '--email', 'ada@example.com', '--password-stdin'],
-      ['auth', 'status'],
-      ['auth', 'token'],
-      ['auth', 'refresh'],
-      ['api', '/auth/me'],
-    ]
+    const commands = [LOGIN, ['auth', 'status'], ['auth', 'token'], ['auth', 'refresh'], ['api', '/auth/me']]
     const runs = await Promise.all(
       commands.map(args =>
         sandbox.run([...args, '--json'], { input: 'a password\n', env: { ATLAS_API_URL: url } }),

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, outcomeOf } from '../support/binary.ts'
+import { createSandbox } from '../support/binary.ts'
 import {
   type Authority,
   type Certificate,
@@ -76,17 +76,10 @@ describe('a certificate of a company’s own authority', () => {
     using sandbox = createSandbox({ ATLAS_ACCESS_TOKEN: 'any' })
     // In a view of the file system that this one process has to itself.
     const run = (prepare: string) =>
-      outcomeOf(
-        Bun.spawn(
-          ['unshare', '--mount', 'sh', '-c', `${prepare} && exec "$0" doctor --json`, sandbox.binary],
-          {
-            env: { ...sandbox.env, ATLAS_API_URL: `https://localhost:${front.port}/api/v1` },
-            stdin: 'pipe',
-            stdout: 'pipe',
-            stderr: 'pipe',
-          },
-        ),
-      )
+      sandbox.run(['doctor', '--json'], {
+        via: ['unshare', '--mount', 'sh', '-c', `${prepare} && exec "$0" "$@"`],
+        env: { ATLAS_API_URL: `https://localhost:${front.port}/api/v1` },
+      })
     const tls = (stdout: string) =>
       JSON.parse(stdout).checks.find(({ name }: { name: string }) => name === 'tls').status
     const without = await run('true')

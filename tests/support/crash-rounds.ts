@@ -5,7 +5,7 @@ import { decodeRecord } from '../../lib/session/record.ts'
 import { accountOf } from '../../lib/session/session.ts'
 import { SERVICE } from '../../lib/store/keychain/keychain.ts'
 import { type AtlasServer, startAtlasServer } from './atlas-server.ts'
-import { createSandbox, type Sandbox } from './binary.ts'
+import { createSandbox, LOGIN, type Sandbox } from './binary.ts'
 import type { SecretService } from './secret-service.ts'
 
 export interface CrashOptions {
@@ -42,7 +42,7 @@ const STORING_MS = 6
 const COMMANDS = {
   refresh: ['auth', 'refresh'],
   api: ['api', '/auth/me'],
-  login: ['auth', 'login', '--email', 'ada@example.com', '--password-stdin'],
+  login: LOGIN,
   logout: ['auth', 'logout'],
 }
 type CommandName = keyof typeof COMMANDS

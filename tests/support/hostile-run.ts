@@ -1,4 +1,4 @@
-import { BINARY, createSandbox, type Outcome } from './binary.ts'
+import { BINARY, createSandbox, LOGIN, type Outcome } from './binary.ts'
 import type { Answer } from './hostile-answers.ts'
 import { measured } from './measured.ts'
 import { startRawServer } from './raw-server.ts'
@@ -6,7 +6,7 @@ import { CANARY, storeSession } from './stored-session.ts'
 
 /** The commands that talk to a server, each as a script would call it. */
 export const COMMANDS = {
-  login: ['auth', 'login', '--email', 'ada@example.com', '--password-stdin'],
+  login: LOGIN,
   refresh: ['auth', 'refresh'],
   status: ['auth', 'status'],
   api: ['api', '/notes'],

@@ -1,7 +1,7 @@
 import { decodeRecord } from '../../lib/session/record.ts'
 import { accountOf } from '../../lib/session/session.ts'
 import { startAtlasServer } from './atlas-server.ts'
-import { createSandbox } from './binary.ts'
+import { createSandbox, LOGIN } from './binary.ts'
 
 export interface RaceFigures {
   rounds: number
@@ -11,7 +11,6 @@ export interface RaceFigures {
 }
 
 const REFRESH = 'POST /api/v1/auth/refresh'
-const LOGIN = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
 const MIX = [
   ['auth', 'refresh'],
   ['auth', 'refresh'],

@@ -152,8 +152,8 @@ describe('progress', () => {
 test('api: leaves the flags of a shared pipe alone', async () => {
   using sandbox = createSandbox()
   const script = '"$0" --version; "$0" auth list; cat /proc/self/fdinfo/1'
-  const child = Bun.spawn(['sh', '-c', script, sandbox.binary], { env: sandbox.env, stdout: 'pipe' })
-  const flags = /^flags:\s+(\d+)$/m.exec(await new Response(child.stdout).text())?.[1] ?? ''
+  const { stdout } = await sandbox.run([], { via: ['sh', '-c', script] })
+  const flags = /^flags:\s+(\d+)$/m.exec(stdout)?.[1] ?? ''
   if (process.platform === 'linux') expect(Number.parseInt(flags, 8) & fs.constants.O_NONBLOCK).toBe(0)
 })
 

@@ -1,11 +1,10 @@
 import { describe, expect, test } from 'bun:test'
-import { createSandbox, type Machine } from '../../support/binary.ts'
+import { createSandbox, LOGIN, type Machine } from '../../support/binary.ts'
 import { openTerminal } from '../../support/pseudo-terminal.ts'
 import { type SecretService, secretServiceTest, startSecretService } from '../../support/secret-service.ts'
 import { startSilentBus } from '../../support/silent-bus.ts'
 import { stage } from '../../support/stage.ts'
 
-const LOGIN = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']
 const COMMANDS = [
   LOGIN,
   ['auth', 'status'],
