@@ -4,7 +4,7 @@ import path from 'node:path'
 import { leaveTemporary } from '../support/abandoned-file.ts'
 import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, type Machine } from '../support/binary.ts'
-import { secretServiceTest } from '../support/secret-service.ts'
+import { secretServiceTest } from '../support/needs.ts'
 import { stage } from '../support/stage.ts'
 import { createUnprivilegedSandbox } from '../support/unprivileged.ts'
 

@@ -13,7 +13,7 @@ import {
 } from '../support/hostile-answers.ts'
 import { ask, COMMANDS, type Command, type Met, meet } from '../support/hostile-run.ts'
 import { measured } from '../support/measured.ts'
-import { rounds } from '../support/needs.ts'
+import { forRun } from '../support/needs.ts'
 import { startRawServer } from '../support/raw-server.ts'
 import { storeSession } from '../support/stored-session.ts'
 
@@ -28,7 +28,7 @@ let turn = 0
  */
 async function expectUnharmed(answer: Answer, expected: Expected, timeoutS?: number): Promise<void> {
   const given = Object.keys(COMMANDS).filter((name): name is Command => name in expected)
-  const commands = inTurn(given, rounds({ short: 2, full: given.length }))
+  const commands = inTurn(given, forRun({ short: 2, full: given.length }))
   const met = await Promise.all(commands.map(command => meet(command, answer, timeoutS)))
   const told = ({ result, untouched, leaked, excessive }: Met) => ({ result, untouched, leaked, excessive })
   expect(Object.fromEntries(met.map((one, index) => [commands[index], told(one)]))).toEqual(

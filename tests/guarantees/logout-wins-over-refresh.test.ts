@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'bun:test'
 import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, LOGIN, type Machine, outcomeOf, readUntil } from '../support/binary.ts'
-import { rounds } from '../support/needs.ts'
+import { forRun, secretServiceTest } from '../support/needs.ts'
 import { raceRounds } from '../support/race-rounds.ts'
-import { secretServiceTest } from '../support/secret-service.ts'
 import { stage } from '../support/stage.ts'
 
 const REFRESH = 'POST /api/v1/auth/refresh'
@@ -118,7 +117,7 @@ describe('a login while a refresh is in flight', () => {
 })
 
 test('races: logins, logouts and refreshes at once leave a valid session or none', async () => {
-  const times = rounds({ short: 1, full: 3 })
+  const times = forRun({ short: 1, full: 3 })
   expect(await raceRounds({ rounds: times, processes: 24 })).toEqual({
     rounds: times,
     processes: times * 24,

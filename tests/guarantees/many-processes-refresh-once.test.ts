@@ -3,11 +3,10 @@ import fs from 'node:fs'
 import path from 'node:path'
 import type { AtlasServer } from '../support/atlas-server.ts'
 import { type Machine, type Outcome, readUntil } from '../support/binary.ts'
-import { rounds } from '../support/needs.ts'
-import { secretServiceTest } from '../support/secret-service.ts'
+import { forRun, secretServiceTest } from '../support/needs.ts'
 import { stage } from '../support/stage.ts'
 
-const PROCESSES = rounds({ short: 16, full: 40 })
+const PROCESSES = forRun({ short: 16, full: 40 })
 const REFRESH = 'POST /api/v1/auth/refresh'
 
 const atOnce = <T>(start: (index: number) => Promise<T>): Promise<T[]> =>

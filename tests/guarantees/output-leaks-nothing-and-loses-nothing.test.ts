@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { answer, type Fault, startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, LOGIN, type Machine } from '../support/binary.ts'
-import { rounds } from '../support/needs.ts'
+import { forRun } from '../support/needs.ts'
 import { openTerminal } from '../support/pseudo-terminal.ts'
 import { startRawServer } from '../support/raw-server.ts'
 import { stage } from '../support/stage.ts'
@@ -238,7 +238,7 @@ describe('secrets', () => {
   const STATUSES = [200, 302, 400, 401, 403, 404, 422, 429, 500]
   const paddings = ['', 'x'.repeat(185)]
   const ECHOES = STATUSES.flatMap((status, index) =>
-    rounds({ short: [index % 2], full: [0, 1] }).map(which => [status, paddings[which] ?? ''] as const),
+    forRun({ short: [index % 2], full: [0, 1] }).map(which => [status, paddings[which] ?? ''] as const),
   )
   test.each(
     ECHOES,

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { type Outcome, outcomeOf } from '../support/binary.ts'
-import { rounds, testWith } from '../support/needs.ts'
+import { forRun, testWith } from '../support/needs.ts'
 import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
 import { type Stage, stage } from '../support/stage.ts'
 
@@ -15,7 +15,7 @@ const textOf = (round: number): string => `round ${round}\n`.repeat(20_000)
 
 test('sync: killed at random moments it leaves the old or the new file, and nothing else', async () => {
   const lanes = 4
-  const roundsPerLane = rounds({ short: 12, full: 50 })
+  const roundsPerLane = forRun({ short: 12, full: 50 })
   await Promise.all(
     Array.from({ length: lanes }, async (_, lane) => {
       await using atlas = await stage({ loggedIn: true })

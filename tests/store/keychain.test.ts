@@ -8,7 +8,8 @@ import {
 } from '../../lib/store/keychain/failures.ts'
 import { callKeychain } from '../../lib/store/keychain/item.ts'
 import { itemName } from '../../lib/store/keychain/keychain.ts'
-import { secretServiceTest, startSecretService } from '../support/secret-service.ts'
+import { secretServiceTest } from '../support/needs.ts'
+import { startSecretService } from '../support/secret-service.ts'
 import { callStore } from '../support/store-driver.ts'
 
 const ACCOUNT = 'default@https://atlas.example.com'

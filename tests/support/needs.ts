@@ -1,4 +1,5 @@
 import { test } from 'bun:test'
+import { SECRET_SERVICE_TOOLS } from './secret-service.ts'
 
 /** CI is to have everything: there, a test fails for want of a tool instead of being skipped. */
 const inCi = process.env['CI'] === 'true'
@@ -7,7 +8,7 @@ const inCi = process.env['CI'] === 'true'
 const isFullRun = process.env['ATLAS_TESTS'] === 'full'
 
 /** How often, or what, to try: briefly in `npm test`, all that is promised in `npm run test:full`. */
-export const rounds = <T>({ short, full }: { short: T; full: T }): T => (isFullRun ? full : short)
+export const forRun = <T>({ short, full }: { short: T; full: T }): T => (isFullRun ? full : short)
 
 const missing = new Set<string>()
 
@@ -25,3 +26,6 @@ export const testWithTools = (...tools: readonly string[]): typeof test =>
     tools.join(', '),
     tools.every(tool => Bun.which(tool) !== null),
   )
+
+/** A test that needs a real Secret Service. */
+export const secretServiceTest = testWithTools(...SECRET_SERVICE_TOOLS)

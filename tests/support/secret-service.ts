@@ -1,17 +1,13 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { testWithTools } from './needs.ts'
 
-const TOOLS = ['dbus-daemon', 'dbus-send', 'gnome-keyring-daemon', 'secret-tool']
+/** What a Secret Service of the tests' own is made of. */
+export const SECRET_SERVICE_TOOLS = ['dbus-daemon', 'dbus-send', 'gnome-keyring-daemon', 'secret-tool']
 const PASSWORD = 'password'
 const LOGIN_COLLECTION = '/org/freedesktop/secrets/collection/login'
 
-/** Whether this machine can run a Secret Service of the tests' own. */
-export const hasSecretService = TOOLS.every(tool => Bun.which(tool) !== null)
-
-/** A test that needs a real Secret Service. */
-export const secretServiceTest = testWithTools(...TOOLS)
+export const hasSecretService = SECRET_SERVICE_TOOLS.every(tool => Bun.which(tool) !== null)
 
 /** An item as `secret-tool` finds it. */
 export interface FoundItem {
@@ -63,7 +59,7 @@ export interface SecretServiceOptions {
 export async function startSecretService({
   keyring: withKeyring = true,
 }: SecretServiceOptions = {}): Promise<SecretService> {
-  const missing = TOOLS.filter(tool => Bun.which(tool) === null)
+  const missing = SECRET_SERVICE_TOOLS.filter(tool => Bun.which(tool) === null)
   if (missing.length > 0) throw new Error(`a Secret Service needs ${missing.join(', ')}`)
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-keyring-'))
   const configFile = path.join(home, 'bus.conf')

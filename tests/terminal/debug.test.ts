@@ -1,7 +1,8 @@
 import { expect, test } from 'bun:test'
 import { answer, startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, type Machine } from '../support/binary.ts'
-import { secretServiceTest, startSecretService } from '../support/secret-service.ts'
+import { secretServiceTest } from '../support/needs.ts'
+import { startSecretService } from '../support/secret-service.ts'
 import { stage } from '../support/stage.ts'
 
 /** The lines of diagnostics, with what differs from run to run made equal. */

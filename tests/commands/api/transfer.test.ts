@@ -5,12 +5,12 @@ import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import { createSandbox, type Machine } from '../../support/binary.ts'
 import { measured } from '../../support/measured.ts'
-import { rounds } from '../../support/needs.ts'
+import { forRun } from '../../support/needs.ts'
 import { openTerminal } from '../../support/pseudo-terminal.ts'
 
 const MEGABYTE = Buffer.alloc(1024 * 1024, 'x')
 /** A gigabyte in a full run; the short one is still more than is allowed in memory. */
-const LARGE = rounds({ short: 256, full: 1024 }) * MEGABYTE.length
+const LARGE = forRun({ short: 256, full: 1024 }) * MEGABYTE.length
 const MAX_RSS = 100 * 1024 * 1024
 /** What is kept of a pipe to be sent again comes on top. */
 const MAX_RSS_FROM_PIPE = 128 * 1024 * 1024

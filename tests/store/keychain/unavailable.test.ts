@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'bun:test'
 import { createSandbox, LOGIN, type Machine } from '../../support/binary.ts'
+import { secretServiceTest } from '../../support/needs.ts'
 import { openTerminal } from '../../support/pseudo-terminal.ts'
-import { type SecretService, secretServiceTest, startSecretService } from '../../support/secret-service.ts'
+import { type SecretService, startSecretService } from '../../support/secret-service.ts'
 import { startSilentBus } from '../../support/silent-bus.ts'
 import { stage } from '../../support/stage.ts'
 
