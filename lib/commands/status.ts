@@ -70,7 +70,11 @@ async function print(place: Place, findings: Findings, needs: SyncNeeds): Promis
       profile: config.profile.value,
       api_url: config.apiUrl.value,
       email,
-      local: { file: place.file, size: local?.bytes.byteLength ?? null, modified: local?.modifiedAt ?? null },
+      local: {
+        file: place.file,
+        size: local?.bytes.byteLength ?? null,
+        modified: local?.stats.mtime ?? null,
+      },
       remote: remote
         ? { size: remote.content.byteLength, commit_sha: remote.commitSha, updated_at: remote.updatedAt }
         : null,
@@ -93,7 +97,7 @@ async function print(place: Place, findings: Findings, needs: SyncNeeds): Promis
       local &&
         listed(
           bytes(local.bytes),
-          `modified ${when(local.modifiedAt)}`,
+          `modified ${when(local.stats.mtime)}`,
           isEditedSince(local, state) ? 'changed since the last sync' : undefined,
         ),
     ],

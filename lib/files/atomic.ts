@@ -3,6 +3,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { errorCode } from '../errors.ts'
 
+const PERMISSION_BITS = 0o7777
 /** What opening or flushing a folder says where the file system, or the folder's mode, does not offer it. */
 const NO_FOLDER_SYNC = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EACCES'])
 /** A temporary file this old has no writer any more, in milliseconds: writing one takes moments. */
@@ -122,7 +123,7 @@ function giveAccess(descriptor: number, mode: number, uid: number, gid: number):
       if (errorCode(error) !== 'EPERM') throw error
     }
   }
-  fs.fchmodSync(descriptor, mode)
+  fs.fchmodSync(descriptor, mode & PERMISSION_BITS)
 }
 
 /**

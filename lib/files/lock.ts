@@ -1,3 +1,4 @@
+import type { Database } from 'bun:sqlite'
 import fs from 'node:fs'
 import path from 'node:path'
 import { setTimeout } from 'node:timers/promises'
@@ -43,15 +44,8 @@ export const lockPath = (folder: string, name: string): string =>
  * A lock between processes that the kernel frees when its holder dies: SQLite's exclusive lock on an
  * empty file. The file is never deleted, since that would let a second holder in.
  */
-export function createLock({
-  folder,
-  name,
-  inStore = false,
-  uid,
-  timeoutMs,
-  cancelled,
-  debug,
-}: LockOptions): Lock {
+export function createLock(options: LockOptions): Lock {
+  const { folder, name, inStore = false, uid, timeoutMs, cancelled, debug } = options
   const file = lockPath(folder, name)
 
   const acquire = async (): Promise<Held> => {
@@ -68,7 +62,7 @@ export function createLock({
       }
       if (looks === 0) debug(`lock ${file}: waiting for another process`)
       if (waitedMs >= timeoutMs) throw busy(file, timeoutMs)
-      // A signal ends it too, which the next turn tells.
+      // A signal ends the pause too; the next turn throws for it.
       const pauseMs = MIN_POLL_MS + Math.random() * (MAX_POLL_MS - MIN_POLL_MS)
       await setTimeout(pauseMs, undefined, { signal: cancelled }).catch(() => {})
     }
@@ -76,19 +70,20 @@ export function createLock({
 
   return {
     async hold(work) {
-      const held = await acquire()
+      const { stillExcludes, database } = await acquire()
       try {
-        return await work(held.stillExcludes)
+        return await work(stillExcludes)
       } finally {
-        held.release()
+        database.close()
       }
     },
   }
 }
 
 interface Held {
-  stillExcludes(): boolean
-  release(): void
+  readonly stillExcludes: () => boolean
+  /** What nobody refers to is collected, and the lock with it. */
+  readonly database: Database
 }
 
 /**
@@ -98,23 +93,21 @@ interface Held {
 async function tryLock(file: string, uid: number | undefined): Promise<Held | undefined> {
   const { Database } = await import('bun:sqlite')
   prepare(file, uid)
-  let database: InstanceType<typeof Database> | undefined
+  let database: Database | undefined
   try {
     const before = fs.lstatSync(file)
+    const stillExcludes = (): boolean => {
+      const now = fs.lstatSync(file, { throwIfNoEntry: false })
+      return now?.ino === before.ino && now.dev === before.dev
+    }
     database = new Database(file, { readwrite: true, create: false })
     database.run('PRAGMA busy_timeout = 0')
     // A journal on the disk would need room there, and would be left behind by a holder that dies.
     database.run('PRAGMA journal_mode = MEMORY')
     database.run('BEGIN EXCLUSIVE')
-    const stillExcludes = (): boolean => {
-      const now = fs.lstatSync(file, { throwIfNoEntry: false })
-      return now?.ino === before.ino && now.dev === before.dev
-    }
     if (stillExcludes()) {
       if (Date.now() - before.mtimeMs > TOUCH_AFTER_MS) fs.utimesSync(file, new Date(), new Date())
-      // What nobody refers to is collected, and the lock with it.
-      const held = database
-      return { stillExcludes, release: () => held.close() }
+      return { stillExcludes, database }
     }
     database.close()
     return undefined
@@ -160,16 +153,14 @@ function unusable(file: string, error: unknown, inStore: boolean): unknown {
   if (fault === undefined) return error
   const { kind, reason, place, fix } = fault
   const ofDisk = kind === 'denied' || kind === 'read-only' || kind === 'full'
+  const what = place === file ? `The lock ${file}` : `The folder ${place}, where atlas keeps a lock,`
+  let hint = 'atlas changes nothing without it. Fix or remove that path and try again.'
+  // In a temporary folder nobody but its owner and root can remove or change it.
+  if (kind === 'foreign') hint = 'Ask its owner or an administrator to remove it, then try again.'
+  if (kind === 'exposed') hint = `Fix it with: ${fix}`
   return new AtlasError(
     inStore && ofDisk ? fault.storeCode : 'lock_timeout',
-    place === file
-      ? `The lock ${file} cannot be used: ${reason}.`
-      : `The folder ${place}, where atlas keeps a lock, cannot be used: ${reason}.`,
-    // In a temporary folder nobody but its owner and root can remove or change it.
-    kind === 'foreign'
-      ? 'Ask its owner or an administrator to remove it, then try again.'
-      : kind === 'exposed'
-        ? `Fix it with: ${fix}`
-        : 'atlas changes nothing without it. Fix or remove that path and try again.',
+    `${what} cannot be used: ${reason}.`,
+    hint,
   )
 }

@@ -115,20 +115,16 @@ function parseHeader(item: string): Header | undefined {
 
 /** Pieces of at most `maxBytes` UTF-8 bytes, no character cut in two. */
 function cut(value: string, maxBytes: number): string[] {
+  const bytes = Buffer.from(value)
   const pieces: string[] = []
-  let piece = ''
-  let bytes = 0
-  for (const character of value) {
-    const size = Buffer.byteLength(character)
-    if (bytes + size > maxBytes) {
-      pieces.push(piece)
-      piece = ''
-      bytes = 0
-    }
-    piece += character
-    bytes += size
+  for (let start = 0, end = 0; start < bytes.length; start = end) {
+    end = Math.min(start + maxBytes, bytes.length)
+    while (isInsideCharacter(bytes[end])) end--
+    pieces.push(bytes.toString('utf8', start, end))
   }
-  return [...pieces, piece]
+  return pieces
 }
+
+const isInsideCharacter = (byte = 0): boolean => (byte & 0b1100_0000) === 0b1000_0000
 
 const sha256 = (text: string): string => new Bun.CryptoHasher('sha256').update(text).digest('hex')

@@ -2,24 +2,17 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { errorCode } from '../errors.ts'
 import { createFile, removeAbandoned, syncFolder, writeTemporary } from '../files/atomic.ts'
-import { readRegularFile } from '../files/private.ts'
+import { type RegularFile, readRegularFile } from '../files/private.ts'
 import { fileError, orFileError } from './file-error.ts'
 import { sameBytes } from './verdict.ts'
 
 /** Far more than a server sends; beyond it a file is no configuration, in bytes. */
 const MAX_LOCAL_BYTES = 64 * 1024 * 1024
-const PERMISSION_BITS = 0o7777
 /** Where a file system, or the ownership of a file, allows no second name for it. */
 const NO_LINKS = new Set(['EPERM', 'EACCES', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV', 'EINVAL'])
 
 /** The local file as it was read. */
-export interface LocalFile {
-  readonly bytes: Uint8Array
-  readonly modifiedAt: Date
-  readonly mode: number
-  readonly uid: number
-  readonly gid: number
-}
+export type LocalFile = RegularFile
 
 /** A second name for the old file while it is being replaced: what is written to it meanwhile is not lost. */
 export const displacedOf = (target: string): string =>
@@ -30,12 +23,7 @@ export const displacedOf = (target: string): string =>
  * @throws {AtlasError} `file_error`
  */
 export const readLocal = (target: string): LocalFile | undefined =>
-  orFileError(target, () => {
-    const found = readRegularFile(target, MAX_LOCAL_BYTES)
-    if (found === undefined) return undefined
-    const { mode, uid, gid, mtime: modifiedAt } = found.stats
-    return { bytes: found.bytes, modifiedAt, mode: mode & PERMISSION_BITS, uid, gid }
-  })
+  orFileError(target, () => readRegularFile(target, MAX_LOCAL_BYTES))
 
 /**
  * Put a text in the place of the one that was seen, whole or not at all. The old file is left behind
@@ -80,18 +68,20 @@ function exchangeLocal(target: string, content: Uint8Array, seen: LocalFile): bo
   // A rename would replace a file that its owner has made read-only.
   fs.accessSync(target, fs.constants.W_OK)
   const displaced = displacedOf(target)
-  const temporary = writeTemporary(target, content, seen)
-  let isDisplaced = false
+  const temporary = writeTemporary(target, content, seen.stats)
+  let replaced = false
   try {
     keepDisplaced(target, displaced, seen)
-    isDisplaced = true
-    const latest = readLocal(target)
-    if (latest === undefined || !sameBytes(latest.bytes, seen.bytes)) return false
-    fs.renameSync(temporary, target)
-    isDisplaced = false
+    try {
+      const latest = readLocal(target)
+      if (latest === undefined || !sameBytes(latest.bytes, seen.bytes)) return false
+      fs.renameSync(temporary, target)
+      replaced = true
+    } finally {
+      if (!replaced) fs.rmSync(displaced)
+    }
   } finally {
-    fs.rmSync(temporary, { force: true })
-    if (isDisplaced) fs.rmSync(displaced)
+    if (!replaced) fs.rmSync(temporary)
   }
   syncFolder(path.dirname(target))
   return true
@@ -102,7 +92,7 @@ function keepDisplaced(target: string, displaced: string, seen: LocalFile): void
     fs.linkSync(target, displaced)
   } catch (error) {
     if (!NO_LINKS.has(errorCode(error) ?? '')) throw error
-    createFile(displaced, seen.bytes, seen)
+    createFile(displaced, seen.bytes, seen.stats)
   }
 }
 

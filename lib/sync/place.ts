@@ -39,17 +39,9 @@ function syncFolder(dir: string | undefined, { env, platform, homeFolder }: Surr
   }
   const variable = 'CLAUDE_CONFIG_DIR'
   const value = env[variable]
-  if (value)
-    return {
-      value: path.resolve(absolutePath(value, variable, platform)),
-      source: 'environment',
-      from: variable,
-    }
-  return {
-    value: path.join(home(), '.claude'),
-    source: 'default',
-    from: 'default',
-  }
+  return value
+    ? { value: path.resolve(absolutePath(value, variable, platform)), source: 'environment', from: variable }
+    : { value: path.join(home(), '.claude'), source: 'default', from: 'default' }
 }
 
 /**

@@ -17,7 +17,7 @@ const modeOf = (place: string): number => fs.statSync(place).mode & 0o777
 const names = (): string[] => fs.readdirSync(path.dirname(file)).sort()
 
 describe('a file that is replaced', () => {
-  test('is private, in private folders, and alone', () => {
+  test('replaceFile: makes a private file in private folders', () => {
     replaceFile(file, 'content')
     expect({ file: modeOf(file), folder: modeOf(path.dirname(file)) }).toEqual({ file: 0o600, folder: 0o700 })
     replaceFile(file, 'shorter')
@@ -25,7 +25,7 @@ describe('a file that is replaced', () => {
     expect(fs.readFileSync(file, 'utf8')).toBe('shorter')
   })
 
-  test('is not written through where it is a link', () => {
+  test('replaceFile: replaces a link and leaves its target alone', () => {
     const victim = path.join(folder, 'victim')
     fs.writeFileSync(victim, 'untouched')
     for (const plant of [fs.symlinkSync, fs.linkSync]) {
@@ -39,13 +39,13 @@ describe('a file that is replaced', () => {
     }
   })
 
-  test('leaves nothing behind where it cannot be put in place', () => {
+  test('replaceFile: leaves nothing behind if the file cannot be put in place', () => {
     fs.mkdirSync(path.join(file, 'in the way'), { recursive: true })
     expect(() => replaceFile(file, 'content')).toThrow()
     expect(names()).toEqual(['file'])
   })
 
-  test('is as it was after a rehearsal', () => {
+  test('rehearseReplacement: leaves the file as it was', () => {
     replaceFile(file, 'old')
     const { ino } = fs.statSync(file)
     rehearseReplacement(file, 'x'.repeat(10_000))
@@ -56,7 +56,7 @@ describe('a file that is replaced', () => {
     })
   })
 
-  smallDiskTest('is the old one where the disk is full, which a rehearsal tells', () => {
+  smallDiskTest('replaceFile: keeps the old file on a full disk, and a rehearsal fails there too', () => {
     using disk = createSmallDisk()
     const onDisk = path.join(disk.folder, 'file')
     replaceFile(onDisk, 'old')
@@ -92,13 +92,13 @@ describe('a temporary file', () => {
   }
   beforeEach(() => fs.mkdirSync(path.dirname(file)))
 
-  test('has a name of its own for each writer', () => {
+  test('temporary files: each writer has its own name', () => {
     const [one, other] = [1, 2].map(() => writeTemporary(file, 'half', { mode: 0o600 }))
     expect(one).not.toBe(other as string)
     expect(names()).toHaveLength(2)
   })
 
-  test('of a live writer, here or on another machine, is left alone', () => {
+  test('temporary files: those of running writers stay, here and on other machines', () => {
     const live = [
       writtenBy(`${machine()}-${process.pid}`),
       writtenBy(`${machine()}-1`),
@@ -109,7 +109,7 @@ describe('a temporary file', () => {
     expect(names()).toEqual(live.sort())
   })
 
-  test('of a writer that was killed goes with the next replacement or removal in its folder', async () => {
+  test('temporary files: that of a killed writer is deleted by the next write or removal in its folder', async () => {
     const dead = `${machine()}-${await deadPid()}`
     writtenBy(dead)
     replaceFile(file, 'content')
@@ -120,7 +120,7 @@ describe('a temporary file', () => {
     expect({ removed: removeFile(file), names: names() }).toEqual({ removed: false, names: [] })
   })
 
-  test('of an unknown writer goes when nobody can be writing it any more', () => {
+  test('temporary files: one of another machine is deleted after ten minutes', () => {
     const [young, old] = [writtenBy('0a1b2c3d-1'), writtenBy('0a1b2c3d-1')]
     age(young, 300)
     age(old, 3_600)
@@ -128,7 +128,7 @@ describe('a temporary file', () => {
     expect(names()).toEqual([young])
   })
 
-  test('with a name that atlas does not give is somebody else’s', () => {
+  test('temporary files: names that atlas does not give are left alone', () => {
     const others = ['.file.atlas-tmp', '.file.tmp', 'file.0a1b2c3d-1-0a1b2c3d.atlas-tmp']
     for (const name of others) fs.writeFileSync(path.join(path.dirname(file), name), '')
     for (const name of others) age(name, 86_400)
@@ -137,7 +137,7 @@ describe('a temporary file', () => {
   })
 })
 
-test('removing a file says whether it was there, also where its folder is not', () => {
+test('removeFile: says whether the file was there, even without its folder', () => {
   expect(removeFile(file)).toBe(false)
   replaceFile(file, 'content')
   expect(removeFile(file)).toBe(true)

@@ -16,7 +16,7 @@ test.each([
   ['ELOOP', 'loop', 'its symbolic links lead in a circle', 'store_denied'],
   ['SQLITE_FULL', 'full', 'the disk is full', 'store_unavailable'],
   ['EIO', 'other', 'EIO', 'store_unavailable'],
-])('%s is %s: %s', (code, kind, reason, storeCode) => {
+])('faults: %s is %s, "%s"', (code, kind, reason, storeCode) => {
   const fault = faultOf(systemError(code), '/place')
   expect({ ...fault, storeCode: fault?.storeCode } as unknown).toMatchObject({
     kind,
@@ -26,12 +26,12 @@ test.each([
   })
 })
 
-test('an error that says nothing of a file is no fault', () => {
+test('faults: an error that does not come from a file is not one', () => {
   for (const error of [new Error('prose'), new AtlasError('file_error', 'told already'), undefined])
     expect(faultOf(error)).toBeUndefined()
 })
 
-test('a fault keeps the place that it is about', () => {
+test('faults: one keeps the place that it is about', () => {
   const fault = new FileFault('full', 'the disk is full', '/first')
   expect(faultOf(fault, '/second')).toBe(fault)
 })

@@ -5,6 +5,7 @@ import path from 'node:path'
 import { createLock, type LockOptions, lockPath } from '../../lib/files/lock.ts'
 import { readUntil } from '../support/binary.ts'
 import { codeOf } from '../support/session-kit.ts'
+import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
 
 let folder = ''
 beforeEach(() => {
@@ -32,7 +33,7 @@ const startContender = (role: 'survivor' | 'victim') =>
   })
 
 describe('between processes', () => {
-  test('one at a time is inside, however many are killed there', async () => {
+  test('lock: one process at a time holds it, however many are killed', async () => {
     const statuses = await Promise.all(
       Array.from({ length: 30 }, async (_, index) => {
         const isVictim = index % 3 === 0
@@ -51,7 +52,7 @@ describe('between processes', () => {
     expect(fs.existsSync(path.join(folder, 'violation'))).toBe(false)
   })
 
-  test('the wait for another holder ends in time, and a signal ends it at once', async () => {
+  test('lock: waiting for another holder ends in time, and at once on a signal', async () => {
     const holder = startContender('victim')
     await readUntil(holder.stdout, /inside/)
     let ran = false
@@ -72,7 +73,7 @@ describe('between processes', () => {
     expect(ran).toBe(true)
   })
 
-  test('a lock that is forgotten by everything but its holder is still held', async () => {
+  test('lock: garbage collection does not free it', async () => {
     await lockOf().hold(async () => {
       for (let round = 0; round < 5; round++) {
         Bun.gc(true)
@@ -87,7 +88,7 @@ describe('between processes', () => {
 })
 
 describe('within a process', () => {
-  test('two locks of one name exclude each other, two names do not', async () => {
+  test('lock: two of one name exclude each other, two names do not', async () => {
     const events: string[] = []
     const inside = Promise.withResolvers<void>()
     const first = lockOf().hold(async () => {
@@ -101,7 +102,7 @@ describe('within a process', () => {
     expect(events).toEqual(['another', 'first', 'second'])
   })
 
-  test('is free again after work that failed', async () => {
+  test('lock: is free again after work that failed', async () => {
     const failed = lockOf().hold(async () => {
       throw new Error('no')
     })
@@ -111,7 +112,7 @@ describe('within a process', () => {
 })
 
 describe('the file', () => {
-  test('is empty and private, in a private folder, with nothing beside it', async () => {
+  test('lock: its file is empty and private, in a private folder, with nothing beside it', async () => {
     const nested = path.join(folder, 'locks')
     await lockOf({ folder: nested }).hold(async () => {
       expect(fs.readdirSync(nested)).toEqual([path.basename(lockPath(nested, NAME))])
@@ -123,7 +124,7 @@ describe('the file', () => {
     })
   })
 
-  test('stays young while it is in use, so that no cleaner of old files takes it', async () => {
+  test('lock: its file stays young while it is in use, so that no cleaner of old files deletes it', async () => {
     await lockOf().hold(async () => {})
     const weekAgo = new Date(Date.now() - 7 * 86_400_000)
     fs.utimesSync(lockPath(folder, NAME), weekAgo, weekAgo)
@@ -132,7 +133,25 @@ describe('the file', () => {
     })
   })
 
-  test('that others can reach is not trusted', async () => {
+  smallDiskTest(
+    'lock: a read-only disk is the store’s fault in a store, and the lock’s elsewhere',
+    async () => {
+      using disk = createSmallDisk()
+      disk.makeReadOnly()
+      for (const [inStore, code] of [
+        [true, 'store_denied'],
+        [false, 'lock_timeout'],
+      ] as const) {
+        const attempt = lockOf({ folder: disk.folder, inStore }).hold(async () => {})
+        expect(await attempt.catch(error => [error.code, error.message])).toEqual([
+          code,
+          `The folder ${disk.folder}, where atlas keeps a lock, cannot be used: the file system is read-only.`,
+        ])
+      }
+    },
+  )
+
+  test('lock: in a folder that others can change it is refused', async () => {
     for (const mode of [0o770, 0o707, 0o777]) {
       fs.chmodSync(folder, mode)
       const attempt = lockOf().hold(async () => {})

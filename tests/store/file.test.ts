@@ -8,6 +8,7 @@ import { createFileStore } from '../../lib/store/file.ts'
 import type { CredentialStore } from '../../lib/store/store.ts'
 import { startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox } from '../support/binary.ts'
+import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
 import { createUnprivilegedSandbox, twoUsersTest } from '../support/unprivileged.ts'
 
 const ACCOUNT = 'default@https://atlas.example.com'
@@ -34,7 +35,7 @@ function createStore() {
 const modeOf = (file: string): string => (fs.lstatSync(file).mode & 0o777).toString(8)
 
 describe('a record', () => {
-  test('is found, replaced and deleted', async () => {
+  test('file store: a record is found, replaced and deleted', async () => {
     using kit = createStore()
     const { store } = kit
     expect(await store.read(ACCOUNT)).toBeUndefined()
@@ -49,7 +50,7 @@ describe('a record', () => {
     expect(fs.readdirSync(kit.folder)).toEqual([])
   })
 
-  test('of any account has a file of its own, inside the folder', () =>
+  test('file store: each account has its own file, inside the folder', () =>
     fc.assert(
       fc.asyncProperty(
         fc.uniqueArray(fc.string({ unit: 'grapheme' }), { minLength: 2, maxLength: 4 }),
@@ -66,7 +67,7 @@ describe('a record', () => {
       { numRuns: 20 },
     ))
 
-  posixTest('is its owner’s alone, whatever the umask', async () => {
+  posixTest('file store: a record is private, whatever the umask', async () => {
     using kit = createStore()
     const before = process.umask(0)
     try {
@@ -76,6 +77,44 @@ describe('a record', () => {
     }
     expect({ folder: modeOf(kit.folder), file: modeOf(kit.file) }).toEqual({ folder: '700', file: '600' })
   })
+})
+
+describe('proving a write', () => {
+  test('file store: leaves the record and its folder as they were', async () => {
+    using kit = createStore()
+    await kit.store.prove(ACCOUNT)
+    expect(fs.existsSync(kit.folder)).toBe(false)
+    await kit.store.write(ACCOUNT, RECORD)
+    const before = snapshot(kit.root)
+    await kit.store.prove(ACCOUNT)
+    expect(snapshot(kit.root)).toEqual(before)
+  })
+
+  smallDiskTest('file store: on a full disk it is an error that keeps the record', async () => {
+    using disk = createSmallDisk()
+    const store = createFileStore({ configFolder: disk.folder, uid: process.getuid?.(), debug() {} })
+    await store.write(ACCOUNT, RECORD)
+    disk.fill()
+    const { code, message, hint } = await refusal(store.prove(ACCOUNT))
+    expect({ code, message, hint }).toEqual({
+      code: 'store_unavailable',
+      message: expect.stringMatching(/^The credential store .*\.json cannot be used: the disk is full\.$/),
+      hint: 'Make room and try again.',
+    })
+    expect(await store.read(ACCOUNT)).toBe(RECORD)
+  })
+})
+
+test('file store: lists the accounts of its records, and no other file', async () => {
+  using kit = createStore()
+  expect(await kit.store.accounts()).toEqual([])
+  await kit.store.write(ACCOUNT, JSON.stringify({ account: ACCOUNT }))
+  await kit.store.write('other', JSON.stringify({ account: ACCOUNT }))
+  await kit.store.write('probe', 'atlas probe 1')
+  fs.writeFileSync(path.join(kit.folder, 'notes.txt'), '')
+  expect(await kit.store.accounts()).toEqual([ACCOUNT])
+  fs.chmodSync(kit.folder, 0o777)
+  expect((await refusal(kit.store.accounts())).code).toBe('store_denied')
 })
 
 type Kit = ReturnType<typeof createStore>
@@ -157,9 +196,9 @@ const refusal = async (work: Promise<unknown>): Promise<AtlasError> => {
   throw new Error('nothing was refused')
 }
 
-describe('is refused with the command that fixes it:', () => {
+describe('what others can reach', () => {
   for (const [what, reason, harm, repaired] of REFUSED) {
-    posixTest(what, async () => {
+    posixTest(`file store: refuses ${what} with the command that fixes it`, async () => {
       using kit = createStore()
       const { store } = kit as { store: CredentialStore }
       await store.write(ACCOUNT, RECORD)
@@ -196,33 +235,36 @@ function snapshot(root: string): string[] {
 }
 
 describe('through the program', () => {
-  posixTest('a file that others can read ends with 6, and nothing is deleted or sent', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
-    await sandbox.logIn(server)
-    const [file = ''] = sandbox.filesHolding(server.lastTokens.access)
-    fs.chmodSync(file, 0o644)
-    server.forget()
-    for (const args of [
-      ['auth', 'status'],
-      ['auth', 'token'],
-      ['auth', 'refresh'],
-      ['auth', 'logout'],
-      ['api', '/auth/me'],
-    ])
-      expect({ args, ...(await sandbox.run(args)) }).toEqual({
-        args,
-        status: 6,
-        stdout: '',
-        stderr:
-          `atlas: The credential store ${file} cannot be used: others can read it.\n` +
-          `       If that was not meant, fix it with: chmod 600 ${file}\n`,
-      })
-    expect(server.log()).toEqual([])
-    expect(sandbox.filesHolding(server.lastTokens.access)).toEqual([file])
-  })
+  posixTest(
+    'file store: with a file that others can read, every command ends with 6 and sends nothing',
+    async () => {
+      await using server = await startAtlasServer()
+      using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
+      await sandbox.logIn(server)
+      const [file = ''] = sandbox.filesHolding(server.lastTokens.access)
+      fs.chmodSync(file, 0o644)
+      server.forget()
+      for (const args of [
+        ['auth', 'status'],
+        ['auth', 'token'],
+        ['auth', 'refresh'],
+        ['auth', 'logout'],
+        ['api', '/auth/me'],
+      ])
+        expect({ args, ...(await sandbox.run(args)) }).toEqual({
+          args,
+          status: 6,
+          stdout: '',
+          stderr:
+            `atlas: The credential store ${file} cannot be used: others can read it.\n` +
+            `       If that was not meant, fix it with: chmod 600 ${file}\n`,
+        })
+      expect(server.log()).toEqual([])
+      expect(sandbox.filesHolding(server.lastTokens.access)).toEqual([file])
+    },
+  )
 
-  twoUsersTest('what belongs to another user is refused, by root too', async () => {
+  twoUsersTest('file store: refuses what belongs to another user, to root too', async () => {
     await using server = await startAtlasServer()
     using sandbox = createUnprivilegedSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
     expect((await sandbox.logIn(server)).status).toBe(0)

@@ -8,7 +8,7 @@ import { createKeychainStore, type KeychainOptions } from '../../lib/store/keych
 
 export type StoreCall =
   | readonly ['write', account: string, record: string]
-  | readonly ['read' | 'delete', account: string]
+  | readonly ['read' | 'prove' | 'delete', account: string]
 
 export type StoreOptions = Pick<KeychainOptions, 'platform' | 'maxItemBytes'>
 

@@ -3,10 +3,7 @@ import type { AddonFolder } from '../../files/user-folder.ts'
 import { shellQuoted } from '../../terminal/shell-quote.ts'
 import { ALTERNATIVES, DamagedRecord } from '../store-error.ts'
 
-export type KeychainCode = Extract<
-  AtlasCode,
-  'store_locked' | 'store_denied' | 'store_timeout' | 'store_unavailable'
->
+type KeychainCode = Extract<AtlasCode, `store_${string}`>
 
 /** Whose keychain is called, and under which service name. */
 export interface Keychain {
@@ -46,31 +43,40 @@ export function keychainFailure(
   message: string,
   tookMs: number,
   account: string,
-  keychain: Keychain,
+  { platform, service }: Keychain,
 ): AtlasError {
   if (NOT_TEXT.test(message)) return new DamagedRecord(account, 'they are not text')
   const count = AMBIGUOUS.exec(message)?.[1]
-  if (count !== undefined) return ambiguous(count, account, keychain)
+  if (count !== undefined)
+    return new AtlasError(
+      'store_unavailable',
+      `${named(platform)} holds ${count} items for "${service}" and ${account}, and atlas wrote at most one of them.`,
+      `Delete them with: secret-tool clear service ${service} username ${shellQuoted(account)}, then log in again.`,
+    )
   const code = classifyKeychainFailure(message, tookMs)
-  if (code === 'store_timeout') return silent(tookMs, keychain)
+  if (code === 'store_timeout') return noAnswer(tookMs, platform)
+  const hint = NO_COLLECTION.test(message)
+    ? 'Create one (with Seahorse, KWallet or KeePassXC, or by logging in to the desktop)'
+    : NEXT_STEP[code](platform === 'linux')
   return new AtlasError(
     code,
-    `${sentence(describeKeychain(keychain.platform))} ${SAYS[code]} (${brief(message)}).`,
-    NO_COLLECTION.test(message)
-      ? `Create one (with Seahorse, KWallet or KeePassXC, or by logging in to the desktop), ${ALTERNATIVES}.`
-      : nextStep(code, keychain.platform),
+    `${named(platform)} ${SAYS[code]} (${brief(message)}).`,
+    `${hint}, ${ALTERNATIVES}.`,
   )
 }
 
-/** No answer came in time. */
-export const silent = (waitedMs: number, keychain: Keychain): AtlasError =>
+/** The keychain did not answer in time. */
+export const noAnswer = (waitedMs: number, platform: NodeJS.Platform): AtlasError =>
   new AtlasError(
     'store_timeout',
-    `${sentence(describeKeychain(keychain.platform))} did not answer within ${Math.round(waitedMs / 100) / 10} s.`,
+    `${named(platform)} did not answer within ${Math.round(waitedMs / 100) / 10} s.`,
     `See whether it waits to be unlocked, allow it longer with ATLAS_KEYCHAIN_TIMEOUT=60, ${ALTERNATIVES}.`,
   )
 
-/** The addon itself could not be unpacked or loaded. @param reason what is against it, or the system's loader says. */
+/**
+ * The addon itself could not be unpacked or loaded.
+ * @param reason why it could not be unpacked, or what the system's loader says.
+ */
 export function unloadable(reason: string, { path, from = 'TMPDIR' }: AddonFolder): AtlasError {
   const noPrograms = /failed to map segment|operation not permitted/i.test(reason)
   const why = noPrograms ? 'programs may not run from there (is it mounted noexec?)' : reason
@@ -81,46 +87,37 @@ export function unloadable(reason: string, { path, from = 'TMPDIR' }: AddonFolde
   )
 }
 
-/** A keychain as told to a person. */
+/** A keychain's name in messages. */
 export function describeKeychain(platform: NodeJS.Platform): string {
   if (platform === 'darwin') return 'the macOS Keychain'
   if (platform === 'win32') return 'the Windows Credential Manager'
   return 'the Secret Service keychain'
 }
 
-const ambiguous = (count: string, account: string, keychain: Keychain): AtlasError =>
-  new AtlasError(
-    'store_unavailable',
-    `${sentence(describeKeychain(keychain.platform))} holds ${count} items for "${keychain.service}" and ${account}, and atlas wrote at most one of them.`,
-    `Delete them with: secret-tool clear service ${keychain.service} username ${shellQuoted(account)}, then log in again.`,
-  )
+const named = (platform: NodeJS.Platform): string => describeKeychain(platform).replace(/^t/, 'T')
 
-const SAYS: Record<Exclude<KeychainCode, 'store_timeout'>, string> = {
+const SAYS = {
   store_locked: 'is locked',
   store_denied: 'refused access',
   store_unavailable: 'cannot be used',
 }
 
-function nextStep(code: Exclude<KeychainCode, 'store_timeout'>, platform: NodeJS.Platform): string {
-  switch (code) {
-    case 'store_locked':
-      return `Unlock it and try again${platform === 'linux' ? ' (log in to the desktop, or run gnome-keyring-daemon --unlock)' : ''}, ${ALTERNATIVES}.`
-    case 'store_denied':
-      return `Allow atlas to use it, ${ALTERNATIVES}.`
-    case 'store_unavailable':
-      return `${platform === 'linux' ? 'Start one (gnome-keyring, KWallet, KeePassXC)' : 'Check it'}, ${ALTERNATIVES}.`
-  }
+const NEXT_STEP = {
+  store_locked: (onLinux: boolean) =>
+    onLinux
+      ? 'Unlock it and try again (log in to the desktop, or run gnome-keyring-daemon --unlock)'
+      : 'Unlock it and try again',
+  store_denied: () => 'Allow atlas to use it',
+  store_unavailable: (onLinux: boolean) =>
+    onLinux ? 'Start one (gnome-keyring, KWallet, KeePassXC)' : 'Check it',
 }
 
 /** The platform's own words where they help, without the library's preface and what follows the first sentence. */
-const brief = (message: string): string =>
-  NO_SESSION_BUS.test(message)
-    ? 'there is no D-Bus session, as over ssh and in containers'
-    : NO_COLLECTION.test(message)
-      ? 'it has no default keyring'
-      : message
-          .replace(/^(Platform failure|Couldn't access platform storage): /, '')
-          .replace(/(\. |;|\n).*$/s, '')
-          .replace(/\.$/, '')
-
-const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
+function brief(message: string): string {
+  if (NO_SESSION_BUS.test(message)) return 'there is no D-Bus session, as over ssh and in containers'
+  if (NO_COLLECTION.test(message)) return 'it has no default keyring'
+  return message
+    .replace(/^(Platform failure|Couldn't access platform storage): /, '')
+    .replace(/(\. |;|\n).*$/s, '')
+    .replace(/\.$/, '')
+}

@@ -1,6 +1,6 @@
 import type { AtlasError } from '../../errors.ts'
 import type { AddonFolder } from '../../files/user-folder.ts'
-import { type Keychain, keychainFailure, silent, unloadable } from './failures.ts'
+import { type Keychain, keychainFailure, noAnswer, unloadable } from './failures.ts'
 import type { KeychainRequest } from './item.ts'
 import type { KeychainReply, WorkerRequest } from './worker.ts'
 
@@ -48,7 +48,10 @@ export class KeychainThread {
   async #ask(request: WorkerRequest): Promise<KeychainReply> {
     const { promise, resolve, reject } = Promise.withResolvers<KeychainReply>()
     this.#waiting.set(request.id, { resolve, reject })
-    const timer = setTimeout(() => this.#giveUp(silent(this.#timeoutMs, this.#keychain)), this.#timeoutMs)
+    const timer = setTimeout(
+      () => this.#giveUp(noAnswer(this.#timeoutMs, this.#keychain.platform)),
+      this.#timeoutMs,
+    )
     try {
       this.#start().postMessage(request)
       return await promise

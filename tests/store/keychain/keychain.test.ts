@@ -4,18 +4,18 @@ import {
   describeKeychain,
   type Keychain,
   keychainFailure,
-  silent,
-} from '../../lib/store/keychain/failures.ts'
-import { callKeychain } from '../../lib/store/keychain/item.ts'
-import { itemName } from '../../lib/store/keychain/keychain.ts'
-import { secretServiceTest } from '../support/needs.ts'
-import { startSecretService } from '../support/secret-service.ts'
-import { callStore } from '../support/store-driver.ts'
+  noAnswer,
+} from '../../../lib/store/keychain/failures.ts'
+import { callKeychain } from '../../../lib/store/keychain/item.ts'
+import { itemName } from '../../../lib/store/keychain/keychain.ts'
+import { secretServiceTest } from '../../support/needs.ts'
+import { startSecretService } from '../../support/secret-service.ts'
+import { callStore } from '../../support/store-driver.ts'
 
 const ACCOUNT = 'default@https://atlas.example.com'
 const SECRET_SERVICE: Keychain = { platform: 'linux', service: 'atlas-cli' }
 
-describe('what the addon says is', () => {
+describe('keychain failures', () => {
   // The Linux ones as the addon gave them; the others from the words of the platforms, and the addon's
   // own around them.
   const SAID: [message: string, tookMs: number, code: string][] = [
@@ -99,12 +99,12 @@ describe('what the addon says is', () => {
     ["'secret' is longer than the platform limit of 2560 characters", 5, 'store_unavailable'],
     ['', 5, 'store_unavailable'],
   ]
-  test.each(SAID)('"%s" after %d ms: %s', (message, tookMs, code) => {
+  test.each(SAID)('keychain: "%s" after %d ms is %s', (message, tookMs, code) => {
     expect(classifyKeychainFailure(message, tookMs)).toBe(code as never)
   })
 })
 
-describe('a failure tells a person', () => {
+describe('keychain messages', () => {
   const WAYS_OUT =
     'use "atlas auth login --store file" (plain text, readable by you alone), or set ATLAS_ACCESS_TOKEN.'
   const told = (message: string, keychain: Keychain, tookMs = 5) => {
@@ -112,7 +112,7 @@ describe('a failure tells a person', () => {
     return [code, says, hint]
   }
 
-  test('the first words of the platform, and where else credentials can be', () => {
+  test('keychain: a failure quotes the platform and names the ways out', () => {
     expect(
       told('Platform failure: DBus error: Did not receive a reply. Possible causes…', SECRET_SERVICE),
     ).toEqual([
@@ -134,10 +134,8 @@ describe('a failure tells a person', () => {
     ])
   })
 
-  test('how long was waited, by atlas or by the library', () => {
-    expect(silent(2_500, SECRET_SERVICE).message).toBe(
-      'The Secret Service keychain did not answer within 2.5 s.',
-    )
+  test('keychain: a timeout says how long was waited, by atlas or by the library', () => {
+    expect(noAnswer(2_500, 'linux').message).toBe('The Secret Service keychain did not answer within 2.5 s.')
     expect(
       told('Platform failure: DBus error: Did not receive a reply. Possible…', SECRET_SERVICE, 2_013)[1],
     ).toBe('The Secret Service keychain did not answer within 2 s.')
@@ -149,19 +147,19 @@ test.each([
   ['freebsd', 'the Secret Service keychain'],
   ['darwin', 'the macOS Keychain'],
   ['win32', 'the Windows Credential Manager'],
-] as const)('the keychain of %s is called %s', (platform, name) => {
+] as const)('keychain: on %s it is called %s', (platform, name) => {
   expect(describeKeychain(platform)).toBe(name)
 })
 
-describe('on Windows, which compares names without regard to case', () => {
-  test('accounts that differ in capitals alone have items that differ in more', () => {
+describe('item names', () => {
+  test('keychain: on Windows, accounts that differ only in case have different items', () => {
     const names = ['work@https://a.example', 'Work@https://a.example', 'WORK@https://a.example/X'].map(
       account => itemName(account, 'win32').toLowerCase(),
     )
     expect(new Set(names).size).toBe(3)
     expect(names[0]).toBe('work@https://a.example')
   })
-  test('elsewhere items have the account’s own name', () => {
+  test('keychain: elsewhere an item is named as its account', () => {
     expect(itemName('Work@https://a.example', 'darwin')).toBe('Work@https://a.example')
   })
 })
@@ -199,7 +197,7 @@ function fakeAddon({ deletes = true } = {}) {
   return { addon: { Entry } as unknown as Parameters<typeof callKeychain>[0], items, calls }
 }
 
-describe('a call to the addon', () => {
+describe('addon calls', () => {
   const request = (platform: NodeJS.Platform, operation: 'get' | 'set' | 'delete', value?: string) => ({
     service: 'atlas-cli',
     account: ACCOUNT,
@@ -212,7 +210,7 @@ describe('a call to the addon', () => {
     ['darwin', 'setPassword', 'getPassword'],
     ['win32', 'setSecret', 'getSecret'],
   ]
-  test.each(PLATFORMS)('on %s stores by %s and reads by %s', (platform, set, get) => {
+  test.each(PLATFORMS)('keychain: on %s it stores with %s and reads with %s', (platform, set, get) => {
     const { addon, calls } = fakeAddon()
     expect(callKeychain(addon, request(platform, 'get'))).toBeNull()
     expect(callKeychain(addon, request(platform, 'set', 'pässwörd 🔑'))).toBe(true)
@@ -222,13 +220,13 @@ describe('a call to the addon', () => {
     expect([...new Set(calls)].sort()).toEqual([get, set])
   })
 
-  test('pins the Secret Service, so that nothing falls to another store', () => {
+  test('keychain: pins the Secret Service, so that nothing falls back to another store', () => {
     const { addon, items } = fakeAddon()
     callKeychain(addon, request('linux', 'set', 'x'))
     expect([...items.keys()]).toEqual([`atlas-cli ${ACCOUNT} {"linux":{"store":"secret-service"}}`])
   })
 
-  test('on macOS believes no deletion that it cannot see', () => {
+  test('keychain: on macOS a deletion that left the item is an error', () => {
     const { addon } = fakeAddon({ deletes: false })
     callKeychain(addon, request('darwin', 'set', 'x'))
     const failed = () => callKeychain(addon, request('darwin', 'delete'))
@@ -236,7 +234,7 @@ describe('a call to the addon', () => {
     expect(classifyKeychainFailure('access denied: the item could not be deleted', 5)).toBe('store_denied')
   })
 
-  test('on Windows reads nothing that is not text', () => {
+  test('keychain: on Windows an item that is not text is an error', () => {
     const { addon, items } = fakeAddon()
     callKeychain(addon, request('win32', 'set', 'x'))
     for (const name of items.keys()) items.set(name, new Uint8Array([0xff, 0xfe]))
@@ -247,7 +245,29 @@ describe('a call to the addon', () => {
 describe('a real Secret Service', () => {
   const RECORD = `{"email":"ädä@example.com","token":"${'t'.repeat(16_384)}"}`
 
-  secretServiceTest('keeps a record of 17 KB in one item', async () => {
+  secretServiceTest('keychain: proving writes the item again as it is, and creates none', async () => {
+    await using keychain = await startSecretService()
+    for (const options of [{ platform: 'linux' }, { platform: 'win32' }] as const) {
+      expect(
+        await callStore(keychain.env, options, [
+          ['prove', ACCOUNT],
+          ['read', ACCOUNT],
+        ]),
+      ).toEqual([null, null])
+      await callStore(keychain.env, options, [['write', ACCOUNT, RECORD]])
+      const before = keychain.search('atlas-cli')
+      expect(
+        await callStore(keychain.env, options, [
+          ['prove', ACCOUNT],
+          ['read', ACCOUNT],
+        ]),
+      ).toEqual([null, RECORD])
+      expect(keychain.search('atlas-cli')).toEqual(before)
+      await callStore(keychain.env, options, [['delete', ACCOUNT]])
+    }
+  })
+
+  secretServiceTest('keychain: keeps a record of 17 KB in one item', async () => {
     await using keychain = await startSecretService()
     const options = { platform: 'linux' } as const
     expect(
@@ -267,7 +287,7 @@ describe('a real Secret Service', () => {
     ).toEqual([true, false, null])
   })
 
-  secretServiceTest('keeps it in items of at most 2,560 bytes where the platform is Windows', async () => {
+  secretServiceTest('keychain: on Windows keeps it in items of at most 2,560 bytes', async () => {
     await using keychain = await startSecretService()
     const options = { platform: 'win32' } as const
     expect(
@@ -292,7 +312,7 @@ describe('a real Secret Service', () => {
     expect(keychain.search('atlas-cli')).toEqual([])
   })
 
-  secretServiceTest('keeps any record under a lowered limit', async () => {
+  secretServiceTest('keychain: keeps any record under a lower limit', async () => {
     await using keychain = await startSecretService()
     const options = { platform: 'linux', maxItemBytes: 200 } as const
     const records = [1, 199, 200, 201, 1_000, 3].map(length => '€'.repeat(length))
