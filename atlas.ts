@@ -2,7 +2,8 @@ import { cac } from 'cac'
 import { COMPLETE_COMMAND } from './lib/cli/completion/scripts.ts'
 import type { Context } from './lib/commands/context.ts'
 import { report } from './lib/errors.ts'
-import { createInterrupts, ignoredSignals } from './lib/interrupts.ts'
+import { createInterrupts, type Interrupts, ignoredSignals } from './lib/interrupts.ts'
+import type { Host } from './lib/run.ts'
 import { createTerminal, type Terminal } from './lib/terminal/output.ts'
 import { createSecrets, type Secrets } from './lib/terminal/secrets.ts'
 import { isTerminal, OutputClosed, writeStdout } from './lib/terminal/streams.ts'
@@ -12,85 +13,84 @@ import { VERSION } from './lib/version.ts'
 /** Ways to ask for the version that need no program defined: scripts ask for nothing more often. */
 const VERSION_FLAGS = new Set(['--version', '-V'])
 
+/** What is there before a command line has been read. */
+interface Beginning {
+  readonly terminal: Terminal
+  readonly interrupts: Interrupts
+  readonly secrets: Secrets
+}
+
 /** Read the command line, run what it asks for, and say how it ended. @returns the exit status. */
 async function main(argv: readonly string[]): Promise<number> {
   const secrets = createSecrets()
-  if (argv.length === 1 && VERSION_FLAGS.has(argv[0] ?? '')) {
+  if (argv.length === 1 && VERSION_FLAGS.has(argv[0] ?? ''))
     return sayVersion().catch(error => fail(error, openTerminal(argv, secrets)))
-  }
   const interrupts = createInterrupts(process, { ignored: ignoredSignals(processStatus()) })
   const terminal = openTerminal(argv, secrets)
-  const { stdinIsTerminal, stderrIsTerminal } = terminal
   const interrupted = new Promise<never>((_, reject) => {
     interrupts.cancelled.addEventListener('abort', () => reject(interrupts.cancelled.reason), { once: true })
   })
   try {
-    return await Promise.race([run(), interrupted])
+    return await Promise.race([dispatch(argv, { terminal, interrupts, secrets }), interrupted])
   } catch (error) {
     terminal.restore()
     return fail(error, terminal)
   }
+}
 
-  async function run(): Promise<number> {
-    const { defineProgram, readArgv } = await import('./lib/commands/program.ts')
-    const { default: os } = await import('node:os')
-    const surroundings = {
-      env: process.env,
-      platform: process.platform,
-      homeFolder: ifKnown(os.homedir),
-      interactive: stdinIsTerminal && stderrIsTerminal,
-    }
-    const cli = cac('atlas')
-    const context: Context = {
-      terminal,
-      homes: [surroundings.homeFolder].filter(home => home !== undefined),
-      async system(flags, options) {
-        const { createSystem } = await import('./lib/run.ts')
-        return createSystem(
-          {
-            ...surroundings,
-            stdinIsTerminal,
-            uid: process.getuid?.(),
-            accountHomeFolder: ifKnown(() => os.userInfo().homedir),
-            terminal,
-            interrupts,
-            secrets,
-            now: () => new Date(),
-            readStdin: () => Bun.stdin.stream(),
-          },
-          flags,
-          options,
-        )
-      },
-    }
-    if (argv[0] === COMPLETE_COMMAND) {
-      await defineProgram(cli, context)
-      const { complete } = await import('./lib/cli/completion/complete.ts')
-      await terminal.raw(Buffer.from(complete(cli, argv.slice(1), surroundings)))
+async function dispatch(
+  argv: readonly string[],
+  { terminal, interrupts, secrets }: Beginning,
+): Promise<number> {
+  const { defineProgram, readArgv } = await import('./lib/commands/program.ts')
+  const { default: os } = await import('node:os')
+  const surroundings = {
+    env: process.env,
+    platform: process.platform,
+    homeFolder: ifKnown(os.homedir),
+    interactive: terminal.stdinIsTerminal && terminal.stderrIsTerminal,
+  }
+  const cli = cac('atlas')
+  const context: Context = {
+    terminal,
+    homes: [surroundings.homeFolder].filter(home => home !== undefined),
+    async run(flags, options) {
+      const { createRun } = await import('./lib/run.ts')
+      const { standardInput } = await import('./lib/terminal/standard-input.ts')
+      const host: Host = {
+        ...surroundings,
+        uid: process.getuid?.(),
+        accountHomeFolder: ifKnown(() => os.userInfo().homedir),
+        terminal,
+        interrupts,
+        secrets,
+        now: () => new Date(),
+        readStdin: () => standardInput(() => Bun.stdin.stream()),
+      }
+      return createRun(host, flags, options)
+    },
+  }
+  if (argv[0] === COMPLETE_COMMAND) {
+    await defineProgram(cli, context)
+    const { complete } = await import('./lib/cli/completion/complete.ts')
+    await terminal.raw(Buffer.from(complete(cli, argv.slice(1), surroundings)))
+    return 0
+  }
+  await defineProgram(cli, context, argv)
+  const request = await readArgv(cli, argv)
+  switch (request.kind) {
+    case 'version':
+      return sayVersion()
+    case 'help': {
+      const { renderHelp } = await import('./lib/cli/help.ts')
+      const look = { columns: terminal.columns ?? 80, colour: terminal.colour.stdout }
+      await terminal.raw(Buffer.from(renderHelp(cli, request.topic, look)))
       return 0
     }
-    await defineProgram(cli, context, argv)
-    const request = await readArgv(cli, argv)
-    switch (request.kind) {
-      case 'version':
-        return sayVersion()
-      case 'help': {
-        const { renderHelp } = await import('./lib/cli/help.ts')
-        await terminal.raw(
-          Buffer.from(
-            renderHelp(cli, request.topic, {
-              columns: terminal.columns ?? 80,
-              colour: terminal.colour.stdout,
-            }),
-          ),
-        )
-        return 0
-      }
-      case 'run': {
-        const status: unknown = await request.command.commandAction?.(...request.args, request.flags)
-        terminal.flushNotices()
-        return typeof status === 'number' ? status : 0
-      }
+    case 'run': {
+      const status: unknown = await request.command.commandAction?.(...request.args, request.flags)
+      terminal.flushNotices()
+      return typeof status === 'number' ? status : 0
     }
   }
 }

@@ -1,4 +1,3 @@
-import type { $Fetch } from 'ofetch'
 import {
   type ConfigFile,
   type Login,
@@ -10,23 +9,22 @@ import {
 import { type Config, type GivenFlags, loadConfig, type Surroundings } from './config/load.ts'
 import { requireSecure } from './config/server.ts'
 import { describeSettings, loginCommand } from './config/settings.ts'
-import { AtlasError } from './errors.ts'
+import type { StoreKind } from './config/values.ts'
 import { createLock, type Lock } from './files/lock.ts'
 import { addonFolder, userLockFolder } from './files/user-folder.ts'
-import { type BearerSource, createClient } from './http/client.ts'
+import type { Reader } from './http/answer.ts'
 import { proxyFor } from './http/proxy.ts'
-import { createGuardedFetch, type GuardedFetch } from './http/transport.ts'
+import { createHttp, type Http } from './http/requests.ts'
 import type { Interrupts } from './interrupts.ts'
 import { refuseDebugger } from './runtime-variables.ts'
-import type { Session } from './session/record.ts'
-import { accountOf, createSessions, partsOf, type Sessions } from './session/session.ts'
+import { type Credentials, environmentCredentials, storedCredentials } from './session/credentials.ts'
+import type { SessionDependencies } from './session/session.ts'
+import { accountOf, partsOf, StoredSession } from './session/stored-session.ts'
 import { createFileStore } from './store/file.ts'
 import { createKeychainStore } from './store/keychain/keychain.ts'
 import type { CredentialStore } from './store/store.ts'
 import type { Terminal } from './terminal/output.ts'
 import type { Secrets } from './terminal/secrets.ts'
-import { standardInput } from './terminal/standard-input.ts'
-import { USER_AGENT } from './version.ts'
 
 /** Added to request timeout and keychain wait, it is the longest wait for a lock, in milliseconds. */
 const LOCK_MARGIN_MS = 5_000
@@ -42,57 +40,55 @@ export interface Host extends Surroundings {
   readonly secrets: Secrets
   readonly now: () => Date
   readonly readStdin: () => AsyncIterable<Uint8Array>
-  readonly stdinIsTerminal: boolean
 }
 
-export interface SystemOptions {
+/** What a command says of itself before it runs. */
+export interface RunOptions {
   /** A bound on all requests and waits of the run together, in milliseconds. */
   readonly budgetMs?: number
-  /** The command does its work without the server, so one that must not be talked to is no hindrance. */
+  /** The command works without the server, so a URL that must not be used is not an error. */
   readonly worksOffline?: boolean
-  /** The command makes profiles, so one that is not known yet is nothing to mention. */
+  /** The command creates profiles, so an unknown one is not worth a notice. */
   readonly mayBeNewProfile?: boolean
   /** The longest wait for a keychain where none is configured, in milliseconds. */
   readonly keychainWaitMs?: number
 }
 
-/** What commands work with, put together once a command has its flags. */
-export interface System extends Host {
+/** Where the credentials of a login are. */
+export type LoginPlace = Omit<Login, 'email'>
+
+/** What one run of a command is given. Every part is made when it is first used. */
+export interface Run extends Host {
   readonly config: Config
-  readonly store: CredentialStore
-  readonly sessions: Sessions
-  /** The sessions of another profile, server or store than the configured one. */
-  sessionsOf(target: Omit<Login, 'email'>): { sessions: Sessions; store: CredentialStore }
-  /** The token in ATLAS_ACCESS_TOKEN, as a session is one. */
-  readonly fixedToken: string | undefined
-  /** The sessions in the file store, whether the config file knows of them or not, and why others cannot be told. */
-  sessionsInFiles(): Promise<{ sessions: Omit<Login, 'email'>[]; faults: AtlasError[] }>
-  /** A client that carries the session's token, or the one in ATLAS_ACCESS_TOKEN. */
-  authenticatedClient(session: Session | undefined): { client: $Fetch; apiRoot: string; bearer: BearerSource }
-  /** A client that carries a session's token as it is, and refreshes nothing. */
-  unrefreshedClient(session: Session, signal: AbortSignal): $Fetch
-  /** See that the config file can be written. @throws {AtlasError} `file_error`, `lock_timeout` */
-  proveConfigFile(): Promise<void>
-  /** The lock of a file that belongs to the user, whatever profile or config folder changes it. */
-  fileLock(file: string): Lock
-  /** Change the config file; two processes that do so at once lose nothing. */
-  updateConfigFile(change: (file: ConfigFile) => ConfigFile): Promise<void>
-  readonly guardedFetch: GuardedFetch
+  /** Where this run's bearer token comes from. */
+  readonly credentials: Credentials
+  /** The stored session of the configured profile and server, whatever the environment says. */
+  readonly stored: StoredSession
+  /** The stored session of another login. */
+  storedAs(login: LoginPlace): StoredSession
+  /** The logins whose records are in the file store, whether the config file knows them or not. */
+  loginsInFiles(): Promise<LoginPlace[]>
+  readonly http: Http
+  /** What login and logout work with. */
+  readonly session: SessionDependencies
+  /** How a server's answers become messages. */
+  readonly reader: Reader
+  readonly configFile: {
+    /** See that it can be written. @throws {AtlasError} `file_error`, `lock_timeout` */
+    prove(): Promise<void>
+    /** Change it; two processes that do so at once lose nothing. @throws {AtlasError} as `prove` does */
+    update(change: (file: ConfigFile) => ConfigFile): Promise<void>
+    readonly lock: Lock
+  }
   /** The lock of the configured profile and server. */
   readonly lock: Lock
-  /** The lock of the config file. */
-  readonly configLock: Lock
-  readonly debug: (line: string) => void
+  /** The lock of a file that belongs to the user, whatever profile or config folder changes it. */
+  lockOf(file: string): Lock
 }
 
 /** @throws {AtlasError} `usage`, `insecure_url`: configuration that cannot be used. */
-export function createSystem(host: Host, flags: GivenFlags, options: SystemOptions = {}): System {
-  const {
-    budgetMs = Number.POSITIVE_INFINITY,
-    worksOffline = false,
-    mayBeNewProfile = false,
-    keychainWaitMs,
-  } = options
+export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {}): Run {
+  const { keychainWaitMs, worksOffline = false, mayBeNewProfile = false } = options
   refuseDebugger(host.env)
   const loaded = loadConfig(flags, host)
   const { keychainTimeoutMs } = loaded
@@ -104,132 +100,170 @@ export function createSystem(host: Host, flags: GivenFlags, options: SystemOptio
     requireSecure(new URL(config.apiUrl.value), config.allowHttp.value)
     proxyFor(new URL(config.apiUrl.value), host.env)
   }
-  const { terminal, interrupts, secrets, now, uid, platform } = host
-  const debug = config.debug.value ? terminal.diagnose : () => {}
+  const debug = config.debug.value ? host.terminal.diagnose : () => {}
   for (const { name, value, from } of describeSettings(config)) debug(`config ${name}: ${value} (${from})`)
-  secrets.add(config.accessToken.value)
-  if (!mayBeNewProfile) mentionUnknownProfile(config, terminal)
+  host.secrets.add(config.accessToken.value)
+  if (!mayBeNewProfile) mentionUnknownProfile(config, host.terminal)
+  return new LazyRun(host, config, options.budgetMs ?? Number.POSITIVE_INFINITY, debug)
+}
 
-  // The budget begins with the first request or wait for a lock: unlocking a keychain may take a person a minute.
-  let endsAt: number | undefined
-  const withinBudget = (ms: number): number => {
-    endsAt ??= performance.now() + budgetMs
-    return Math.max(1, Math.round(Math.min(ms, endsAt - performance.now())))
+/** Commands take members out of a run, so those that are functions are bound to it. */
+class LazyRun implements Run {
+  readonly config: Config
+  readonly env: Host['env']
+  readonly platform: Host['platform']
+  readonly homeFolder: Host['homeFolder']
+  readonly accountHomeFolder: Host['accountHomeFolder']
+  readonly interactive: boolean
+  readonly uid: Host['uid']
+  readonly terminal: Terminal
+  readonly interrupts: Interrupts
+  readonly secrets: Secrets
+  readonly now: () => Date
+  readonly readStdin: Host['readStdin']
+  readonly #debug: (line: string) => void
+  readonly #budgetMs: number
+  #budgetEndsAt: number | undefined
+  #credentials: Credentials | undefined
+  #http: Http | undefined
+  #stored: StoredSession | undefined
+  readonly #stores = new Map<StoreKind, CredentialStore>()
+
+  constructor(host: Host, config: Config, budgetMs: number, debug: (line: string) => void) {
+    this.config = config
+    this.env = host.env
+    this.platform = host.platform
+    this.homeFolder = host.homeFolder
+    this.accountHomeFolder = host.accountHomeFolder
+    this.interactive = host.interactive
+    this.uid = host.uid
+    this.terminal = host.terminal
+    this.interrupts = host.interrupts
+    this.secrets = host.secrets
+    this.now = host.now
+    this.readStdin = host.readStdin
+    this.#debug = debug
+    this.#budgetMs = budgetMs
   }
-  const guardedFetch: GuardedFetch = createGuardedFetch({
-    timeoutMs: () => withinBudget(config.timeoutMs.value),
-    allowHttp: config.allowHttp.value,
-    proxyOf: server => proxyFor(server, host.env),
-    debug,
-    quotable: secrets.isSafeToShow,
-  })
-  const lockWaitMs = config.timeoutMs.value + config.keychainTimeoutMs.value + LOCK_MARGIN_MS
-  const lockOf = (folder: string, name: string, inStore = false): Lock => ({
-    hold(work) {
-      const timeoutMs = withinBudget(lockWaitMs)
-      const { cancelled } = interrupts
-      return createLock({ folder, name, inStore, uid, timeoutMs, cancelled, debug }).hold(work)
-    },
-  })
 
-  const storeOf = (kind: Login['store']): CredentialStore =>
-    kind === 'file'
-      ? createFileStore({ configFolder: config.folder.value, uid, debug })
-      : createKeychainStore({
-          platform,
-          timeoutMs: config.keychainTimeoutMs.value,
-          lockFolder: userLockFolder(uid, host.accountHomeFolder),
-          addonFolder: addonFolder(host.env, platform, uid),
-          debug,
+  get credentials(): Credentials {
+    const { accessToken, apiUrl } = this.config
+    this.#credentials ??= accessToken.value
+      ? environmentCredentials(accessToken.value, apiUrl.value)
+      : storedCredentials(this.stored, async seen => {
+          const { refresh } = await import('./session/refresh.ts')
+          return refresh(seen, this.stored, this.session)
         })
-
-  const sessionsOf = ({
-    profile,
-    apiUrl,
-    store: kind,
-  }: Omit<Login, 'email'>): { sessions: Sessions; store: CredentialStore } => {
-    const store = kind === config.store.value ? configuredStore : storeOf(kind)
-    const sessions = createSessions({
-      profile,
-      apiUrl,
-      store,
-      lock: lockOf(store.lockFolder, accountOf(profile, apiUrl), store.kind === 'file'),
-      guardedFetch,
-      userAgent: USER_AGENT,
-      interrupts,
-      secrets,
-      now,
-      loginCommand: loginCommand(config),
-    })
-    return { sessions, store }
+    return this.#credentials
   }
 
-  const configuredStore = storeOf(config.store.value)
-  const { profile, apiUrl, store } = config
-  const { sessions } = sessionsOf({ profile: profile.value, apiUrl: apiUrl.value, store: store.value })
-  const fixedToken = config.accessToken.value
-  const configLock = lockOf(config.folder.value, 'config')
+  get stored(): StoredSession {
+    const { profile, apiUrl, store } = this.config
+    this.#stored ??= this.storedAs({ profile: profile.value, apiUrl: apiUrl.value, store: store.value })
+    return this.#stored
+  }
 
-  return {
-    ...host,
-    readStdin: () => standardInput(host.readStdin),
-    config,
-    store: configuredStore,
-    sessions,
-    sessionsOf,
-    guardedFetch,
-    configLock,
-    lock: lockOf(
-      configuredStore.lockFolder,
-      accountOf(profile.value, apiUrl.value),
-      configuredStore.kind === 'file',
-    ),
-    fixedToken,
-    debug,
-    authenticatedClient(session) {
-      const apiRoot = session?.apiRoot ?? apiUrl.value
-      const bearer = session ? sessions.bearer(session) : fixedBearer(fixedToken ?? '')
-      return {
-        client: createClient({ apiRoot, guardedFetch, userAgent: USER_AGENT, bearer }),
-        apiRoot,
-        bearer,
-      }
-    },
-    async sessionsInFiles() {
-      try {
-        const accounts = await createFileStore({ configFolder: config.folder.value, uid, debug }).accounts()
-        const parts = accounts.flatMap(account => partsOf(account) ?? [])
-        return { sessions: parts.map(owner => ({ ...owner, store: 'file' })), faults: [] }
-      } catch (error) {
-        if (error instanceof AtlasError) return { sessions: [], faults: [error] }
-        throw error
-      }
-    },
-    unrefreshedClient: ({ apiRoot, accessToken }, signal) =>
-      createClient({
-        apiRoot,
-        guardedFetch: (input, init) => guardedFetch(input, { ...init, signal }),
-        userAgent: USER_AGENT,
-        bearer: fixedBearer(accessToken),
-      }),
-    proveConfigFile: () => configLock.hold(async () => proveConfigFile(config.folder.value)),
-    fileLock: file => lockOf(userLockFolder(uid, host.accountHomeFolder), `file ${file}`),
-    updateConfigFile: change =>
-      configLock.hold(async () => {
-        writeConfigFile(config.folder.value, change(readConfigFile(config.folder.value)))
-      }),
+  readonly storedAs = (login: LoginPlace): StoredSession => {
+    const { secrets, now } = this
+    const store = this.#storeOf(login.store)
+    const lock = this.#lockIn(
+      store.lockFolder,
+      accountOf(login.profile, login.apiUrl),
+      login.store === 'file',
+    )
+    return new StoredSession({ ...login, store, lock, secrets, now, loginCommand: loginCommand(this.config) })
+  }
+
+  readonly loginsInFiles = async (): Promise<LoginPlace[]> => {
+    const { config, uid } = this
+    const store = createFileStore({ configFolder: config.folder.value, uid, debug: this.#debug })
+    const logins = (await store.accounts()).map(partsOf).filter(parts => parts !== undefined)
+    return logins.map(parts => ({ ...parts, store: 'file' }))
+  }
+
+  get http(): Http {
+    const { config, env, secrets, now } = this
+    this.#http ??= createHttp(
+      {
+        timeoutMs: () => this.#withinBudget(config.timeoutMs.value),
+        allowHttp: config.allowHttp.value,
+        proxyOf: server => proxyFor(server, env),
+        debug: this.#debug,
+        isSafeToShow: secrets.isSafeToShow,
+      },
+      now,
+    )
+    return this.#http
+  }
+
+  get session(): SessionDependencies {
+    const { http, interrupts, secrets, reader } = this
+    return { http, interrupts, secrets, reader }
+  }
+
+  get reader(): Reader {
+    return { isSafeToShow: this.secrets.isSafeToShow, renewHint: this.credentials.renewHint }
+  }
+
+  get configFile(): Run['configFile'] {
+    const folder = this.config.folder.value
+    const lock = this.#lockIn(folder, 'config')
+    return {
+      lock,
+      prove: () => lock.hold(async () => proveConfigFile(folder)),
+      update: change => lock.hold(async () => writeConfigFile(folder, change(readConfigFile(folder)))),
+    }
+  }
+
+  get lock(): Lock {
+    const { store, account } = this.stored
+    return this.#lockIn(store.lockFolder, account, store.kind === 'file')
+  }
+
+  readonly lockOf = (file: string): Lock => {
+    return this.#lockIn(userLockFolder(this.uid, this.accountHomeFolder), `file ${file}`)
+  }
+
+  #lockIn(folder: string, name: string, inStore = false): Lock {
+    const { config, uid, interrupts } = this
+    const waitMs = config.timeoutMs.value + config.keychainTimeoutMs.value + LOCK_MARGIN_MS
+    return {
+      hold: work => {
+        const timeoutMs = this.#withinBudget(waitMs)
+        const { cancelled } = interrupts
+        return createLock({ folder, name, inStore, uid, timeoutMs, cancelled, debug: this.#debug }).hold(work)
+      },
+    }
+  }
+
+  #storeOf(kind: StoreKind): CredentialStore {
+    const { config, platform, uid, env } = this
+    const store =
+      this.#stores.get(kind) ??
+      (kind === 'file'
+        ? createFileStore({ configFolder: config.folder.value, uid, debug: this.#debug })
+        : createKeychainStore({
+            platform,
+            timeoutMs: config.keychainTimeoutMs.value,
+            lockFolder: userLockFolder(uid, this.accountHomeFolder),
+            addonFolder: addonFolder(env, platform, uid),
+            debug: this.#debug,
+          }))
+    this.#stores.set(kind, store)
+    return store
+  }
+
+  /** The budget begins with the first request or wait for a lock: unlocking a keychain may take a minute. */
+  #withinBudget(ms: number): number {
+    this.#budgetEndsAt ??= performance.now() + this.#budgetMs
+    return Math.max(1, Math.round(Math.min(ms, this.#budgetEndsAt - performance.now())))
   }
 }
 
-/** A token that is used as it is: never stored, never refreshed. */
-const fixedBearer = (token: string): BearerSource => ({
-  accessToken: async () => token,
-  replace: async () => false,
-})
-
-/** A mistyped profile is not logged in, which alone would send a person to log in again. */
+/** With a mistyped profile nobody is logged in, which alone would send a person to log in again. */
 function mentionUnknownProfile({ profile, file }: Config, { json, notice }: Terminal): void {
-  const names = [...profilesOf(file).keys()]
-  if (json || names.length === 0 || names.includes(profile.value)) return
-  notice(`There is no profile "${profile.value}" yet (${profile.from}); there is ${names.join(', ')}.`)
+  const profiles = profilesOf(file)
+  if (json || profiles.size === 0 || profiles.has(profile.value)) return
+  const names = [...profiles.keys()].join(', ')
+  notice(`There is no profile "${profile.value}" yet (${profile.from}). Known profiles: ${names}.`)
 }

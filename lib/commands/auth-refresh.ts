@@ -1,46 +1,34 @@
-import type { CAC, Command } from 'cac'
 import type { Flags } from '../cli/flags.ts'
-import { AtlasError } from '../errors.ts'
-import type { System } from '../run.ts'
+import type { Run } from '../run.ts'
 import { styled } from '../terminal/style.ts'
 import { describeMoment } from '../terminal/time.ts'
-import type { Context } from './context.ts'
-import { statusJson } from './identity.ts'
-
-type Needs = Pick<System, 'config' | 'sessions' | 'store' | 'terminal' | 'now' | 'fixedToken'>
+import { reportJson } from './auth-report.ts'
+import type { Register } from './context.ts'
 
 /**
- * Replace the session's tokens now.
+ * Replace the session's access token now.
  * @throws {AtlasError} `usage`: ATLAS_ACCESS_TOKEN is set; `session_expired`, `not_logged_in`, …
  */
-export async function refresh({ config, sessions, store, terminal, now, fixedToken }: Needs): Promise<void> {
-  if (fixedToken !== undefined)
-    throw new AtlasError(
-      'usage',
-      'ATLAS_ACCESS_TOKEN is set, and a ready-made token cannot be refreshed.',
-      'Unset it to refresh the stored session.',
-    )
-  const session = await terminal.during(
-    `Refreshing the session on ${config.apiUrl.value}`,
-    sessions.refresh(await sessions.require()),
-  )
+export async function refresh({
+  config,
+  credentials,
+  terminal,
+  now,
+}: Pick<Run, 'config' | 'credentials' | 'terminal' | 'now'>): Promise<void> {
+  const server = config.apiUrl.value
+  const credential = await terminal.during(`Refreshing the session on ${server}`, credentials.refresh())
+  const { source } = credentials
   if (terminal.json)
     return terminal.sayJson(
-      statusJson(config, {
-        state: 'authenticated',
-        session,
-        source: store.kind,
-        user: undefined,
-        reason: null,
-      }),
+      reportJson(config, { state: 'authenticated', credential, source, user: undefined, reason: null }),
     )
-  const until =
-    session.expiresAt && `; the access token is valid until ${describeMoment(session.expiresAt, now())}`
-  return terminal.say([styled('green', `Refreshed the session on ${config.apiUrl.value}${until ?? ''}`)])
+  const { expiresAt } = credential
+  const until = expiresAt ? `; the access token is valid until ${describeMoment(expiresAt, now())}` : ''
+  return terminal.say([styled('green', `Refreshed the session on ${server}${until}`)])
 }
 
-export const registerRefresh = (cli: CAC, context: Context): Command =>
+export const registerRefresh: Register = (cli, context) =>
   cli
     .command('auth refresh', 'Replace the access token now')
     .example('  $ atlas auth refresh')
-    .action(async (flags: Flags) => refresh(await context.system(flags)))
+    .action(async (flags: Flags) => refresh(await context.run(flags)))

@@ -1,18 +1,14 @@
-import type { CAC, Command } from 'cac'
 import type { Flags } from '../cli/flags.ts'
 import { AtlasError } from '../errors.ts'
-import type { System } from '../run.ts'
-import { readClaims } from '../session/protocol.ts'
+import type { Run } from '../run.ts'
 import { endsWithin, FRESH_MS } from '../session/record.ts'
 import { describeDuration } from '../terminal/time.ts'
-import type { Context } from './context.ts'
+import type { Register } from './context.ts'
 
 export interface TokenOptions {
   /** The least life that the token must have, in milliseconds; undefined where it was not asked for. */
   readonly minTtlMs: number | undefined
 }
-
-type Needs = Pick<System, 'sessions' | 'store' | 'terminal' | 'now' | 'fixedToken'>
 
 /**
  * Print an access token that lives long enough, refreshing the session first where the stored one does not.
@@ -20,29 +16,13 @@ type Needs = Pick<System, 'sessions' | 'store' | 'terminal' | 'now' | 'fixedToke
  */
 export async function token(
   { minTtlMs }: TokenOptions,
-  { sessions, store, terminal, now, fixedToken }: Needs,
+  { credentials, terminal, now }: Pick<Run, 'credentials' | 'terminal' | 'now'>,
 ): Promise<void> {
-  if (fixedToken !== undefined) {
-    const { expiresAt } = readClaims(fixedToken)
-    if (minTtlMs !== undefined && endsWithin(expiresAt, minTtlMs, now())) throw tooShort(expiresAt, now())
-    return print({ accessToken: fixedToken, expiresAt }, 'env', terminal)
-  }
+  const { source } = credentials
   const ttlMs = minTtlMs ?? FRESH_MS
-  let session = await sessions.require()
-  if (endsWithin(session.expiresAt, ttlMs, now())) {
-    const isOver = endsWithin(session.expiresAt, 0, now())
-    if (session.refreshToken === null && !isOver) throw tooShort(session.expiresAt, now())
-    session = await terminal.during('Refreshing the session', sessions.refresh(session))
-    if (endsWithin(session.expiresAt, ttlMs, now())) throw tooShort(session.expiresAt, now())
-  }
-  return print(session, store.kind, terminal)
-}
-
-function print(
-  { accessToken, expiresAt }: { accessToken: string; expiresAt: Date | null },
-  source: string,
-  terminal: Needs['terminal'],
-): Promise<void> {
+  const { accessToken, expiresAt } = await terminal.during('Refreshing the session', credentials.fresh(ttlMs))
+  const mustLive = minTtlMs !== undefined || source !== 'env'
+  if (mustLive && endsWithin(expiresAt, ttlMs, now())) throw tooShort(expiresAt, now())
   return terminal.json
     ? terminal.sayJson({ access_token: accessToken, expires_at: expiresAt, source })
     : terminal.say(accessToken)
@@ -72,12 +52,7 @@ export function parseDuration(text: string, flag: string): number {
   return Number(number) * unitMs
 }
 
-export function parseToken(flags: Flags): TokenOptions {
-  const minTtl = flags.text('min-ttl')
-  return { minTtlMs: minTtl === undefined ? undefined : parseDuration(minTtl, '--min-ttl') }
-}
-
-export const registerToken = (cli: CAC, context: Context): Command =>
+export const registerToken: Register = (cli, context) =>
   cli
     .command('auth token', 'Print a valid access token, for scripts')
     .option(
@@ -89,6 +64,7 @@ export const registerToken = (cli: CAC, context: Context): Command =>
       '  $ curl -H "Authorization: Bearer $(atlas auth token)" https://atlas.example.com/api/v1/auth/me',
     )
     .action(async (flags: Flags) => {
-      const options = parseToken(flags)
-      await token(options, await context.system(flags))
+      const minTtl = flags.text('min-ttl')
+      const minTtlMs = minTtl === undefined ? undefined : parseDuration(minTtl, '--min-ttl')
+      await token({ minTtlMs }, await context.run(flags))
     })

@@ -1,17 +1,17 @@
-import type { CAC, Command } from 'cac'
 import type { Flags } from '../cli/flags.ts'
+import { apiPathHint } from '../config/settings.ts'
 import { AtlasError } from '../errors.ts'
-import { readClaims } from '../session/protocol.ts'
-import type { Session } from '../session/record.ts'
-import type { Configuration } from '../sync/configuration.ts'
+import type { Host, Run } from '../run.ts'
+import type { Credential } from '../session/credentials.ts'
+import { type Configuration, fetchConfiguration, shortCommit } from '../sync/configuration.ts'
 import { type LocalFile, readLocal } from '../sync/local-file.ts'
 import { NEVER_SYNCED, type SyncState } from '../sync/memory.ts'
 import { findPlace, type Place } from '../sync/place.ts'
 import { isKnown, judge, sha256, type Verdict } from '../sync/verdict.ts'
 import { type Row, sayRows } from '../terminal/rows.ts'
 import { describeMoment } from '../terminal/time.ts'
-import type { Context } from './context.ts'
-import { configurationFrom, DIR_FLAG, memoryOf, type SyncNeeds, shortCommit } from './sync-source.ts'
+import type { Register } from './context.ts'
+import { DIR_FLAG, memoryOf } from './sync-file.ts'
 
 /** The longest that the server is waited for, in milliseconds. */
 const BUDGET_MS = 10_000
@@ -21,9 +21,11 @@ export interface SyncStatusOptions {
   readonly dir: string | undefined
 }
 
+type Needs = Host & Pick<Run, 'config' | 'credentials' | 'http' | 'reader'>
+
 /** What could be found out, and the first thing that could not. */
 interface Findings {
-  readonly session: Session | undefined
+  readonly credential: Credential | undefined
   readonly remote: Configuration | undefined
   readonly local: LocalFile | undefined
   readonly state: SyncState
@@ -35,9 +37,9 @@ interface Findings {
  * rest of the report as it is, with the verdict `unknown` and the reason.
  * @returns the exit status: 0, or that of what could not be found out.
  */
-export async function syncStatus({ dir }: SyncStatusOptions, needs: SyncNeeds): Promise<number> {
+export async function syncStatus({ dir }: SyncStatusOptions, needs: Needs): Promise<number> {
   const place = findPlace(dir, needs)
-  const { sessions, fixedToken } = needs
+  const { config, credentials, http, reader, terminal, interrupts, now } = needs
   let fault: AtlasError | undefined
   const attempt = async <T>(work: () => T | Promise<T>): Promise<T | undefined> => {
     try {
@@ -48,21 +50,23 @@ export async function syncStatus({ dir }: SyncStatusOptions, needs: SyncNeeds): 
       return undefined
     }
   }
-  const session = fixedToken === undefined ? await attempt(() => sessions.require()) : undefined
-  const mayAsk = fixedToken !== undefined || session !== undefined
-  const remote = mayAsk ? await attempt(() => configurationFrom(session, needs)) : undefined
-  const state = (await attempt(() => memoryOf(place, needs).recall())) ?? NEVER_SYNCED
+  const credential = await attempt(() => credentials.require())
+  const ask = (from: Credential): Promise<Configuration> =>
+    fetchConfiguration(from, { http, reader, interrupts, now, notFoundHint: apiPathHint(config) })
+  const remote =
+    credential && (await attempt(() => terminal.during(`Asking ${config.apiUrl.value}`, ask(credential))))
+  const state = (await attempt(() => memoryOf(place, config).recall())) ?? NEVER_SYNCED
   const local = await attempt(() => readLocal(place.target))
-  await print(place, { session, remote, local, state, fault }, needs)
+  await print(place, { credential, remote, local, state, fault }, needs)
   return fault?.exitStatus ?? 0
 }
 
-async function print(place: Place, findings: Findings, needs: SyncNeeds): Promise<void> {
-  const { session, remote, local, state, fault } = findings
-  const { config, terminal, now, fixedToken } = needs
+async function print(place: Place, findings: Findings, needs: Needs): Promise<void> {
+  const { credential, remote, local, state, fault } = findings
+  const { config, terminal, now } = needs
   const verdict =
     fault === undefined && remote !== undefined ? judge(local?.bytes, remote.content, state) : 'unknown'
-  const email = session?.email ?? (fixedToken === undefined ? null : readClaims(fixedToken).email)
+  const email = credential?.email ?? null
   if (terminal.json)
     return terminal.sayJson({
       verdict,
@@ -147,12 +151,12 @@ const NEXT: Partial<Record<Verdict, string>> = {
   local_missing: 'Write it with: atlas sync',
 }
 
-export const registerSyncStatus = (cli: CAC, context: Context): Command =>
+export const registerSyncStatus: Register = (cli, context) =>
   cli
     .command('status', 'Show how CLAUDE.md stands to the configuration that the server keeps for you')
     .option(...DIR_FLAG)
     .example('  $ atlas status')
     .example('  $ atlas status --json')
     .action(async (flags: Flags) =>
-      syncStatus({ dir: flags.text('dir') }, await context.system(flags, { budgetMs: BUDGET_MS })),
+      syncStatus({ dir: flags.text('dir') }, await context.run(flags, { budgetMs: BUDGET_MS })),
     )

@@ -1,14 +1,16 @@
 import path from 'node:path'
-import type { CAC, Command } from 'cac'
 import type { Flags } from '../cli/flags.ts'
+import { apiPathHint } from '../config/settings.ts'
 import { AtlasError } from '../errors.ts'
-import type { System } from '../run.ts'
+import type { Host, Run } from '../run.ts'
+import { fetchConfiguration, shortCommit } from '../sync/configuration.ts'
 import { findPlace, type Place } from '../sync/place.ts'
 import { type Synced, sync as syncFile } from '../sync/pull.ts'
 import { unifiedDiff } from '../sync/text-diff.ts'
+import type { Terminal } from '../terminal/output.ts'
 import { type Line, renderLine, type Style, styled } from '../terminal/style.ts'
-import type { Context } from './context.ts'
-import { configurationFrom, DIR_FLAG, memoryOf, type SyncNeeds, shortCommit } from './sync-source.ts'
+import type { Register } from './context.ts'
+import { DIR_FLAG, memoryOf } from './sync-file.ts'
 
 /** How much of a diff stands before an error. */
 const SHORT_DIFF_LINES = 20
@@ -21,7 +23,7 @@ export interface SyncCommandOptions {
   readonly dryRun: boolean
 }
 
-type Needs = SyncNeeds & Pick<System, 'fileLock'>
+type Needs = Host & Pick<Run, 'config' | 'credentials' | 'http' | 'reader' | 'lockOf'>
 
 /**
  * Bring the server's configuration into the local file, unless that would lose local changes.
@@ -29,16 +31,18 @@ type Needs = SyncNeeds & Pick<System, 'fileLock'>
  * `file_error`, `lock_timeout`, and what a request may throw: the local file is as it was.
  */
 export async function sync({ dir, force, dryRun }: SyncCommandOptions, needs: Needs): Promise<void> {
-  const { config, sessions, terminal, now, fixedToken } = needs
+  const { config, credentials, http, reader, terminal, interrupts, now } = needs
   const place = findPlace(dir, needs)
-  const session = fixedToken === undefined ? await sessions.require() : undefined
+  const credential = await credentials.require()
+  const ask = () =>
+    fetchConfiguration(credential, { http, reader, interrupts, now, notFoundHint: apiPathHint(config) })
   const synced = await syncFile(
     { force, dryRun },
     {
       place,
-      memory: memoryOf(place, needs),
-      lock: needs.fileLock(place.target),
-      fetchConfiguration: () => configurationFrom(session, needs),
+      memory: memoryOf(place, config),
+      lock: needs.lockOf(place.target),
+      fetchConfiguration: () => terminal.during(`Asking ${config.apiUrl.value}`, ask()),
       now,
     },
   )
@@ -124,10 +128,10 @@ function renderDiffLine(line: string, index: number, colour: boolean): string {
     .join('\t')
 }
 
-const showDiff = (lines: readonly string[], { raw, colour }: System['terminal']): Promise<void> =>
+const showDiff = (lines: readonly string[], { raw, colour }: Terminal): Promise<void> =>
   raw(Buffer.from(lines.map((line, index) => `${renderDiffLine(line, index, colour.stdout)}\n`).join('')))
 
-async function showShortDiff(place: Place, synced: Synced, terminal: System['terminal']): Promise<void> {
+async function showShortDiff(place: Place, synced: Synced, terminal: Terminal): Promise<void> {
   if (terminal.json) return
   const lines = (await diffOf(place, synced)) ?? [notText(synced)]
   for (const [index, line] of lines.slice(0, SHORT_DIFF_LINES).entries()) {
@@ -140,7 +144,7 @@ async function showShortDiff(place: Place, synced: Synced, terminal: System['ter
   if (more > 0) terminal.notice(`… ${more} more lines; all of them: atlas sync --dry-run`)
 }
 
-export const registerSync = (cli: CAC, context: Context): Command =>
+export const registerSync: Register = (cli, context) =>
   cli
     .command('sync', 'Bring the configuration that the server keeps for you into CLAUDE.md')
     .option('-n, --dry-run', 'Show what would change, and write nothing')
@@ -151,5 +155,5 @@ export const registerSync = (cli: CAC, context: Context): Command =>
     .example('  $ atlas sync --dir ~/work/.claude --json')
     .action(async (flags: Flags) => {
       const options = { dir: flags.text('dir'), force: flags.has('force'), dryRun: flags.has('dry-run') }
-      await sync(options, await context.system(flags))
+      await sync(options, await context.run(flags))
     })

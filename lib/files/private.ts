@@ -117,3 +117,15 @@ function readChecked(
     fs.closeSync(descriptor)
   }
 }
+
+/** Why nothing can be written to a folder, or to the nearest one above it that exists; undefined where it can. */
+export function writeFault(folder: string): string | undefined {
+  try {
+    fs.rmdirSync(fs.mkdtempSync(path.join(folder, '.atlas-probe-')))
+    return undefined
+  } catch (error) {
+    const above = path.dirname(folder)
+    if (errorCode(error) === 'ENOENT' && !fs.existsSync(folder) && above !== folder) return writeFault(above)
+    return faultOf(error)?.reason
+  }
+}

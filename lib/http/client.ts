@@ -1,7 +1,9 @@
-import { type $Fetch, createFetch, type FetchContext, type FetchOptions } from 'ofetch'
+import { type $Fetch, createFetch, type FetchContext, type FetchOptions, type FetchResponse } from 'ofetch'
 import { resolveRequestUrl } from '../config/server.ts'
 import { AtlasError } from '../errors.ts'
-import type { GuardedFetch } from './transport.ts'
+import { USER_AGENT } from '../version.ts'
+import { CHECK_SERVER_URL } from './answer.ts'
+import type { Transport } from './transport.ts'
 
 /** Where a client's access token comes from. */
 export interface BearerSource {
@@ -9,50 +11,28 @@ export interface BearerSource {
   accessToken(): Promise<string>
   /**
    * Get another token for one that the server rejected.
-   * @returns false where there is no other to be had by asking: the rejection stands.
+   * @returns false where asking gives no other: the rejection stands.
    */
   replace(rejected: string): Promise<boolean>
 }
 
 export interface ClientOptions {
-  /** The URL that request paths are relative to. */
+  /** The URL that request paths are relative to; its origin alone ever sees the token. */
   readonly apiRoot: string
-  readonly guardedFetch: GuardedFetch
-  readonly userAgent: string
+  readonly bearer: BearerSource
 }
 
 /**
- * A client for requests that carry no token: login and refresh. Answers come as text, whatever their
- * status; nothing is tried twice.
- */
-export const createUnauthenticatedClient = ({ apiRoot, guardedFetch, userAgent }: ClientOptions): $Fetch =>
-  createFetch({ fetch: guardedFetch as typeof fetch }).create({
-    retry: false,
-    responseType: 'text',
-    ignoreResponseError: true,
-    onRequest(context) {
-      context.request = resolveRequestUrl(apiRoot, String(context.request)).href
-      context.options.headers.set('user-agent', userAgent)
-      context.options.headers.set('accept', 'application/json')
-    },
-  })
-
-/**
- * A client whose requests carry the session's access token. A 401 refreshes the session once and sends
- * the request again with its body; JSON answers are parsed strictly.
+ * A client whose requests carry an access token. A 401 refreshes the session once and sends the request
+ * again with its body; JSON answers are parsed strictly.
  *
  * Its calls throw AtlasErrors for what kept a request from being answered, and ofetch's FetchError for
- * an answer of 400 and above. A body that is a stream can be sent only once: after a 401 the session
- * is refreshed and the call throws `network`.
+ * an answer of 400 and above (see `answered`). A body that is a stream can be sent only once: after a 401
+ * the session is refreshed and the call throws `network`.
  */
-export function createClient({
-  apiRoot,
-  guardedFetch,
-  userAgent,
-  bearer,
-}: ClientOptions & { bearer: BearerSource }): $Fetch {
+export function createClient({ apiRoot, bearer }: ClientOptions, transport: Transport): $Fetch {
   const sent = new WeakMap<FetchOptions, string>()
-  const client = createFetch({ fetch: guardedFetch as typeof fetch }).create({
+  return createFetch({ fetch: transport as typeof fetch }).create({
     retry: 1,
     retryStatusCodes: [401],
     responseType: 'text',
@@ -62,7 +42,7 @@ export function createClient({
       const token = await bearer.accessToken()
       sent.set(context.options, token)
       context.options.headers.set('authorization', `Bearer ${token}`)
-      context.options.headers.set('user-agent', userAgent)
+      context.options.headers.set('user-agent', USER_AGENT)
     },
     onResponse({ request, response, options }) {
       if (options.responseType !== 'text' || !response.ok || !response._data) return
@@ -76,7 +56,6 @@ export function createClient({
       else if (isStream(context.options.body)) throw cannotRepeat(context)
     },
   })
-  return client
 }
 
 const isStream = (body: unknown): boolean =>
@@ -96,7 +75,23 @@ function parseStrictly(text: string, request: string): unknown {
     throw new AtlasError(
       'bad_response',
       `${new URL(request).origin} sent an answer that is not valid JSON.`,
-      'Check the server URL (--api-url or ATLAS_API_URL).',
+      CHECK_SERVER_URL,
     )
+  }
+}
+
+/**
+ * The answer to a client's call, whatever its status.
+ * @throws {AtlasError} what kept the request from being answered, without what ofetch wraps around it.
+ */
+export async function answered<T>(call: Promise<FetchResponse<T>>): Promise<FetchResponse<T>> {
+  try {
+    return await call
+  } catch (error) {
+    if (!(error instanceof Error) || error.name !== 'FetchError') throw error
+    if (error.cause instanceof AtlasError) throw error.cause
+    const { response } = error as Error & { response?: FetchResponse<T> }
+    if (response === undefined) throw error
+    return response
   }
 }

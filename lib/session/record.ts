@@ -24,17 +24,17 @@ export const FRESH_MS = 30_000
 export const endsWithin = (moment: Date | null, ms: number, now: Date): boolean =>
   moment !== null && moment.getTime() - now.getTime() < ms
 
-/** What is between the answer of a server and the reading of the clock, and more. */
-const TOLERATED_MS = 60_000
+/** More than what passes between the answer of a server and the reading of the clock, in milliseconds. */
+const CLOCK_TOLERANCE_MS = 60_000
 
 /**
- * A session as it can be believed by a clock that says `now`: an access token that seems to have more life
- * left than it ever had was stored while the clock ran ahead, and counts as ended.
+ * A session whose expiry fits a clock that says `now`: an access token that seems to have more life left
+ * than it ever had was stored while the clock ran ahead, and counts as expired.
  */
-export function believed(session: Session, now: Date): Session {
+export function correctForClock(session: Session, now: Date): Session {
   const { expiresAt, lifetimeMs } = session
   if (expiresAt === null || lifetimeMs == null) return session
-  return expiresAt.getTime() - now.getTime() > lifetimeMs + TOLERATED_MS
+  return expiresAt.getTime() - now.getTime() > lifetimeMs + CLOCK_TOLERANCE_MS
     ? { ...session, expiresAt: now }
     : session
 }
@@ -56,7 +56,6 @@ export const encodeRecord = (account: string, session: Session): string =>
     access_token: session.accessToken,
     refresh_token: session.refreshToken,
     expires_at: session.expiresAt,
-    // Left out where it is unknown, as in records of earlier versions.
     expires_in: session.lifetimeMs == null ? undefined : session.lifetimeMs / 1000,
     session_expires_at: session.sessionExpiresAt,
   })

@@ -1,7 +1,7 @@
-import type { $Fetch } from 'ofetch'
-import { AtlasError } from '../errors.ts'
-import { answerIn, unwrapFetchError } from '../http/fetch-error.ts'
-import { type Asked, badResponse, judge, parseJsonObject } from '../session/protocol.ts'
+import { type Answer, badResponse, errorFor, parseJsonObject, type Reader } from '../http/answer.ts'
+import type { Http } from '../http/requests.ts'
+import type { Interrupts } from '../interrupts.ts'
+import type { Credential } from '../session/credentials.ts'
 
 /** The most that a configuration may hold, in bytes of UTF-8. */
 export const MAX_CONTENT_BYTES = 10 * 1024 * 1024
@@ -18,17 +18,13 @@ export interface Configuration {
   readonly updatedAt: Date | null
 }
 
-export interface FetchConfigurationOptions {
-  readonly client: $Fetch
-  readonly apiRoot: string
+export interface ConfigurationDependencies {
+  readonly http: Http
+  readonly reader: Reader
+  readonly interrupts: Interrupts
   readonly now: () => Date
-  /** Whether the token came ready-made, for advice where it is refused. */
-  readonly fixedToken: boolean
-  /** Whether a text of the server may be shown: not where it repeats a secret. */
-  readonly quotable: (text: string) => boolean
   /** What may be wrong with the URL where the answer is 404. */
   readonly notFoundHint: string | undefined
-  readonly signal: AbortSignal
 }
 
 /**
@@ -36,36 +32,27 @@ export interface FetchConfigurationOptions {
  * @throws {AtlasError} `token_rejected` (401), `rate_limited`, `server_error`, `bad_response`, and what
  * a request or a refresh may throw.
  */
-export async function fetchConfiguration(options: FetchConfigurationOptions): Promise<Configuration> {
-  const { client, apiRoot, now, fixedToken, quotable, notFoundHint, signal } = options
-  const asked = (): Asked => ({ what: `GET ${PATH}`, url: new URL(apiRoot), now: now() })
-  try {
-    // As bytes: a text decoder would put U+FFFD in the place of what is not UTF-8.
-    const { status, headers, _data } = await client.raw<ArrayBuffer, 'arrayBuffer'>(PATH, {
+export async function fetchConfiguration(
+  credential: Credential,
+  { http, reader, interrupts, now, notFoundHint }: ConfigurationDependencies,
+): Promise<Configuration> {
+  const [{ answered }, client] = await Promise.all([import('../http/client.ts'), http.client(credential)])
+  // As bytes: a text decoder would put U+FFFD in the place of what is not UTF-8.
+  const { status, headers, _data } = await answered(
+    client.raw<ArrayBuffer, 'arrayBuffer'>(PATH, {
       headers: { accept: 'application/json' },
       responseType: 'arrayBuffer',
       guard: { maxBytes: MAX_ANSWER_BYTES },
-      signal,
-    })
-    if (status !== 200) throw judge({ status, headers, body: '' }, asked(), quotable)
-    return parseConfiguration(new Uint8Array(_data ?? new ArrayBuffer(0)), asked())
-  } catch (thrown) {
-    const error = unwrapFetchError(thrown)
-    const answered = answerIn(error)
-    if (answered === undefined) throw error
-    if (answered.status === 404)
-      throw badResponse(asked(), 'there is no configuration there (404)', notFoundHint)
-    if (answered.status !== 401)
-      throw judge({ status: answered.status, headers: answered.headers, body: '' }, asked(), quotable)
-    throw new AtlasError(
-      'token_rejected',
-      `${new URL(apiRoot).origin} rejects the access token (401).`,
-      fixedToken
-        ? 'Set ATLAS_ACCESS_TOKEN to a valid token, or unset it.'
-        : 'Log in again with: atlas auth login',
-    )
-  }
+      signal: interrupts.cancelled,
+    }),
+  )
+  const asked: Asked = { request: `GET ${PATH}`, url: new URL(credential.apiRoot + PATH) }
+  if (status === 404) throw badResponse(asked, 'there is no configuration there (404)', notFoundHint)
+  if (status !== 200) throw errorFor({ ...asked, status, headers, receivedAt: now() }, reader)
+  return parseConfiguration(new Uint8Array(_data ?? new ArrayBuffer(0)), asked)
 }
+
+type Asked = Pick<Answer, 'request' | 'url'>
 
 /**
  * The configuration in the body of an answer, byte for byte.
@@ -100,7 +87,7 @@ function decode(body: Uint8Array, asked: Asked): string {
 
 /**
  * A moment in ISO 8601; one without a zone is UTC, as Python servers mean it. It is told to people and
- * decides nothing, so a text that is no time is no fault.
+ * decides nothing, so a text that is not a time is not an error.
  */
 function parseMoment(value: unknown, asked: Asked): Date | null {
   if (value === null) return null
@@ -109,3 +96,8 @@ function parseMoment(value: unknown, asked: Asked): Date | null {
   const moment = new Date(hasZone ? value : `${value.replace(' ', 'T')}Z`)
   return Number.isNaN(moment.getTime()) ? null : moment
 }
+
+const SHORT_COMMIT_LENGTH = 7
+
+/** A commit as people write it. */
+export const shortCommit = (commitSha: string): string => commitSha.slice(0, SHORT_COMMIT_LENGTH)

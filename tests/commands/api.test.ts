@@ -140,7 +140,7 @@ describe('an answer', () => {
     [
       302,
       { location: 'https://other.example/x' },
-      'atlas: GET /api/v1/x answered 302 Found: a redirect to https://other.example/x, which is not followed.\n',
+      'atlas: GET /api/v1/x answered 302 Found: a redirect to https://other.example/x, which atlas does not follow.\n',
     ],
     [403, {}, 'atlas: GET /api/v1/x answered 403 Forbidden.\n'],
     [404, {}, 'atlas: GET /api/v1/x answered 404 Not Found.\n'],

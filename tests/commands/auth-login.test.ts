@@ -148,7 +148,7 @@ describe('a failed login', () => {
     expect(await atlas.run(LOGIN, { input: 'x', env: { ATLAS_API_URL: server.url } })).toEqual({
       status: 5,
       stdout: '',
-      stderr: `atlas: ${server.url} has had too many requests (429).\n       Wait 17 s, then try again.\n`,
+      stderr: `atlas: Rate limit exceeded (429) on ${server.url}.\n       Wait 17 s, then try again.\n`,
     })
   })
 
@@ -181,7 +181,7 @@ describe('what login needs', () => {
       status: 2,
       stdout: '',
       stderr:
-        'atlas: Logging in needs a password, and there is no terminal to ask on (or --no-input is set).\n' +
+        'atlas: Logging in needs a password, and there is no terminal to prompt on (or --no-input is set).\n' +
         '       Pipe it in: atlas auth login --email you@example.com --password-stdin < password-file\n',
     })
     expect(server.log()).toEqual([])
@@ -204,13 +204,13 @@ describe('what login needs', () => {
       'no e-mail address',
       ['--email', 'ada', '--password-stdin'],
       'x',
-      '--email is "ada", which is no e-mail address.',
+      '--email is "ada", which is not an e-mail address.',
     ],
     [
       'an e-mail address beyond any length',
       ['--email', `${'a'.repeat(310)}@example.com`, '--password-stdin'],
       'x',
-      `--email is "${'a'.repeat(80)}", which is no e-mail address.`,
+      `--email is "${'a'.repeat(80)}", which is not an e-mail address.`,
     ],
     [
       'bytes that are no text',
@@ -271,7 +271,7 @@ test('login: --json keeps the session when the server rejects it right after', a
   expect({ status, ...JSON.parse(stdout) }).toMatchObject({
     status: 0,
     state: 'unverified',
-    reason: 'The server does not accept the access token (401).',
+    reason: `${server.url} rejects the access token (401).`,
   })
   expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
 })

@@ -23,7 +23,7 @@ describe('auth logout', () => {
       stdout: `Logged out of ${server.url} as ada@example.com\n`,
     })
     expect(stderr).toMatch(
-      /^No copy is left on this machine\. The server itself ends no tokens: it would accept a copy of the access token until .* and of the refresh token until .*\n$/,
+      /^Local credentials deleted\. The server does not revoke tokens: a copied one still works \(the access token until .* and the refresh token until .*\)\.\n$/,
     )
     expect(server.log()).toEqual(['POST /api/v1/auth/logout'])
     expect(atlas.filesHolding('access_token')).toEqual([])
@@ -58,7 +58,7 @@ describe('auth logout', () => {
     const { status, stderr } = await sandbox.run(['auth', 'logout'])
     expect({ status, first: stderr.split('\n')[0] }).toEqual({
       status: 0,
-      first: 'The server could not be told; the credentials on this machine are deleted all the same.',
+      first: 'The server could not be told. The credentials on this machine are deleted anyway.',
     })
     expect(sandbox.filesHolding('access_token')).toEqual([])
   })

@@ -99,7 +99,7 @@ test('profiles: an unknown profile is named, with the existing ones', async () =
   expect({ status, stderr }).toEqual({
     status: 4,
     stderr:
-      'There is no profile "defualt" yet (--profile); there is default.\n' +
+      'There is no profile "defualt" yet (--profile). Known profiles: default.\n' +
       'Log in with: atlas auth login --profile defualt\n',
   })
 })
@@ -113,7 +113,7 @@ test('profiles: a login says which profile is current now, and which older login
   expect(other.stderr.split('\n')[0]).toBe('The profile work is the current one now.')
   const moved = await sandbox.logIn(second, { env: { ATLAS_PROFILE: 'work' } })
   expect(moved.stderr.split('\n').slice(0, 2)).toEqual([
-    `The profile work stood for ${first.url} before; that login is kept.`,
+    `The profile work was logged in to ${first.url} before; that login is kept.`,
     `End it with: atlas auth logout --profile work --api-url ${first.url}`,
   ])
 })

@@ -286,7 +286,7 @@ describe('the cause of a failure', () => {
         'config',
         'fail',
         `The config folder ~/.config/atlas cannot be written (permission denied), so a login cannot be remembered.\n${SETTINGS(server.url, 'ATLAS_API_URL')}`,
-        'Mend its permissions, or choose another folder with ATLAS_CONFIG_DIR.',
+        'Fix its permissions, or choose another folder with ATLAS_CONFIG_DIR.',
       ),
     )
   })

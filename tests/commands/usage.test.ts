@@ -86,7 +86,7 @@ describe('what is typed wrong is named, with the nearest name', () => {
     [
       ['auth', 'switch', 'nobody'],
       'There is no profile "nobody".',
-      'See: atlas auth list. A new one is made with: atlas auth login --profile NAME',
+      'See: atlas auth list. Create one with: atlas auth login --profile NAME',
     ],
   ]
   test.each(CASES)('atlas %j', async (args, message, hint) => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import zlib from 'node:zlib'
-import { createGuardedFetch, type GuardedFetch, MAX_ANSWER_BYTES } from '../../lib/http/transport.ts'
+import { createTransport, MAX_ANSWER_BYTES, type Transport } from '../../lib/http/transport.ts'
 import {
   type Answer,
   answering,
@@ -15,23 +15,19 @@ import { codeOf } from '../support/session-kit.ts'
 
 const TIMEOUT_MS = 300
 
-const guarded = (timeoutMs = TIMEOUT_MS, debug: (line: string) => void = () => {}): GuardedFetch =>
-  createGuardedFetch({
+const guarded = (timeoutMs = TIMEOUT_MS, debug: (line: string) => void = () => {}): Transport =>
+  createTransport({
     timeoutMs: () => timeoutMs,
     allowHttp: false,
     proxyOf: () => undefined,
     debug,
-    quotable: () => true,
+    isSafeToShow: () => true,
   })
 
 const OK = 'HTTP/1.1 200 OK\r\n'
 
 /** Ask a server that does the same with every connection. */
-async function ask(
-  answer: Answer,
-  init: Parameters<GuardedFetch>[1] = {},
-  timeoutMs = 5_000,
-): Promise<string> {
+async function ask(answer: Answer, init: Parameters<Transport>[1] = {}, timeoutMs = 5_000): Promise<string> {
   await using server = await startRawServer(answer)
   return await codeOf(
     guarded(timeoutMs)(`http://127.0.0.1:${server.port}/`, init).then(response => response.text()),
@@ -180,8 +176,8 @@ describe('surroundings', () => {
     await using proxy = await startRawServer(socket => socket.end())
     await using server = await startRawServer(answering('200 OK', 'direct'))
     const script = `
-      const { createGuardedFetch } = await import(${JSON.stringify(import.meta.resolve('../../lib/http/transport.ts'))})
-      const guarded = createGuardedFetch({ timeoutMs: () => 5000, allowHttp: false, proxyOf: () => undefined, debug() {}, quotable: () => true })
+      const { createTransport } = await import(${JSON.stringify(import.meta.resolve('../../lib/http/transport.ts'))})
+      const guarded = createTransport({ timeoutMs: () => 5000, allowHttp: false, proxyOf: () => undefined, debug() {}, isSafeToShow: () => true })
       for (const host of ['127.0.0.1', 'localhost']) console.log(await (await guarded('http://' + host + ':${server.port}/')).text())`
     const url = `http://127.0.0.1:${proxy.port}`
     const child = Bun.spawn([process.execPath, '-e', script], {

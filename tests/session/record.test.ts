@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { resolveRequestUrl } from '../../lib/config/server.ts'
 import {
-  believed,
+  correctForClock,
   decodeRecord,
   encodeRecord,
   endsWithin,
@@ -55,7 +55,7 @@ test('a session comes back as it was', () =>
 describe('an access token that lives for half an hour', () => {
   const NOW = new Date('2026-03-04T05:06:07Z')
   const inMinutes = (minutes: number): Date => new Date(NOW.getTime() + minutes * 60_000)
-  const ENDS: [minutes: number, lifetimeMs: number | undefined, believedMinutes: number][] = [
+  const ENDS: [minutes: number, lifetimeMs: number | undefined, correctForClockMinutes: number][] = [
     [-1, 1_800_000, -1],
     [30, 1_800_000, 30],
     [31, 1_800_000, 31],
@@ -71,7 +71,7 @@ describe('an access token that lives for half an hour', () => {
       expiresAt: inMinutes(ends),
       ...(lifetimeMs !== undefined && { lifetimeMs }),
     }
-    expect(believed(decode(encodeRecord(ACCOUNT, session)), NOW)).toEqual({
+    expect(correctForClock(decode(encodeRecord(ACCOUNT, session)), NOW)).toEqual({
       ...session,
       expiresAt: inMinutes(expected),
     })

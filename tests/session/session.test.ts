@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import { AtlasError } from '../../lib/errors.ts'
 import { encodeRecord } from '../../lib/session/record.ts'
 import type { CredentialStore } from '../../lib/store/store.ts'
+import { USER_AGENT } from '../../lib/version.ts'
 import { ADA, answer, type Fault, startAtlasServer } from '../support/atlas-server.ts'
 import { codeOf, createSessionKit } from '../support/session-kit.ts'
 
@@ -14,7 +15,7 @@ describe('login', () => {
     await using server = await startAtlasServer({ accessTtlS: 600, refreshTtlS: 3600 })
     using kit = createSessionKit({ apiUrl: server.apiRoot })
     kit.clock = new Date('2026-03-04T05:06:07Z')
-    await kit.sessions.logIn(ADA.email, ADA.password)
+    await kit.logIn(ADA.email, ADA.password)
 
     expect(server.requests.map(({ method, path, body }) => ({ method, path, body }))).toEqual([
       {
@@ -25,7 +26,7 @@ describe('login', () => {
     ])
     expect(server.requests[0]?.headers).toMatchObject({
       'content-type': 'application/x-www-form-urlencoded',
-      'user-agent': 'atlas-cli/test',
+      'user-agent': USER_AGENT,
     })
     expect(JSON.parse((await kit.record()) ?? '')).toEqual({
       version: 1,
@@ -44,12 +45,12 @@ describe('login', () => {
   test('finds the API below an origin and keeps the root that answered', async () => {
     await using server = await startAtlasServer()
     using kit = createSessionKit({ apiUrl: server.url })
-    const { apiRoot } = await kit.sessions.logIn(ADA.email, ADA.password)
+    const { apiRoot } = await kit.logIn(ADA.email, ADA.password)
     expect({ apiRoot, log: server.log() }).toEqual({
       apiRoot: server.apiRoot,
       log: ['POST /auth/login', LOGIN],
     })
-    const session = await kit.sessions.require()
+    const session = await kit.stored.require()
     await kit.client(session)('/auth/me')
     expect(server.log().at(-1)).toBe(ME)
   })
@@ -57,14 +58,14 @@ describe('login', () => {
   test('never second-guesses an explicit path', async () => {
     await using server = await startAtlasServer()
     using kit = createSessionKit({ apiUrl: `${server.url}/elsewhere` })
-    expect(await codeOf(kit.sessions.logIn(ADA.email, ADA.password))).toBe('bad_response')
+    expect(await codeOf(kit.logIn(ADA.email, ADA.password))).toBe('bad_response')
     expect(server.log()).toEqual(['POST /elsewhere/auth/login'])
   })
 
   test('stores nothing and asks no further when the second place answers 404 too', async () => {
     await using server = await startAtlasServer({ apiPath: '/other' })
     using kit = createSessionKit({ apiUrl: server.url })
-    expect(await codeOf(kit.sessions.logIn(ADA.email, ADA.password))).toBe('bad_response')
+    expect(await codeOf(kit.logIn(ADA.email, ADA.password))).toBe('bad_response')
     expect({ log: server.log(), record: await kit.record() }).toEqual({
       log: ['POST /auth/login', LOGIN],
       record: undefined,
@@ -74,9 +75,9 @@ describe('login', () => {
   test('leaves an older session alone when it fails', async () => {
     await using server = await startAtlasServer()
     using kit = createSessionKit({ apiUrl: server.apiRoot })
-    await kit.sessions.logIn(ADA.email, ADA.password)
+    await kit.logIn(ADA.email, ADA.password)
     const before = await kit.record()
-    expect(await codeOf(kit.sessions.logIn(ADA.email, 'wrong'))).toBe('bad_credentials')
+    expect(await codeOf(kit.logIn(ADA.email, 'wrong'))).toBe('bad_credentials')
     expect(await kit.record()).toBe(before ?? '')
   })
 })
@@ -92,7 +93,7 @@ describe('a request after the access token has ended', () => {
   test.each(BODIES)('is sent again with its body (%s) after one refresh', async (_, body, received) => {
     await using server = await startAtlasServer({ rotate: true })
     using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const session = await kit.sessions.logIn(ADA.email, ADA.password)
+    const session = await kit.logIn(ADA.email, ADA.password)
     server.expireAccessTokens()
     server.forget()
 
@@ -118,7 +119,7 @@ describe('a request after the access token has ended', () => {
   test('cannot be sent again from a stream, and says so with the session refreshed', async () => {
     await using server = await startAtlasServer()
     using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const session = await kit.sessions.logIn(ADA.email, ADA.password)
+    const session = await kit.logIn(ADA.email, ADA.password)
     server.expireAccessTokens()
     server.forget()
     const body = new Blob(['once']).stream()
@@ -130,13 +131,13 @@ describe('a request after the access token has ended', () => {
       ),
     ).toBe('network')
     expect(server.log()).toEqual(['POST /api/v1/echo', REFRESH])
-    expect((await kit.sessions.require()).accessToken).toBe(server.lastTokens.access)
+    expect((await kit.stored.require()).accessToken).toBe(server.lastTokens.access)
   })
 
   test('ends after two requests and one refresh where the server goes on rejecting', async () => {
     await using server = await startAtlasServer()
     using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const session = await kit.sessions.logIn(ADA.email, ADA.password)
+    const session = await kit.logIn(ADA.email, ADA.password)
     server.forget()
     server.fault('GET /auth/me', response => answer(response, 401, { detail: 'no' }))
     const failure = await kit
@@ -144,13 +145,13 @@ describe('a request after the access token has ended', () => {
       .catch((error: unknown) => error)
     expect(failure).toMatchObject({ name: 'FetchError', status: 401 })
     expect(server.log()).toEqual([ME, REFRESH, ME])
-    expect((await kit.sessions.require()).accessToken).toBe(server.lastTokens.access)
+    expect((await kit.stored.require()).accessToken).toBe(server.lastTokens.access)
   })
 
   test('is one refresh for twenty requests at once', async () => {
     await using server = await startAtlasServer({ rotate: true })
     using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const session = await kit.sessions.logIn(ADA.email, ADA.password)
+    const session = await kit.logIn(ADA.email, ADA.password)
     server.expireAccessTokens()
     server.forget()
     const client = kit.client(session)
@@ -165,7 +166,7 @@ describe('a refresh', () => {
   test('comes before the request when less than 30 seconds are left', async () => {
     await using server = await startAtlasServer({ accessTtlS: 1800 })
     using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const session = await kit.sessions.logIn(ADA.email, ADA.password)
+    const session = await kit.logIn(ADA.email, ADA.password)
     server.forget()
 
     kit.clock = new Date(kit.clock.getTime() + 1_770_000)
@@ -181,12 +182,12 @@ describe('a refresh', () => {
   test('keeps a new refresh token that comes in an answer without a usable body', async () => {
     await using server = await startAtlasServer({ rotate: true })
     using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const first = await kit.sessions.logIn(ADA.email, ADA.password)
+    const first = await kit.logIn(ADA.email, ADA.password)
     const headers = { 'set-cookie': 'refresh_token=next; Max-Age=60; Path=/api/v1/auth' }
     for (const body of [{ access_token: 'x', token_type: 'mac' }, { detail: 'Odd' }]) {
       server.fault('POST /auth/refresh', response => answer(response, 200, body, headers), 1)
-      expect(await codeOf(kit.sessions.refresh(first))).toBe('bad_response')
-      expect(await kit.sessions.require()).toEqual({
+      expect(await codeOf(kit.refresh(first))).toBe('bad_response')
+      expect(await kit.stored.require()).toEqual({
         ...first,
         refreshToken: 'next',
         expiresAt: kit.clock,
@@ -199,11 +200,11 @@ describe('a refresh', () => {
   test('stores nothing of an unusable answer that repeats the refresh token', async () => {
     await using server = await startAtlasServer()
     using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const first = await kit.sessions.logIn(ADA.email, ADA.password)
+    const first = await kit.logIn(ADA.email, ADA.password)
     const before = await kit.record()
     const headers = { 'set-cookie': `refresh_token=${first.refreshToken}; Max-Age=60; Path=/api/v1/auth` }
     server.fault('POST /auth/refresh', response => answer(response, 200, {}, headers))
-    expect(await codeOf(kit.sessions.refresh(first))).toBe('bad_response')
+    expect(await codeOf(kit.refresh(first))).toBe('bad_response')
     expect(await kit.record()).toBe(before)
   })
 
@@ -212,13 +213,13 @@ describe('a refresh', () => {
     using kit = createSessionKit({ apiUrl: server.apiRoot })
     const right = kit.clock
     kit.clock = new Date(right.getTime() + 40 * 86_400_000)
-    await kit.sessions.logIn(ADA.email, ADA.password)
+    await kit.logIn(ADA.email, ADA.password)
     kit.clock = right
     server.forget()
-    await kit.client(await kit.sessions.require())('/auth/me')
+    await kit.client(await kit.stored.require())('/auth/me')
     expect(server.log()).toEqual([REFRESH, ME])
     server.forget()
-    await kit.client(await kit.sessions.require())('/auth/me')
+    await kit.client(await kit.stored.require())('/auth/me')
     expect(server.log()).toEqual([ME])
   })
 
@@ -236,16 +237,16 @@ describe('a refresh', () => {
     const dated = { refreshToken: 'dated', sessionExpiresAt: new Date(kit.clock.getTime() + 604_800_000) }
     server.fault('POST /auth/login', response => answer(response, 200, body, headers))
     server.fault('POST /auth/refresh', response => answer(response, 200, body, headers))
-    const first = await kit.sessions.logIn(ADA.email, ADA.password)
+    const first = await kit.logIn(ADA.email, ADA.password)
     expect(first).toMatchObject(dated)
-    expect(await kit.sessions.refresh({ ...first, refreshToken: 'older' })).toMatchObject(dated)
+    expect(await kit.refresh({ ...first, refreshToken: 'older' })).toMatchObject(dated)
   })
 
   test('keeps the refresh token where the server sends no other, and stores the other where it does', async () => {
     await using server = await startAtlasServer({ rotate: false })
     using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const first = await kit.sessions.logIn(ADA.email, ADA.password)
-    const second = await kit.sessions.refresh(first)
+    const first = await kit.logIn(ADA.email, ADA.password)
+    const second = await kit.refresh(first)
     expect(second).toEqual({ ...first, accessToken: server.lastTokens.access, expiresAt: second.expiresAt })
 
     server.fault('POST /auth/refresh', response => {
@@ -257,7 +258,7 @@ describe('a refresh', () => {
         { 'set-cookie': cookie },
       )
     })
-    expect(await kit.sessions.refresh(second)).toEqual({
+    expect(await kit.refresh(second)).toEqual({
       ...second,
       accessToken: 'later',
       refreshToken: 'next',
@@ -270,20 +271,20 @@ describe('a refresh', () => {
   test('takes over what another process has stored meanwhile', async () => {
     await using server = await startAtlasServer({ rotate: true })
     using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const seen = await kit.sessions.logIn(ADA.email, ADA.password)
-    const renewed = await kit.sessions.refresh(seen)
+    const seen = await kit.logIn(ADA.email, ADA.password)
+    const renewed = await kit.refresh(seen)
     server.forget()
-    expect(await kit.sessions.refresh(seen)).toEqual(renewed)
+    expect(await kit.refresh(seen)).toEqual(renewed)
     expect(server.log()).toEqual([])
   })
 
   test('stores nothing where somebody has logged out meanwhile', async () => {
     await using server = await startAtlasServer()
     using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const seen = await kit.sessions.logIn(ADA.email, ADA.password)
-    await kit.sessions.logOut()
+    const seen = await kit.logIn(ADA.email, ADA.password)
+    await kit.logOut()
     server.forget()
-    expect(await codeOf(kit.sessions.refresh(seen))).toBe('not_logged_in')
+    expect(await codeOf(kit.refresh(seen))).toBe('not_logged_in')
     expect({ log: server.log(), record: await kit.record() }).toEqual({ log: [], record: undefined })
   })
 
@@ -305,9 +306,9 @@ describe('a refresh', () => {
   test.each(REFUSALS)('that is refused (%s) deletes the credentials', async (_, fault) => {
     await using server = await startAtlasServer()
     using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const seen = await kit.sessions.logIn(ADA.email, ADA.password)
+    const seen = await kit.logIn(ADA.email, ADA.password)
     server.fault('POST /auth/refresh', fault)
-    expect(await codeOf(kit.sessions.refresh(seen))).toBe('session_expired')
+    expect(await codeOf(kit.refresh(seen))).toBe('session_expired')
     expect(await kit.record()).toBeUndefined()
   })
 
@@ -355,11 +356,11 @@ describe('a refresh', () => {
   test.each(FAILURES)('that meets %s changes nothing: %s', async (_, code, fault) => {
     await using server = await startAtlasServer()
     using kit = createSessionKit({ apiUrl: server.apiRoot, timeoutMs: 500 })
-    const seen = await kit.sessions.logIn(ADA.email, ADA.password)
+    const seen = await kit.logIn(ADA.email, ADA.password)
     const before = await kit.record()
     server.forget()
     server.fault('POST /auth/refresh', fault)
-    expect(await codeOf(kit.sessions.refresh(seen))).toBe(code)
+    expect(await codeOf(kit.refresh(seen))).toBe(code)
     expect({ record: await kit.record(), log: server.log() }).toEqual({ record: before, log: [REFRESH] })
   })
 
@@ -375,12 +376,12 @@ describe('a refresh', () => {
   test.each(LIFETIMES)('accepts a good token whose lifetime is %s', async (_, value, secondsLeft) => {
     await using server = await startAtlasServer()
     using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const seen = await kit.sessions.logIn(ADA.email, ADA.password)
+    const seen = await kit.logIn(ADA.email, ADA.password)
     server.fault(
       'POST /auth/refresh',
       json(200, { access_token: 'good', token_type: 'bearer', expires_in: value }),
     )
-    const { accessToken, expiresAt } = await kit.sessions.refresh(seen)
+    const { accessToken, expiresAt } = await kit.refresh(seen)
     const left = expiresAt && (expiresAt.getTime() - kit.clock.getTime()) / 1000
     expect({ accessToken, left }).toEqual({ accessToken: 'good', left: secondsLeft })
   })
@@ -403,17 +404,17 @@ describe('a refresh', () => {
   test('is stored although the store fails at first', async () => {
     await using server = await startAtlasServer({ rotate: true })
     using kit = createSessionKit({ apiUrl: server.apiRoot, wrapStore: failing(2) })
-    const renewed = await kit.sessions.refresh(await kit.sessions.logIn(ADA.email, ADA.password))
-    expect(await kit.sessions.require()).toEqual(renewed)
+    const renewed = await kit.refresh(await kit.logIn(ADA.email, ADA.password))
+    expect(await kit.stored.require()).toEqual(renewed)
     expect(renewed.refreshToken).toBe(server.lastTokens.refresh)
   })
 
   test('that cannot be stored says so, and leaves what was there', async () => {
     await using server = await startAtlasServer({ rotate: true })
     using kit = createSessionKit({ apiUrl: server.apiRoot, wrapStore: failing(3) })
-    const seen = await kit.sessions.logIn(ADA.email, ADA.password)
+    const seen = await kit.logIn(ADA.email, ADA.password)
     const before = await kit.record()
-    expect(await kit.sessions.refresh(seen).catch(error => [error.code, error.message])).toEqual([
+    expect(await kit.refresh(seen).catch(error => [error.code, error.message])).toEqual([
       'store_locked',
       'The session was refreshed, but could not be stored. It is locked.',
     ])
@@ -423,7 +424,7 @@ describe('a refresh', () => {
   test('answered before a signal is stored before the signal counts', async () => {
     await using server = await startAtlasServer({ rotate: true })
     using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const seen = await kit.sessions.logIn(ADA.email, ADA.password)
+    const seen = await kit.logIn(ADA.email, ADA.password)
     server.fault('POST /auth/refresh', response => {
       kit.signals.emit('SIGINT')
       answer(
@@ -433,8 +434,8 @@ describe('a refresh', () => {
         { 'set-cookie': 'refresh_token=rotated' },
       )
     })
-    expect(await codeOf(kit.sessions.refresh(seen))).toBe('cancelled')
-    expect(await kit.sessions.require()).toMatchObject({ accessToken: 'kept', refreshToken: 'rotated' })
+    expect(await codeOf(kit.refresh(seen))).toBe('cancelled')
+    expect(await kit.stored.require()).toMatchObject({ accessToken: 'kept', refreshToken: 'rotated' })
   })
 })
 
@@ -448,10 +449,10 @@ describe('logout', () => {
   test.each(ANSWERS)('deletes the credentials when the server %s', async (_, told, fault) => {
     await using server = await startAtlasServer()
     using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const session = await kit.sessions.logIn(ADA.email, ADA.password)
+    const session = await kit.logIn(ADA.email, ADA.password)
     server.forget()
     if (fault) server.fault('POST /auth/logout', fault)
-    expect(await kit.sessions.logOut()).toEqual({ session, serverTold: told, waitedMs: expect.any(Number) })
+    expect(await kit.logOut()).toEqual({ session, serverTold: told, waitedMs: expect.any(Number) })
     expect({ record: await kit.record(), log: server.log() }).toEqual({
       record: undefined,
       log: ['POST /api/v1/auth/logout'],
@@ -461,7 +462,7 @@ describe('logout', () => {
   test('of nobody asks nobody', async () => {
     await using server = await startAtlasServer()
     using kit = createSessionKit({ apiUrl: server.apiRoot })
-    expect(await kit.sessions.logOut()).toBeUndefined()
+    expect(await kit.logOut()).toBeUndefined()
     expect(server.log()).toEqual([])
   })
 
@@ -469,8 +470,8 @@ describe('logout', () => {
     await using server = await startAtlasServer()
     using kit = createSessionKit({ apiUrl: server.apiRoot })
     await kit.store.write(kit.account, 'garbage')
-    expect(await codeOf(kit.sessions.require())).toBe('store_unavailable')
-    expect(await kit.sessions.logOut()).toEqual({
+    expect(await codeOf(kit.stored.require())).toBe('store_unavailable')
+    expect(await kit.logOut()).toEqual({
       session: undefined,
       serverTold: false,
       waitedMs: expect.any(Number),

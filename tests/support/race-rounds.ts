@@ -1,5 +1,5 @@
 import { decodeRecord } from '../../lib/session/record.ts'
-import { accountOf } from '../../lib/session/session.ts'
+import { accountOf } from '../../lib/session/stored-session.ts'
 import { startAtlasServer } from './atlas-server.ts'
 import { createSandbox, LOGIN } from './binary.ts'
 

@@ -4,24 +4,29 @@ import os from 'node:os'
 import path from 'node:path'
 import { createLock } from '../../lib/files/lock.ts'
 import { createClient } from '../../lib/http/client.ts'
-import { createGuardedFetch, type GuardedFetch } from '../../lib/http/transport.ts'
+import { createHttp } from '../../lib/http/requests.ts'
 import { createInterrupts } from '../../lib/interrupts.ts'
+import { oneAtATime, sessionBearer } from '../../lib/session/credentials.ts'
 import type { Session } from '../../lib/session/record.ts'
-import { accountOf, createSessions, type Sessions } from '../../lib/session/session.ts'
+import { refresh } from '../../lib/session/refresh.ts'
+import { type EndedSession, logIn, logOut } from '../../lib/session/session.ts'
+import { StoredSession } from '../../lib/session/stored-session.ts'
 import { createFileStore } from '../../lib/store/file.ts'
 import type { CredentialStore } from '../../lib/store/store.ts'
 import { createSecrets } from '../../lib/terminal/secrets.ts'
 
 /** Everything below the commands, put together in this process over a temporary folder. */
 export interface SessionKit extends Disposable {
-  readonly sessions: Sessions
+  readonly stored: StoredSession
   readonly store: CredentialStore
-  readonly guardedFetch: GuardedFetch
   readonly account: string
   /** What the clock says; a test moves it. */
   clock: Date
   /** Where signals come from. */
   readonly signals: EventEmitter
+  logIn(email: string, password: string): Promise<Session>
+  refresh(seen: Session): Promise<Session>
+  logOut(): Promise<EndedSession | undefined>
   /** The record as stored, undefined where there is none. */
   record(): Promise<string | undefined>
   client(session: Session): ReturnType<typeof createClient>
@@ -29,65 +34,64 @@ export interface SessionKit extends Disposable {
 
 export interface SessionKitOptions {
   readonly apiUrl: string
-  readonly folder?: string
   readonly timeoutMs?: number
-  /** Put something between the sessions and their store. */
+  /** Put something between the session and its store. */
   readonly wrapStore?: (store: CredentialStore) => CredentialStore
 }
 
 export function createSessionKit({
   apiUrl,
-  folder,
   timeoutMs = 2_000,
   wrapStore = store => store,
 }: SessionKitOptions): SessionKit {
-  const root = folder ?? fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-kit-'))
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-kit-'))
   const uid = process.getuid?.()
   const debug = (): void => {}
   const signals = new EventEmitter()
   const interrupts = createInterrupts(signals)
   const store = createFileStore({ configFolder: root, uid, debug })
-  const account = accountOf('default', apiUrl)
-  const guardedFetch = createGuardedFetch({
+  const kit = { clock: new Date() }
+  const now = (): Date => kit.clock
+  const secrets = createSecrets()
+  const isSafeToShow = (): boolean => true
+  const policy = {
     timeoutMs: () => timeoutMs,
     allowHttp: false,
     proxyOf: () => undefined,
     debug,
-    quotable: () => true,
-  })
-  const kit = { clock: new Date() }
-  const sessions = createSessions({
-    profile: 'default',
+    isSafeToShow,
+  }
+  const http = createHttp(policy, now)
+  const profile = 'default'
+  const stored: StoredSession = new StoredSession({
+    profile,
     apiUrl,
     store: wrapStore(store),
     lock: createLock({
       folder: store.lockFolder,
-      name: account,
+      name: `${profile}@${apiUrl}`,
       uid,
       timeoutMs: 5_000,
       cancelled: interrupts.cancelled,
       debug,
     }),
-    guardedFetch,
-    userAgent: 'atlas-cli/test',
-    interrupts,
-    secrets: createSecrets(),
-    now: () => kit.clock,
+    secrets,
+    now,
+    loginCommand: 'atlas auth login',
   })
+  const dependencies = { http, interrupts, secrets, reader: { isSafeToShow } }
+  const renew = oneAtATime(seen => refresh(seen, stored, dependencies))
   return Object.assign(kit, {
-    sessions,
+    stored,
     store,
-    guardedFetch,
-    account,
+    account: stored.account,
     signals,
-    record: () => store.read(account),
+    logIn: (email: string, password: string) => logIn({ email, password }, stored, dependencies),
+    refresh: renew,
+    logOut: () => logOut(stored, dependencies),
+    record: () => store.read(stored.account),
     client: (session: Session) =>
-      createClient({
-        apiRoot: session.apiRoot,
-        guardedFetch,
-        userAgent: 'atlas-cli/test',
-        bearer: sessions.bearer(session),
-      }),
+      createClient({ apiRoot: session.apiRoot, bearer: sessionBearer(session, renew, now) }, http.fetch),
     [Symbol.dispose]: () => fs.rmSync(root, { recursive: true, force: true }),
   })
 }

@@ -1,6 +1,6 @@
 import fs from 'node:fs'
 import { encodeRecord, type Session } from '../../lib/session/record.ts'
-import { accountOf } from '../../lib/session/session.ts'
+import { accountOf } from '../../lib/session/stored-session.ts'
 import { createFileStore } from '../../lib/store/file.ts'
 import type { Machine } from './binary.ts'
 

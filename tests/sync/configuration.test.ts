@@ -2,9 +2,8 @@ import { describe, expect, test } from 'bun:test'
 import { MAX_CONTENT_BYTES, parseConfiguration } from '../../lib/sync/configuration.ts'
 
 const ASKED = {
-  what: 'GET /configuration/me',
+  request: 'GET /configuration/me',
   url: new URL('https://atlas.example.com'),
-  now: new Date('2026-01-01T00:00:00Z'),
 }
 const parse = (body: string | Uint8Array) => parseConfiguration(Buffer.from(body), ASKED)
 const json = (fields: unknown): string => JSON.stringify(fields)

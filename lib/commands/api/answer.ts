@@ -1,6 +1,4 @@
 import type { FetchResponse } from 'ofetch'
-import { withoutQuery } from '../../config/server.ts'
-import { AtlasError } from '../../errors.ts'
 import { bodyForTerminal } from '../../terminal/json.ts'
 import type { Terminal } from '../../terminal/output.ts'
 import { describeProgress } from '../../terminal/spinner.ts'
@@ -8,9 +6,6 @@ import { renderLine, styled } from '../../terminal/style.ts'
 
 /** Shorter transfers show no progress, in milliseconds. */
 const PROGRESS_DELAY_MS = 1_000
-
-/** The most that is shown of a server's own words. */
-const MAX_QUOTE_LENGTH = 200
 
 export type StreamedResponse = FetchResponse<ReadableStream<Uint8Array>>
 
@@ -71,42 +66,4 @@ export async function printBody(
 function lengthOf({ headers }: Response): number | undefined {
   const length = headers.get('content-length')
   return length === null || headers.has('content-encoding') ? undefined : Number(length)
-}
-
-export interface Refused {
-  readonly method: string
-  readonly url: URL
-  /** Whether the token is the one in ATLAS_ACCESS_TOKEN. */
-  readonly fixed: boolean
-  /** What a person is told to run to log in. */
-  readonly loginCommand: string
-  /** What may be wrong with the URL where the answer is 404. */
-  readonly notFoundHint: string | undefined
-  /** Whether a text of the server may be shown: not where it repeats a secret. */
-  readonly quotable: (text: string) => boolean
-}
-
-/** What an answer of 300 or above means, as an error. */
-export function refusal(
-  { status, statusText, headers }: Response,
-  { method, url, fixed, loginCommand, notFoundHint, quotable }: Refused,
-): AtlasError {
-  const quote = (text: string): string => (quotable(text) ? text.slice(0, MAX_QUOTE_LENGTH) : '[hidden]')
-  const what = `${method} ${url.pathname}`
-  const answered = `${what} answered ${`${status} ${quote(statusText)}`.trim()}`
-  if (status === 401) {
-    return new AtlasError(
-      'token_rejected',
-      `${answered}: the server rejects the access token.`,
-      fixed ? 'Set ATLAS_ACCESS_TOKEN to a valid token, or unset it.' : `Log in again with: ${loginCommand}`,
-    )
-  }
-  const target = headers.get('location')
-  if (status < 400) {
-    return new AtlasError(
-      'api_error',
-      `${answered}${target ? `: a redirect to ${quote(withoutQuery(target))}, which is not followed` : ''}.`,
-    )
-  }
-  return new AtlasError('api_error', `${answered}.`, status === 404 ? notFoundHint : undefined)
 }

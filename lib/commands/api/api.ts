@@ -1,18 +1,18 @@
-import type { CAC, Command } from 'cac'
 import type { Flags } from '../../cli/flags.ts'
 import { resolveRequestUrl } from '../../config/server.ts'
-import { apiPathHint, loginCommand } from '../../config/settings.ts'
+import { apiPathHint } from '../../config/settings.ts'
 import { AtlasError } from '../../errors.ts'
-import { answerIn, unwrapFetchError } from '../../http/fetch-error.ts'
-import type { System } from '../../run.ts'
+import { apiError } from '../../http/answer.ts'
+import type { Run } from '../../run.ts'
+import type { Credential } from '../../session/credentials.ts'
 import { shellQuoted } from '../../terminal/shell-quote.ts'
 import { describeBytes } from '../../terminal/spinner.ts'
 import { OutputClosed } from '../../terminal/streams.ts'
-import type { Context } from '../context.ts'
-import { printBody, printHead, refusal, type StreamedResponse } from './answer.ts'
+import type { Register } from '../context.ts'
+import { printBody, printHead, type StreamedResponse } from './answer.ts'
 import { splitField } from './fields.ts'
 import { parseMethod } from './method.ts'
-import { requestContent, type TypedField } from './request.ts'
+import { type Content, requestContent, type TypedField } from './request.ts'
 
 /** What atlas itself decides about a request. */
 const OWN_HEADERS = new Set([
@@ -41,15 +41,8 @@ export interface ApiOptions {
 }
 
 type Needs = Pick<
-  System,
-  | 'config'
-  | 'sessions'
-  | 'terminal'
-  | 'interrupts'
-  | 'secrets'
-  | 'fixedToken'
-  | 'authenticatedClient'
-  | 'readStdin'
+  Run,
+  'config' | 'credentials' | 'http' | 'reader' | 'terminal' | 'interrupts' | 'readStdin' | 'now'
 >
 
 /**
@@ -57,7 +50,7 @@ type Needs = Pick<
  * @throws {AtlasError} `api_error`: a status of 300 or above, its body printed; `token_rejected` (401).
  */
 export async function api(options: ApiOptions, needs: Needs): Promise<void> {
-  const { config, sessions, terminal, interrupts, secrets, fixedToken } = needs
+  const { config, credentials, terminal } = needs
   // A path that leads elsewhere is refused before any keychain is opened.
   resolveRequestUrl(config.apiUrl.value, options.path)
   const method = options.method ?? (options.fields.length > 0 || options.input !== undefined ? 'POST' : 'GET')
@@ -65,36 +58,15 @@ export async function api(options: ApiOptions, needs: Needs): Promise<void> {
   const content = await requestContent({ ...options, method }, needs, bytes => {
     sent += bytes
   })
-  const session = fixedToken === undefined ? await sessions.require() : undefined
-  const { client, apiRoot } = needs.authenticatedClient(session)
-
-  const url = resolveRequestUrl(apiRoot, options.path)
+  const credential = await credentials.require()
+  const url = resolveRequestUrl(credential.apiRoot, options.path)
   for (const [name, value] of content.query) url.searchParams.append(name, value)
 
-  const headers = new Headers({ accept: '*/*' })
-  if (content.type !== undefined) headers.set('content-type', content.type)
-  for (const [name, value] of options.headers) headers.set(name, value)
-
   const what = `${method} ${url.pathname}`
-  let response: StreamedResponse
-  try {
-    response = await terminal.during(
-      () => (sent > 0 ? `${what}  ${describeBytes(sent)} sent` : what),
-      client.raw<ReadableStream<Uint8Array>, 'stream'>(url.href, {
-        method,
-        headers,
-        responseType: 'stream',
-        guard: { streamed: true },
-        signal: interrupts.cancelled,
-        ...(content.body !== undefined && { body: content.body }),
-      }),
-    )
-  } catch (thrown) {
-    const error = unwrapFetchError(thrown)
-    const answered = answerIn<ReadableStream<Uint8Array>>(error)
-    if (answered === undefined) throw error
-    response = answered
-  }
+  const response = await terminal.during(
+    () => (sent > 0 ? `${what}  ${describeBytes(sent)} sent` : what),
+    send({ method, url, content, headers: options.headers }, credential, needs),
+  )
   try {
     if (options.include) await printHead(response, terminal)
     await printBody(response, { silent: options.silent, what }, terminal)
@@ -102,15 +74,41 @@ export async function api(options: ApiOptions, needs: Needs): Promise<void> {
     // That nobody reads a refusal makes it no success.
     if (!(error instanceof OutputClosed && response.status >= 300)) throw error
   }
-  if (response.status >= 300)
-    throw refusal(response, {
+  const { status, statusText, headers } = response
+  if (status >= 300)
+    throw apiError(
+      { request: what, url, status, statusText, headers, receivedAt: needs.now() },
+      needs.reader,
+      apiPathHint(config) ?? doubledPathHint(url, credential.apiRoot),
+    )
+}
+
+interface OutgoingRequest {
+  readonly method: string
+  readonly url: URL
+  readonly content: Content
+  readonly headers: ApiOptions['headers']
+}
+
+async function send(
+  { method, url, content, headers: given }: OutgoingRequest,
+  credential: Credential,
+  { http, interrupts }: Needs,
+): Promise<StreamedResponse> {
+  const headers = new Headers({ accept: '*/*' })
+  if (content.type !== undefined) headers.set('content-type', content.type)
+  for (const [name, value] of given) headers.set(name, value)
+  const [{ answered }, client] = await Promise.all([import('../../http/client.ts'), http.client(credential)])
+  return answered(
+    client.raw<ReadableStream<Uint8Array>, 'stream'>(url.href, {
       method,
-      url,
-      fixed: fixedToken !== undefined,
-      loginCommand: loginCommand(config),
-      notFoundHint: apiPathHint(config) ?? doubledPathHint(url, apiRoot),
-      quotable: secrets.isSafeToShow,
-    })
+      headers,
+      responseType: 'stream',
+      guard: { streamed: true },
+      signal: interrupts.cancelled,
+      ...(content.body !== undefined && { body: content.body }),
+    }),
+  )
 }
 
 /** What to do about a 404 where the path repeats that of the API root. */
@@ -158,7 +156,7 @@ function parseHeader(text: string): [string, string] {
   return [name, value]
 }
 
-export const registerApi = (cli: CAC, context: Context): Command =>
+export const registerApi: Register = (cli, context) =>
   cli
     .command('api <path>', 'Make one authenticated request and print the answer')
     .option('-X, --method <method>', 'The HTTP method (default: GET, or POST where there is a body)')
@@ -176,5 +174,5 @@ export const registerApi = (cli: CAC, context: Context): Command =>
     .example('  $ atlas api /notes/7 -X DELETE -i')
     .action(async (path: string, flags: Flags) => {
       const options = await parseApi(path, flags)
-      await api(options, await context.system(flags))
+      await api(options, await context.run(flags))
     })

@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import type { FetchOptions } from 'ofetch'
 import { AtlasError, errorCode } from '../../errors.ts'
-import type { System } from '../../run.ts'
+import type { Run } from '../../run.ts'
 import { buildObject, type Field, toQuery, typedValue } from './fields.ts'
 
 /** Standard input up to this size is kept, so that it can be sent again after a refresh, in bytes. */
@@ -10,7 +10,7 @@ const MAX_REPLAYED_BYTES = 8 * 1024 * 1024
 /** More than this in one field is a file given by mistake, or one without end, in bytes. */
 const MAX_FIELD_BYTES = 16 * 1024 * 1024
 
-type Stdin = Pick<System, 'readStdin'>
+type Stdin = Pick<Run, 'readStdin'>
 
 /** A field as typed; without a value it is an empty list. */
 export interface TypedField {

@@ -1,0 +1,43 @@
+import type { Flags } from '../cli/flags.ts'
+import { nearest } from '../cli/suggest.ts'
+import { profilesOf } from '../config/file.ts'
+import { AtlasError } from '../errors.ts'
+import type { Run } from '../run.ts'
+import { styled } from '../terminal/style.ts'
+import type { Register } from './context.ts'
+
+/**
+ * Make another profile the current one.
+ * @throws {AtlasError} `usage`: there is no such profile.
+ */
+export async function switchProfile(
+  name: string,
+  { config, configFile, terminal }: Pick<Run, 'config' | 'configFile' | 'terminal'>,
+): Promise<void> {
+  const profiles = profilesOf(config.file)
+  const profile = profiles.get(name)
+  if (profile === undefined) {
+    const names = [...profiles.keys()]
+    const meant = await nearest(name, names)
+    throw new AtlasError(
+      'usage',
+      `There is no profile "${name.slice(0, 80)}".`,
+      meant
+        ? `Did you mean "${meant}"?`
+        : 'See: atlas auth list. Create one with: atlas auth login --profile NAME',
+    )
+  }
+  await configFile.update(file => ({ ...file, currentProfile: name }))
+  if (terminal.json) return terminal.sayJson({ current: name, api_url: profile.apiUrl, email: profile.email })
+  return terminal.say([
+    styled('green', `Switched to profile ${name} (${profile.email ?? 'logged out'} on ${profile.apiUrl})`),
+  ])
+}
+
+export const registerSwitch: Register = (cli, context) =>
+  cli
+    .command('auth switch <name>', 'Make another profile the current one')
+    .example('  $ atlas auth switch work')
+    .action(async (name: string, flags: Flags) =>
+      switchProfile(name, await context.run(flags, { worksOffline: true })),
+    )

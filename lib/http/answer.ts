@@ -1,0 +1,139 @@
+import { AtlasError } from '../errors.ts'
+
+/** What to do where a server does not answer like an Atlas server. */
+export const CHECK_SERVER_URL = 'Check the server URL (--api-url or ATLAS_API_URL).'
+
+const MAX_RETRY_AFTER_S = 86_400
+const MAX_QUOTE_LENGTH = 200
+
+/** A server's answer with its whole body, and what was asked. */
+export interface Answer {
+  /** Method and path, such as `POST /auth/login`. */
+  readonly request: string
+  readonly url: URL
+  readonly status: number
+  readonly statusText: string
+  readonly headers: Headers
+  readonly body: string
+  readonly receivedAt: Date
+}
+
+/** What is needed to turn an answer into a message. */
+export interface Reader {
+  /** Whether a text of the server may be shown: not where it repeats a secret. */
+  readonly isSafeToShow: (text: string) => boolean
+  /** What to do where the access token is rejected. */
+  readonly renewHint?: string | undefined
+}
+
+/** An answer that is not one of an Atlas server. @param reason the end of a sentence. */
+export const badResponse = (
+  { request, url }: Pick<Answer, 'request' | 'url'>,
+  reason: string,
+  hint = CHECK_SERVER_URL,
+): AtlasError =>
+  new AtlasError(
+    'bad_response',
+    `${url.origin} did not answer ${request} as an Atlas server does: ${reason}.`,
+    hint,
+  )
+
+/** What an unsuccessful answer means, whatever was asked. No redirect is followed, so one is an error too. */
+export function errorFor(answer: Omit<Answer, 'body' | 'statusText'>, reader: Reader): AtlasError {
+  const { status, headers, url, request, receivedAt } = answer
+  if (status === 401)
+    return new AtlasError(
+      'token_rejected',
+      `${url.origin} rejects the access token (401).`,
+      reader.renewHint ?? CHECK_SERVER_URL,
+    )
+  if (status === 429) {
+    const waitS = parseRetryAfter(headers.get('retry-after'), receivedAt)
+    return new AtlasError(
+      'rate_limited',
+      `Rate limit exceeded (429) on ${url.origin}.`,
+      waitS === undefined ? 'Wait a minute, then try again.' : `Wait ${waitS} s, then try again.`,
+    )
+  }
+  if (status >= 500)
+    return new AtlasError(
+      'server_error',
+      `${url.origin} failed (${status}) on ${request}.`,
+      'Try again later.',
+    )
+  if (status >= 300 && status < 400)
+    return badResponse(
+      answer,
+      `it redirects${redirectTarget(headers, reader)}, and atlas does not follow redirects`,
+    )
+  return badResponse(answer, `the status is ${status}`)
+}
+
+/** What a status of 300 or above means to `atlas api`, which has printed the body already. */
+export function apiError(
+  { request, status, statusText, headers }: Omit<Answer, 'body'>,
+  reader: Reader,
+  notFoundHint?: string,
+): AtlasError {
+  const answered = `${request} answered ${`${status} ${quote(statusText, reader)}`.trim()}`
+  if (status === 401)
+    return new AtlasError(
+      'token_rejected',
+      `${answered}: the server rejects the access token.`,
+      reader.renewHint,
+    )
+  if (status < 400 && headers.has('location'))
+    return new AtlasError(
+      'api_error',
+      `${answered}: a redirect${redirectTarget(headers, reader)}, which atlas does not follow.`,
+    )
+  return new AtlasError('api_error', `${answered}.`, status === 404 ? notFoundHint : undefined)
+}
+
+/** Where a redirect leads, without the parts that may carry what was sent. */
+function redirectTarget(headers: Headers, reader: Reader): string {
+  const location = headers.get('location')?.replace(/[?#].*$/s, '')
+  return location ? ` to ${quote(location, reader)}` : ''
+}
+
+/** Text of a server for a message: shortened, and hidden where it repeats a secret. */
+export const quote = (text: string, { isSafeToShow }: Reader): string =>
+  isSafeToShow(text) ? text.slice(0, MAX_QUOTE_LENGTH) : '[hidden]'
+
+/** The server's own words, from either form of FastAPI's `detail`; undefined where there are none to show. */
+export function serverWords({ body }: Pick<Answer, 'body'>, { isSafeToShow }: Reader): string | undefined {
+  const detail = parseJsonObject(body)?.['detail']
+  const text =
+    typeof detail === 'string' ? detail : Array.isArray(detail) ? detail.map(describeField).join('; ') : ''
+  if (text === '' || !isSafeToShow(text)) return undefined
+  return text.length > MAX_QUOTE_LENGTH ? `${text.slice(0, MAX_QUOTE_LENGTH)}…` : text
+}
+
+/** One entry of a validation error: the field and the message, without `input`, which repeats what was typed. */
+function describeField(entry: unknown): string {
+  if (typeof entry !== 'object' || entry === null) return 'a field is not valid'
+  const { loc, msg } = entry as Record<string, unknown>
+  const field = Array.isArray(loc) ? loc.at(-1) : undefined
+  const message = typeof msg === 'string' ? msg : 'not valid'
+  return typeof field === 'string' ? `${field}: ${message}` : message
+}
+
+/** Seconds to wait, from either form of Retry-After. @see RFC 9110 §10.2.3 */
+export function parseRetryAfter(value: string | null, now: Date): number | undefined {
+  if (value === null) return undefined
+  const seconds = /^\d+$/.test(value) ? Number(value) : Math.ceil((Date.parse(value) - now.getTime()) / 1000)
+  if (Number.isNaN(seconds) || seconds < 0) return undefined
+  return Math.min(seconds, MAX_RETRY_AFTER_S)
+}
+
+/** A text as a JSON object; undefined where it is anything else. */
+export function parseJsonObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined
+  } catch {
+    return undefined
+  }
+}

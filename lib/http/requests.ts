@@ -1,0 +1,60 @@
+import type { $Fetch } from 'ofetch'
+import { USER_AGENT } from '../version.ts'
+import type { Answer } from './answer.ts'
+import type { ClientOptions } from './client.ts'
+import type { Transport, TransportPolicy } from './transport.ts'
+
+export interface DirectRequest {
+  readonly method: 'GET' | 'POST'
+  readonly headers?: Record<string, string>
+  readonly body?: URLSearchParams
+  /** A tighter limit than the configured one, in milliseconds. */
+  readonly timeoutMs?: number
+  readonly signal: AbortSignal
+}
+
+/** Every way to make a request. The modules behind it are loaded at the first one. */
+export interface Http {
+  readonly fetch: Transport
+  /**
+   * Make one of the requests that begin, renew and end a session, and send it once: a refresh that went
+   * through the client would wait for itself.
+   * @throws {AtlasError} what kept it from being answered; the signal's reason.
+   */
+  ask(apiRoot: string, path: string, request: DirectRequest): Promise<Answer>
+  /** A client that carries a credential's token, replaced as needed. */
+  client(credential: ClientOptions): Promise<$Fetch>
+}
+
+export function createHttp(policy: TransportPolicy, now: () => Date): Http {
+  let transport: Promise<Transport> | undefined
+  const connect = async (): Promise<Transport> => {
+    const { createTransport } = await import('./transport.ts')
+    return createTransport(policy)
+  }
+  const fetch: Transport = async (input, init) => {
+    transport ??= connect()
+    return (await transport)(input, init)
+  }
+  return {
+    fetch,
+    async ask(apiRoot, path, { method, headers, body, timeoutMs, signal }) {
+      const url = new URL(apiRoot + path)
+      const response = await fetch(url, {
+        method,
+        headers: { accept: 'application/json', 'user-agent': USER_AGENT, ...headers },
+        signal,
+        ...(body && { body }),
+        ...(timeoutMs !== undefined && { guard: { timeoutMs } }),
+      })
+      const { status, statusText } = response
+      const text = await response.text()
+      const request = `${method} ${path}`
+      return { request, url, status, statusText, headers: response.headers, body: text, receivedAt: now() }
+    },
+    async client(credential) {
+      const { createClient } = await import('./client.ts')
+      return createClient(credential, fetch)
+    },
+  }
+}

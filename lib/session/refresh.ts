@@ -1,0 +1,135 @@
+import { AtlasError } from '../errors.ts'
+import type { Answer, Reader } from '../http/answer.ts'
+import { badResponse, errorFor } from '../http/answer.ts'
+import type { Http } from '../http/requests.ts'
+import type { Interrupts } from '../interrupts.ts'
+import { isRefusal, parseRefreshCookie, parseTokens, readClaims, refreshCookieHeader } from './protocol.ts'
+import { endsWithin, lifetimeFrom, type Session } from './record.ts'
+import type { StoredSession } from './stored-session.ts'
+
+/** How often the storing of a refreshed session is tried, and the pause between, in milliseconds. */
+const WRITE_ATTEMPTS = 3
+const WRITE_PAUSE_MS = 100
+
+export interface RefreshDependencies {
+  readonly http: Http
+  readonly interrupts: Interrupts
+  readonly reader: Reader
+}
+
+/**
+ * Replace a session's tokens, or take over the tokens that another process has put in their place. A signal
+ * may interrupt the request, after a grace period, but never the storing of its answer: a server that
+ * rotates refresh tokens does not accept the old one again.
+ * @param seen the session whose token is rejected or about to expire.
+ * @throws {AtlasError} `session_expired`: the server refused the refresh token, and the credentials are
+ * deleted; `not_logged_in`: another process logged out. Whatever else it throws, the credentials are as
+ * they were.
+ * @see RFC 6749 §6
+ */
+export function refresh(
+  seen: Session,
+  stored: StoredSession,
+  { http, interrupts, reader }: RefreshDependencies,
+): Promise<Session> {
+  return stored.exclusively(async stillExcludes => {
+    const session = await stored.require()
+    // Another process refreshed while this one waited for the lock.
+    const isReplaced = session.accessToken !== seen.accessToken
+    if (isReplaced && !endsWithin(session.expiresAt, 0, stored.now())) return session
+    const { refreshToken, apiRoot } = session
+    if (refreshToken === null) throw expired(stored, 'the server gave no refresh token')
+
+    return interrupts.shield(async hurry => {
+      await stored.store.prove(stored.account)
+      const answer = await http.ask(apiRoot, '/auth/refresh', {
+        method: 'POST',
+        headers: { cookie: refreshCookieHeader(refreshToken) },
+        signal: hurry,
+      })
+      const isRefused = isRefusal(answer)
+      if (answer.status !== 200 && !isRefused) throw errorFor(answer, reader)
+      const renewal = isRefused ? undefined : renew(session, answer)
+
+      // Another machine may share a file, and somebody may have deleted the lock. Otherwise nobody was let
+      // in, and reading again would give a crash more time to lose the answer.
+      if (stored.store.kind === 'file' || !stillExcludes()) {
+        const latest = await stored.require()
+        if (!hasSameTokens(latest, session)) return latest
+      }
+      if (renewal === undefined) {
+        await stored.delete()
+        throw expired(stored, 'the server refused to renew it')
+      }
+      await retryWrite(() => stored.write(renewal.session))
+      if (renewal.fault !== undefined) throw renewal.fault
+      return renewal.session
+    })
+  })
+}
+
+/**
+ * The session after a refresh. What the answer does not mention stays as it was, and so does a refresh token
+ * that it clears: a server that means to end the session refuses it.
+ * @returns with a fault where nothing but a new refresh token could be read, which a server that rotates
+ * will not give again.
+ * @throws {AtlasError} `bad_response`: there is nothing in the answer to keep.
+ */
+function renew(session: Session, answer: Answer): { session: Session; fault?: AtlasError } {
+  const now = answer.receivedAt
+  const cookie = parseRefreshCookie(answer)
+  const kept: Session = cookie
+    ? {
+        ...session,
+        refreshToken: cookie.token,
+        sessionExpiresAt: cookie.expiresAt ?? readClaims(cookie.token).expiresAt,
+      }
+    : session
+  try {
+    const { accessToken, expiresAt } = parseTokens(answer, { mayOmitType: true })
+    if (containsToken(accessToken, session.refreshToken))
+      throw badResponse(answer, 'it gives the refresh token back as an access token, which would be printed')
+    return { session: { ...kept, accessToken, expiresAt, lifetimeMs: lifetimeFrom(now, expiresAt) } }
+  } catch (fault) {
+    if (!(fault instanceof AtlasError) || kept.refreshToken === session.refreshToken) throw fault
+    return { session: { ...kept, expiresAt: now }, fault }
+  }
+}
+
+/** A shorter token may be part of another one by chance. */
+const MIN_TELLING_LENGTH = 12
+
+const containsToken = (text: string, token: string | null): boolean =>
+  token !== null && token.length >= MIN_TELLING_LENGTH && text.includes(token)
+
+const hasSameTokens = (one: Session, other: Session): boolean =>
+  one.accessToken === other.accessToken && one.refreshToken === other.refreshToken
+
+/**
+ * Store what a server that rotates will not give again: one failed write does not end the session.
+ * @throws {AtlasError} the store's own error, with what it means.
+ */
+async function retryWrite(write: () => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await write()
+    } catch (error) {
+      if (!(error instanceof AtlasError)) throw error
+      if (attempt === WRITE_ATTEMPTS)
+        throw new AtlasError(
+          error.code,
+          `The session was refreshed, but could not be stored. ${error.message}`,
+          'Fix this first. If the server then rejects the old session, log in again with: atlas auth login',
+          { cause: error },
+        )
+      await Bun.sleep(WRITE_PAUSE_MS)
+    }
+  }
+}
+
+const expired = ({ apiUrl, loginCommand }: StoredSession, reason: string): AtlasError =>
+  new AtlasError(
+    'session_expired',
+    `The session on ${apiUrl} has ended: ${reason}.`,
+    `Log in again with: ${loginCommand}`,
+  )

@@ -1,0 +1,166 @@
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { AtlasError } from '../../lib/errors.ts'
+import { type Answer, apiError, errorFor, parseRetryAfter, serverWords } from '../../lib/http/answer.ts'
+import { isRefusal, loginError } from '../../lib/session/protocol.ts'
+
+const NOW = new Date('2026-03-04T05:06:07Z')
+const OPEN = { isSafeToShow: () => true }
+const SECRET = { isSafeToShow: () => false }
+
+const answer = (status: number, body: unknown, headers: Record<string, string> = {}): Answer => ({
+  request: 'POST /auth/refresh',
+  url: new URL('https://atlas.example.com/api/v1/auth/refresh'),
+  receivedAt: NOW,
+  status,
+  statusText: 'Reason',
+  headers: new Headers(headers),
+  body: typeof body === 'string' ? body : JSON.stringify(body),
+})
+
+describe('Retry-After', () => {
+  const VALUES: [value: string | null, seconds: number | undefined][] = [
+    [null, undefined],
+    ['17', 17],
+    ['0', 0],
+    ['99999999999999999999', 86_400],
+    ['Wed, 04 Mar 2026 05:06:17 GMT', 10],
+    ['Wed, 04 Mar 2026 05:06:00 GMT', undefined],
+    ['Wed, 04 Mar 2099 05:06:00 GMT', 86_400],
+    ['soon', undefined],
+    ['', undefined],
+    ['-1', undefined],
+    ['17, 18', undefined],
+  ]
+  test.each(VALUES)('%p is %p s', (value, seconds) => {
+    expect(parseRetryAfter(value, NOW) as unknown).toBe(seconds)
+  })
+
+  test('of any kind is a wait of at most a day, or none', () =>
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.integer().map(String),
+          fc.date({ noInvalidDate: true }).map(date => date.toUTCString()),
+        ),
+        value => {
+          const seconds = parseRetryAfter(value, NOW)
+          expect(
+            seconds === undefined || (Number.isInteger(seconds) && seconds >= 0 && seconds <= 86_400),
+          ).toBe(true)
+        },
+      ),
+    ))
+})
+
+describe('an unsuccessful answer', () => {
+  const CODES: [status: number, code: string, message: string][] = [
+    [
+      204,
+      'bad_response',
+      'https://atlas.example.com did not answer POST /auth/refresh as an Atlas server does: the status is 204.',
+    ],
+    [401, 'token_rejected', 'https://atlas.example.com rejects the access token (401).'],
+    [
+      404,
+      'bad_response',
+      'https://atlas.example.com did not answer POST /auth/refresh as an Atlas server does: the status is 404.',
+    ],
+    [429, 'rate_limited', 'Rate limit exceeded (429) on https://atlas.example.com.'],
+    [500, 'server_error', 'https://atlas.example.com failed (500) on POST /auth/refresh.'],
+    [599, 'server_error', 'https://atlas.example.com failed (599) on POST /auth/refresh.'],
+  ]
+  test.each(CODES)('%d is %s', (status, code, message) => {
+    const error = errorFor(answer(status, ''), OPEN)
+    expect([error.code as string, error.message]).toEqual([code, message])
+  })
+
+  test('of 429 says how long to wait', () => {
+    expect(errorFor(answer(429, '', { 'retry-after': '17' }), OPEN).hint).toBe('Wait 17 s, then try again.')
+    expect(errorFor(answer(429, ''), OPEN).hint).toBe('Wait a minute, then try again.')
+  })
+
+  test('that redirects names the target without its query, unless it repeats a secret', () => {
+    const redirect = answer(307, '', { location: `https://evil.example/${'x'.repeat(500)}` })
+    const { message } = errorFor(redirect, OPEN)
+    expect(message).toContain('it redirects to https://evil.example/xxx')
+    expect(message.length).toBeLessThan(400)
+    expect(errorFor(redirect, SECRET).message).not.toContain('evil')
+    const asking = answer(307, '', { location: '/login?next=%2Fa&token=abc#def' })
+    expect(errorFor(asking, OPEN).message).toContain('it redirects to /login, and atlas does not follow')
+  })
+
+  const API: [status: number, headers: Record<string, string>, code: string, message: string][] = [
+    [300, {}, 'api_error', 'POST /auth/refresh answered 300 Reason.'],
+    [
+      307,
+      { location: '/x?token=a' },
+      'api_error',
+      'POST /auth/refresh answered 307 Reason: a redirect to /x, which atlas does not follow.',
+    ],
+    [
+      401,
+      {},
+      'token_rejected',
+      'POST /auth/refresh answered 401 Reason: the server rejects the access token.',
+    ],
+    [418, {}, 'api_error', 'POST /auth/refresh answered 418 Reason.'],
+  ]
+  test.each(API)('%d with %j to atlas api is %s', (status, headers, code, message) => {
+    const error = apiError(answer(status, '', headers), OPEN)
+    expect([error.code as string, error.message]).toEqual([code, message])
+  })
+
+  test('to atlas api is one line without the parts that repeat a secret', () => {
+    expect(apiError(answer(307, '', { location: '/x' }), SECRET).message).toBe(
+      'POST /auth/refresh answered 307 [hidden]: a redirect to [hidden], which atlas does not follow.',
+    )
+  })
+
+  const WORDS: [body: unknown, words: string | undefined][] = [
+    [{ detail: 'Incorrect email' }, 'Incorrect email'],
+    [
+      { detail: [{ loc: ['body', 'username'], msg: 'Field required', type: 'missing' }] },
+      'username: Field required',
+    ],
+    [
+      {
+        detail: [
+          { loc: ['body', 'username'], msg: 'bad' },
+          { loc: ['body', 0], msg: 'worse', input: 'what was typed' },
+        ],
+      },
+      'username: bad; worse',
+    ],
+    [
+      { detail: [null, 1, {}, { loc: 'x', msg: 2 }] },
+      'a field is not valid; a field is not valid; not valid; not valid',
+    ],
+    [{ detail: {} }, undefined],
+    [{ detail: '' }, undefined],
+    [{ detail: [] }, undefined],
+    [{}, undefined],
+    [[], undefined],
+    ['<html>', undefined],
+    [{ detail: 'x'.repeat(500) }, `${'x'.repeat(200)}…`],
+  ]
+  test.each(WORDS)('%j is quoted as "%s"', (body, words) => {
+    expect(serverWords(answer(422, body), OPEN)).toBe(words as string)
+  })
+
+  test('is not quoted where it repeats a secret', () => {
+    expect(serverWords(answer(422, { detail: 'correct horse is wrong' }), SECRET)).toBeUndefined()
+  })
+
+  test('of any kind becomes an error and is never thrown over', () =>
+    fc.assert(
+      fc.property(fc.integer({ min: 201, max: 599 }), fc.oneof(fc.json(), fc.string()), (status, body) => {
+        expect(loginError(answer(status, body), OPEN)).toBeInstanceOf(AtlasError)
+        expect(errorFor(answer(status, body), OPEN)).toBeInstanceOf(AtlasError)
+        expect(apiError(answer(status, body), OPEN)).toBeInstanceOf(AtlasError)
+        expect(typeof isRefusal(answer(status, body))).toBe('boolean')
+      }),
+      { numRuns: 1_000 },
+    ))
+})
