@@ -95,7 +95,7 @@ interface Grant {
 export async function startAtlasServer(options: AtlasServerOptions = {}): Promise<AtlasServer> {
   const {
     users = [ADA],
-    accessTtlS: initialAccessTtlS = 1800,
+    accessTtlS = 1800,
     refreshTtlS = 604_800,
     rotate = false,
     apiPath = '/api/v1',
@@ -105,9 +105,7 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
   const refreshTokens = new Map<string, Grant>()
   const faults: { route: string; fault: Fault; left: number }[] = []
   const holds: { route: string; arrive(): void; released: Promise<void>; answered(): void }[] = []
-  let accessTtlS = initialAccessTtlS
-  let reuses = 0
-  const lastTokens = { access: '', refresh: '' }
+  const state = { accessTtlS, reuses: 0, lastTokens: { access: '', refresh: '' } }
   let configuration = {
     content: '# Rules\n',
     commit_sha: '0123456789abcdef',
@@ -115,24 +113,24 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
   }
 
   const give = (user: User, family: string, withCookie: boolean) => {
-    const access = signToken({ sub: user.username, email: user.email, type: 'access' }, accessTtlS)
+    const access = signToken({ sub: user.username, email: user.email, type: 'access' }, state.accessTtlS)
     accessTokens.set(access, {
       user,
       family,
       valid: true,
       replaced: false,
-      expiresAtMs: Date.now() + accessTtlS * 1000,
+      expiresAtMs: Date.now() + state.accessTtlS * 1000,
     })
-    lastTokens.access = access
+    state.lastTokens.access = access
     const headers: Record<string, string> = {}
     if (withCookie) {
       const refresh = signToken({ sub: user.username, email: user.email, type: 'refresh' }, refreshTtlS)
       refreshTokens.set(refresh, { user, family, valid: true, replaced: false })
-      lastTokens.refresh = refresh
+      state.lastTokens.refresh = refresh
       headers['set-cookie'] =
         `refresh_token=${refresh}; HttpOnly; Max-Age=${refreshTtlS}; Path=${apiPath}/auth; SameSite=lax`
     }
-    return { headers, body: { access_token: access, token_type: 'bearer', expires_in: accessTtlS } }
+    return { headers, body: { access_token: access, token_type: 'bearer', expires_in: state.accessTtlS } }
   }
 
   const holder = ({ headers }: ReceivedRequest): User | undefined => {
@@ -159,7 +157,7 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
       const token = /(?:^|; )refresh_token=([^;]*)/.exec(request.headers['cookie'] ?? '')?.[1] ?? ''
       const grant = refreshTokens.get(token)
       if (grant?.replaced) {
-        reuses++
+        state.reuses++
         for (const other of [...refreshTokens.values(), ...accessTokens.values()]) {
           if (other.family === grant.family) other.valid = false
         }
@@ -228,7 +226,7 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 
-  return {
+  return Object.assign(state, {
     url,
     apiRoot: url + apiPath,
     requests,
@@ -244,12 +242,6 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
       holds.push({ route, arrive: arrived.resolve, released: released.promise, answered: answered.resolve })
       return { arrived: arrived.promise, release: released.resolve, answered: answered.promise }
     },
-    get accessTtlS() {
-      return accessTtlS
-    },
-    set accessTtlS(seconds) {
-      accessTtlS = seconds
-    },
     expireAccessTokens() {
       for (const grant of accessTokens.values()) grant.valid = false
     },
@@ -260,10 +252,6 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
       const grant = refreshTokens.get(refreshToken)
       return grant?.valid === true && !grant.replaced
     },
-    get reuses() {
-      return reuses
-    },
-    lastTokens,
     setConfiguration(content, commitSha = 'fedcba9876543210') {
       configuration = { content, commit_sha: commitSha, updated_at: '2026-02-03T04:05:06Z' }
     },
@@ -271,7 +259,7 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
       server.closeAllConnections()
       await new Promise(resolve => server.close(resolve))
     },
-  }
+  } satisfies Omit<AtlasServer, keyof typeof state>)
 }
 
 async function receive(incoming: IncomingMessage): Promise<ReceivedRequest> {

@@ -1,12 +1,13 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { lockPath } from '../../lib/files/lock.ts'
 import { decodeRecord } from '../../lib/session/record.ts'
 import { accountOf } from '../../lib/session/stored-session.ts'
 import { SERVICE } from '../../lib/store/keychain/keychain.ts'
-import { type AtlasServer, startAtlasServer } from './atlas-server.ts'
-import { createSandbox, LOGIN, type Sandbox } from './binary.ts'
+import { LOGIN } from './binary.ts'
 import type { SecretService } from './secret-service.ts'
+import { type Stage, stage } from './stage.ts'
 
 export interface CrashOptions {
   readonly rounds: number
@@ -54,16 +55,11 @@ const MIX: readonly CommandName[] = ['refresh', 'refresh', 'refresh', 'api', 'ap
  */
 export async function crashRounds(options: CrashOptions): Promise<CrashFigures> {
   const { rounds, rotate, signals = ['SIGKILL'], keychain, goOn = () => true } = options
-  await using server = await startAtlasServer({ rotate })
-  using sandbox = createSandbox()
-  const temporaryFolder = path.join(sandbox.home, 'tmp')
+  await using atlas = await stage({ rotate, env: keychain ? keychainEnv(keychain) : {} })
+  const { server } = atlas
+  const temporaryFolder = path.join(atlas.home, 'tmp')
   fs.mkdirSync(temporaryFolder)
-  Object.assign(sandbox.env, { ATLAS_API_URL: server.url, TMPDIR: temporaryFolder })
-  if (keychain)
-    Object.assign(sandbox.env, keychain.env, {
-      ATLAS_CREDENTIAL_STORE: 'keychain',
-      ATLAS_KEYCHAIN_TIMEOUT: '30',
-    })
+  atlas.env['TMPDIR'] = temporaryFolder
   const account = accountOf('default', server.url)
   const figures: CrashFigures = {
     rounds: 0,
@@ -73,7 +69,7 @@ export async function crashRounds(options: CrashOptions): Promise<CrashFigures> 
     mostTemporaryFiles: 0,
     violations: [],
   }
-  await sandbox.logIn(server)
+  await atlas.logIn()
 
   for (; figures.rounds < rounds && goOn(); figures.rounds++) {
     const name = pick(MIX)
@@ -82,15 +78,15 @@ export async function crashRounds(options: CrashOptions): Promise<CrashFigures> 
 
     server.expireAccessTokens()
     const signal = pick(signals)
-    const ended = await endOnce(sandbox, server, name, signal)
+    const ended = await endOnce(atlas, name, signal)
     const killed = ended === signal
     if (killed) figures.killed++
     else if (ended !== 0) complain(`${signal} ended it with ${ended}`)
-    figures.mostTemporaryFiles = Math.max(figures.mostTemporaryFiles, temporaryFiles(sandbox.home).length)
+    figures.mostTemporaryFiles = Math.max(figures.mostTemporaryFiles, temporaryFiles(atlas.home).length)
 
     let refreshToken: string | null | undefined
     try {
-      const record = readRecord(sandbox, account, keychain)
+      const record = readRecord(atlas, account, keychain)
       refreshToken = record && decodeRecord(account, server.url, record).refreshToken
     } catch (error) {
       complain(`what is stored is damaged: ${error}`)
@@ -105,30 +101,29 @@ export async function crashRounds(options: CrashOptions): Promise<CrashFigures> 
       )
     if (isOver && name !== 'logout') figures.lostAnswers++
 
-    const next = await sandbox.run(['auth', 'refresh', '--debug'])
+    const next = await atlas.run(['auth', 'refresh', '--debug'])
     if (next.status !== (isOver ? 4 : 0))
       complain(`the next process ended with ${next.status} and said ${next.stderr}`)
     const waitedMs = Number(/lock .*: held after ([\d.]+) ms/.exec(next.stderr)?.[1] ?? 0)
     figures.longestLockWaitMs = Math.max(figures.longestLockWaitMs, waitedMs)
-    if (isOver) await sandbox.logIn(server)
+    if (isOver) await atlas.logIn()
   }
   // A whole login writes every file once, and so clears away what dead writers have left.
-  await sandbox.logIn(server)
-  const left = temporaryFiles(sandbox.home)
+  await atlas.logIn()
+  const left = temporaryFiles(atlas.home)
   if (left.length > 0) figures.violations.push(`files are left over: ${left.join(', ')}`)
   return figures
 }
 
 /** @returns how the process ended: the signal where that ended it, else its exit status. */
 async function endOnce(
-  sandbox: Sandbox,
-  server: AtlasServer,
+  { server, start }: Stage,
   name: CommandName,
   signal: NodeJS.Signals,
 ): Promise<NodeJS.Signals | number> {
   const afterAnswer = (name === 'refresh' || name === 'api') && Math.random() < 0.6
   const held = afterAnswer ? server.hold('POST /auth/refresh') : undefined
-  const child = sandbox.start(COMMANDS[name], { input: name === 'login' ? 'correct horse' : '' })
+  const child = start(COMMANDS[name], { input: name === 'login' ? 'correct horse' : '' })
   if (held) {
     await Promise.race([held.arrived, child.exited])
     held.release()
@@ -149,16 +144,20 @@ async function elapse(ms: number): Promise<void> {
 }
 
 function readRecord(
-  sandbox: Sandbox,
+  { configFolder }: Stage,
   account: string,
   keychain: SecretService | undefined,
 ): string | undefined {
   if (keychain) return keychain.lookup(SERVICE, account)
-  const file = path.join(sandbox.configFolder, 'credentials', `${hash(account)}.json`)
+  const file = lockPath(path.join(configFolder, 'credentials'), account).replace(/lock$/, 'json')
   return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : undefined
 }
 
-const hash = (text: string): string => new Bun.CryptoHasher('sha256').update(text).digest('hex').slice(0, 32)
+const keychainEnv = ({ env }: SecretService): Record<string, string> => ({
+  ...env,
+  ATLAS_CREDENTIAL_STORE: 'keychain',
+  ATLAS_KEYCHAIN_TIMEOUT: '30',
+})
 
 /** The probe of a login, a half-written file, and what the runtime unpacks: none of them may pile up. */
 const temporaryFiles = (home: string): string[] =>

@@ -1,7 +1,7 @@
 import { decodeRecord } from '../../lib/session/record.ts'
 import { accountOf } from '../../lib/session/stored-session.ts'
-import { startAtlasServer } from './atlas-server.ts'
-import { createSandbox, LOGIN } from './binary.ts'
+import { LOGIN } from './binary.ts'
+import { stage } from './stage.ts'
 
 export interface RaceFigures {
   rounds: number
@@ -30,19 +30,19 @@ export async function raceRounds(options: {
   readonly goOn?: () => boolean
 }): Promise<RaceFigures> {
   const { rounds, processes, goOn = () => true } = options
-  await using server = await startAtlasServer({ rotate: true })
-  using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
+  await using atlas = await stage({ rotate: true })
+  const { server } = atlas
   const figures: RaceFigures = { rounds: 0, processes: 0, violations: [] }
   for (; figures.rounds < rounds && goOn(); figures.rounds++) {
     const complain = (what: string): void => void figures.violations.push(`round ${figures.rounds}: ${what}`)
-    await sandbox.logIn(server)
+    await atlas.logIn()
     server.expireAccessTokens()
     const commands = Array.from(
       { length: processes },
       () => MIX[Math.floor(Math.random() * MIX.length)] ?? [],
     )
     const outcomes = await Promise.all(
-      commands.map(command => sandbox.run(command, { input: command === LOGIN ? 'correct horse' : '' })),
+      commands.map(command => atlas.run(command, { input: command === LOGIN ? 'correct horse' : '' })),
     )
     figures.processes += processes
     for (const [index, { status, stderr }] of outcomes.entries()) {
@@ -50,7 +50,7 @@ export async function raceRounds(options: {
         complain(`${commands[index]?.join(' ')} ended with ${status}: ${stderr}`)
     }
     if (server.reuses > 0) complain('a replaced refresh token was sent')
-    const [file] = sandbox.filesHolding('refresh_token')
+    const [file] = atlas.filesHolding('refresh_token')
     try {
       const { refreshToken } = file
         ? decodeRecord(accountOf('default', server.url), server.url, await Bun.file(file).text())
@@ -76,15 +76,15 @@ export async function oneRefreshRounds(options: {
   readonly goOn?: () => boolean
 }): Promise<RaceFigures> {
   const { rounds, processes, env = {}, goOn = () => true } = options
-  await using server = await startAtlasServer({ rotate: true })
-  using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url, ...env })
-  await sandbox.logIn(server)
+  await using atlas = await stage({ rotate: true, env })
+  const { server } = atlas
+  await atlas.logIn()
   const figures: RaceFigures = { rounds: 0, processes: 0, violations: [] }
   for (; figures.rounds < rounds && goOn(); figures.rounds++) {
     server.expireAccessTokens()
     server.forget()
     const outcomes = await Promise.all(
-      Array.from({ length: processes }, () => sandbox.run(['api', '/auth/me'])),
+      Array.from({ length: processes }, () => atlas.run(['api', '/auth/me'])),
     )
     figures.processes += processes
     const failures = outcomes.filter(({ status }) => status !== 0)
