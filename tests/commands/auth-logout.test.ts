@@ -3,10 +3,9 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { leaveTemporary } from '../support/abandoned-file.ts'
 import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, type Machine } from '../support/binary.ts'
+import { createSandbox, createUnprivilegedSandbox, type Machine } from '../support/binary.ts'
 import { secretServiceTest } from '../support/needs.ts'
 import { stage } from '../support/stage.ts'
-import { createUnprivilegedSandbox } from '../support/unprivileged.ts'
 
 async function loggedIn(sandbox: Machine, server: AtlasServer): Promise<void> {
   expect((await sandbox.logIn(server)).status).toBe(0)

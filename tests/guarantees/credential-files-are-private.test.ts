@@ -4,9 +4,8 @@ import os from 'node:os'
 import path from 'node:path'
 import { accountOf } from '../../lib/session/stored-session.ts'
 import { createSandbox, type Machine } from '../support/binary.ts'
-import { testWithTools } from '../support/needs.ts'
+import { testWithTools, twoUsersTest } from '../support/needs.ts'
 import { stage } from '../support/stage.ts'
-import { twoUsersTest } from '../support/unprivileged.ts'
 
 /** Every file and folder of atlas below a home folder, with its mode. */
 const modesIn = (sandbox: Machine): Record<string, string> =>

@@ -2,14 +2,20 @@ import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, LOGIN, type Machine, type Outcome, outcomeOf } from '../support/binary.ts'
+import {
+  createSandbox,
+  createUnprivilegedSandbox,
+  LOGIN,
+  type Machine,
+  type Outcome,
+  outcomeOf,
+} from '../support/binary.ts'
 import { certificateTest, createAuthority } from '../support/certificates.ts'
 import { createHostileFolder } from '../support/hostile-folder.ts'
-import { testWith, testWithTools } from '../support/needs.ts'
+import { testWith, testWithTools, twoUsersTest } from '../support/needs.ts'
 import { startRawServer } from '../support/raw-server.ts'
 import { stage } from '../support/stage.ts'
 import { CANARY, storeSession } from '../support/stored-session.ts'
-import { createUnprivilegedSandbox, twoUsersTest } from '../support/unprivileged.ts'
 
 /** Commands of every kind, with nothing in their output that differs from run to run. */
 const COMMANDS: string[][] = [

@@ -6,11 +6,11 @@ import { userLockFolder } from '../../lib/files/user-folder.ts'
 import { accountOf } from '../../lib/session/stored-session.ts'
 import type { AtlasServer } from '../support/atlas-server.ts'
 import type { Machine } from '../support/binary.ts'
-import { secretServiceTest } from '../support/needs.ts'
+import { createUnprivilegedSandbox } from '../support/binary.ts'
+import { secretServiceTest, twoUsersTest } from '../support/needs.ts'
 import { hasSecretService } from '../support/secret-service.ts'
 import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
 import { stage } from '../support/stage.ts'
-import { createUnprivilegedSandbox, twoUsersTest } from '../support/unprivileged.ts'
 
 const REFRESH = 'POST /api/v1/auth/refresh'
 

@@ -122,6 +122,14 @@ export function createSandbox(
   }
 }
 
+const NOBODY: User = { uid: 65_534, gid: 65_534 }
+
+/** A sandbox of a user whom permissions bind. Root is not such a user, and continuous integration is root. */
+export const createUnprivilegedSandbox = (
+  env?: Record<string, string>,
+  user: User | undefined = process.getuid?.() === 0 ? NOBODY : undefined,
+): Sandbox => createSandbox(env, user)
+
 function linkOrCopy(file: string, copy: string): void {
   try {
     fs.linkSync(file, copy)

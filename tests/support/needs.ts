@@ -29,3 +29,6 @@ export const testWithTools = (...tools: readonly string[]): typeof test =>
 
 /** A test that needs a real Secret Service. */
 export const secretServiceTest = testWithTools(...SECRET_SERVICE_TOOLS)
+
+/** A test in which a second user takes part. */
+export const twoUsersTest = testWith('root, to act as two users', process.getuid?.() === 0)

@@ -1,9 +1,15 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { type AtlasServer, type AtlasServerOptions, startAtlasServer } from './atlas-server.ts'
-import { createSandbox, type Machine, type Outcome, type RunOptions, type User } from './binary.ts'
+import {
+  createSandbox,
+  createUnprivilegedSandbox,
+  type Machine,
+  type Outcome,
+  type RunOptions,
+  type User,
+} from './binary.ts'
 import { type SecretService, startSecretService } from './secret-service.ts'
-import { createUnprivilegedSandbox } from './unprivileged.ts'
 
 export interface StageOptions extends AtlasServerOptions {
   /** Log Ada in. The config file then names the server, and the server forgets the requests of the login. */
