@@ -37,3 +37,44 @@ test('nothing below the entry point imports cac, and no module imports the entry
     })
   expect(imports.filter(name => name === 'cac' || name.endsWith('/atlas.ts'))).toEqual([])
 })
+
+/** The rows of the house, from the top, as docs/architecture.md draws them. */
+const rows = (): string[][] => {
+  const [, drawing = ''] =
+    /## Which way imports go\n[^`]*```\n(.*?)```/s.exec(
+      fs.readFileSync(path.join(ROOT, 'docs/architecture.md'), 'utf8'),
+    ) ?? []
+  return drawing
+    .split('\n')
+    .filter(line => /\w/.test(line))
+    .map(line => line.split(',').map(room => room.trim()))
+}
+
+/** Every import of a file of the project by another one, those of types too. */
+const imports = [
+  'atlas.ts',
+  ...fs.readdirSync(path.join(ROOT, 'lib'), { recursive: true, encoding: 'utf8' }).map(name => `lib/${name}`),
+]
+  .filter(name => name.endsWith('.ts'))
+  .flatMap(from =>
+    [...fs.readFileSync(path.join(ROOT, from), 'utf8').matchAll(/(?: from |import\()'(\.[^']+)'/g)].map(
+      ([, to = '']) => ({ from, to: path.join(path.dirname(from), to) }),
+    ),
+  )
+  .filter(({ to }) => !to.endsWith('.json'))
+
+test('architecture: imports run downward as drawn', () => {
+  const drawn = rows()
+  const roomOf = (file: string): string => file.replace(/^lib\//, '').split('/')[0] ?? ''
+  const rowOf = (file: string): number => drawn.findIndex(row => row.includes(roomOf(file)))
+  const upward = imports.filter(
+    ({ from, to }) => roomOf(from) !== roomOf(to) && !(rowOf(from) >= 0 && rowOf(from) < rowOf(to)),
+  )
+  expect(upward).toEqual([])
+})
+
+test('architecture: no command imports another', () => {
+  const isCommand = (file: string): boolean =>
+    /^export const register/m.test(fs.readFileSync(path.join(ROOT, file), 'utf8'))
+  expect(imports.filter(({ from, to }) => from !== 'lib/commands/program.ts' && isCommand(to))).toEqual([])
+})
