@@ -15,7 +15,7 @@ const TOUCH_AFTER_MS = 3_600_000
 export interface Lock {
   /**
    * Run the work while holding the lock; wait for another holder first. The work can ask whether the lock
-   * still keeps others out: not after somebody has deleted its file.
+   * still excludes others: it does not after its file was deleted.
    * @throws {AtlasError} `lock_timeout`: the lock was not free in time, or cannot be used; the work did
    * not run. `store_denied`, `store_unavailable`: the same, where the disk or the permissions of a
    * credential store are why. `cancelled`: a signal came while waiting.
@@ -27,7 +27,7 @@ export interface LockOptions {
   readonly folder: string
   /** What the lock guards: an account, the config file, or another file. */
   readonly name: string
-  /** Whether the folder is the credential store's own, whose fault a full or read-only disk is then. */
+  /** Whether the folder is the credential store itself: a full or read-only disk is then a store error. */
   readonly inStore?: boolean
   /** The numeric user id that must own folder and file; undefined on Windows. */
   readonly uid: number | undefined
@@ -82,12 +82,12 @@ export function createLock(options: LockOptions): Lock {
 
 interface Held {
   readonly stillExcludes: () => boolean
-  /** What nobody refers to is collected, and the lock with it. */
+  /** Without a reference to it, the garbage collector would free the lock. */
   readonly database: Database
 }
 
 /**
- * @returns undefined while somebody else holds the lock.
+ * @returns undefined while another process holds the lock.
  * @throws {FileFault} it cannot be used.
  */
 async function tryLock(file: string, uid: number | undefined): Promise<Held | undefined> {
@@ -119,9 +119,9 @@ async function tryLock(file: string, uid: number | undefined): Promise<Held | un
 }
 
 /**
- * See that the lock is a plain file of our own, in a folder of our own: locking a read-only file would
- * succeed without excluding anybody, and somebody else's file could be held by them for ever. In a
- * read-only folder the record that the lock is for could not be replaced.
+ * See that the lock is a plain file of the user's own, in a folder of the user's own: locking a read-only
+ * file would succeed without excluding others, and another user could hold a file of theirs for ever. In
+ * a read-only folder the record that the lock is for could not be replaced.
  */
 function prepare(file: string, uid: number | undefined): void {
   const folder = path.dirname(file)
@@ -155,7 +155,7 @@ function unusable(file: string, error: unknown, inStore: boolean): unknown {
   const ofDisk = kind === 'denied' || kind === 'read-only' || kind === 'full'
   const what = place === file ? `The lock ${file}` : `The folder ${place}, where atlas keeps a lock,`
   let hint = 'atlas changes nothing without it. Fix or remove that path and try again.'
-  // In a temporary folder nobody but its owner and root can remove or change it.
+  // In a temporary folder only its owner and root can remove or change it.
   if (kind === 'foreign') hint = 'Ask its owner or an administrator to remove it, then try again.'
   if (kind === 'exposed') hint = `Fix it with: ${fix}`
   return new AtlasError(

@@ -8,7 +8,7 @@ import { at, FileFault, faultOf } from './faults.ts'
 const SAFE_OPEN = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0)
 const NO_FOLLOW = fs.constants.O_NOFOLLOW ?? 0
 
-/** What somebody else may not do: change a folder or a file, or even read a secret file. */
+/** What other users may not do: change a folder or a file; with a secret, read it either. */
 const FORBIDDEN_MODE = { folder: 0o022, file: 0o022, secret: 0o077 }
 
 /**
@@ -88,7 +88,7 @@ export const readRegularFile = (file: string, maxBytes: number): RegularFile | u
 export function readPrivateFile(file: string, uid: number | undefined, maxBytes: number): string | undefined {
   const found = at(file, () => fs.lstatSync(file, { throwIfNoEntry: false }))
   if (found === undefined) return undefined
-  // Asked before it is opened too: another user's private file cannot be opened to see whose it is.
+  // Checked before opening too: another user's private file cannot be opened to see its owner.
   requirePrivate(file, found, 'secret', uid)
   const check = (opened: fs.Stats): void => requirePrivate(file, opened, 'secret', uid)
   return readChecked(file, SAFE_OPEN | NO_FOLLOW, maxBytes, check)?.bytes.toString()

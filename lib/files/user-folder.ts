@@ -1,10 +1,10 @@
 import path from 'node:path'
 import { AtlasError } from '../errors.ts'
 
-/** Where the keychain addon is unpacked to, and what decided that. */
+/** Where the keychain addon is unpacked. */
 export interface AddonFolder {
   readonly path: string
-  /** The variable that named the temporary folder; undefined where none did. */
+  /** The variable that names the temporary folder; undefined for the default one. */
   readonly from: string | undefined
   /** The numeric user id that must own it; undefined on Windows. */
   readonly uid: number | undefined

@@ -6,24 +6,24 @@ import { ALTERNATIVES, DamagedRecord } from './store-error.ts'
  * A place for credentials. An account is found, absent, or the call throws: a store that cannot be
  * read never answers "absent".
  *
- * Every method may throw an AtlasError with one of `store_locked` (somebody must unlock it),
+ * Every method may throw an AtlasError with one of `store_locked` (it must be unlocked),
  * `store_denied` (access was refused), `store_timeout` (no answer in time) or `store_unavailable`
- * (there is none, or it failed); nothing was deleted then.
+ * (it does not exist, or failed); nothing was deleted then.
  */
 export interface CredentialStore {
   readonly kind: StoreKind
-  /** Where the credentials are, as told to a person. */
+  /** Where the credentials are, for messages. */
   readonly location: string
   /** A folder with the scope of the credentials: two processes that share one share the other. */
   readonly lockFolder: string
   /**
-   * See that nobody else can reach what the store keeps, and that the account's record can be replaced, as
-   * far as that shows without asking a keychain. Cheap: for before a lock is taken.
+   * Check that other users cannot reach what the store keeps, and that the account's record can be
+   * replaced, as far as that shows without calling a keychain. Cheap, to be called before a lock is taken.
    */
   check(account: string): Promise<void>
   /**
-   * See that the account's record can be replaced, by writing it again as it is, for before a request that
-   * only storing its answer makes good. Callers hold the lock. Without a record there is nothing to prove.
+   * Prove that the account's record can be replaced, by writing it again as it is: to be called before a
+   * request whose answer must be stored. Callers hold the lock. Without a record there is nothing to prove.
    */
   prove(account: string): Promise<void>
   read(account: string): Promise<string | undefined>
@@ -32,11 +32,6 @@ export interface CredentialStore {
   /** @returns whether there was something to delete. */
   delete(account: string): Promise<boolean>
 }
-
-const PROBE = 'atlas probe'
-
-/** Whether a record is what a proof that was killed has left: it holds no secret. */
-export const isProbe = (record: string): boolean => record.startsWith(PROBE)
 
 /**
  * Prove that a store keeps what it is given: see that what is there for the account can be reached, then write,
@@ -49,7 +44,7 @@ export async function proveStore(store: CredentialStore, account: string): Promi
     if (!(error instanceof DamagedRecord)) throw error
   })
   const probeAccount = `${account}#probe`
-  const probe = `${PROBE} ${Date.now()}`
+  const probe = `atlas probe ${Date.now()}`
   await store.write(probeAccount, probe)
   const found = await store.read(probeAccount)
   await store.delete(probeAccount)

@@ -9,8 +9,8 @@ export const MAX_BACKUPS = 5
 
 /**
  * Settle what a replacement left behind under its second name: a text that came from the server is
- * removed, any other becomes a dated backup beside the file, of which the newest five are kept. It is the
- * same whether the replacement has just been made or was cut off by the end of its process.
+ * removed, any other becomes a dated backup beside the file, and the newest five backups are kept. This works the
+ * same after a replacement and after one that was cut off because its process ended.
  * @param target a path without symbolic links.
  * @returns the backup's path; undefined where there was nothing to keep.
  * @throws {AtlasError} `file_error`; what was left behind is still there.

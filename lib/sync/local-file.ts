@@ -50,7 +50,7 @@ function createLocal(target: string, content: Uint8Array): boolean {
   // The process's umask decides who may read it, as with an editor's new file.
   const temporary = writeTemporary(target, content, { mode: 0o666 })
   try {
-    // Unlike a rename, this fails where somebody else has made the file meanwhile.
+    // Unlike a rename, this fails if another program has created the file meanwhile.
     fs.linkSync(temporary, target)
   } catch (error) {
     if (errorCode(error) === 'EEXIST') return false

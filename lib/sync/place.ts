@@ -20,7 +20,7 @@ export interface Place {
 
 /**
  * The file to sync: in `--dir`, `CLAUDE_CONFIG_DIR` or `~/.claude`.
- * @param dir as typed; relative to the current directory, as paths that somebody types are.
+ * @param dir as typed; relative to the current directory, as typed paths are.
  * @throws {AtlasError} `usage`: the folder is empty, or the environment's is relative; `file_error`: its links lead nowhere.
  */
 export function findPlace(dir: string | undefined, surroundings: Surroundings): Place {

@@ -39,7 +39,7 @@ const isAddon = (file: Blob): file is Blob & { name: string } =>
  */
 function unpackAddon(name: string, content: Uint8Array, { path: folder, from, uid }: AddonFolder): string {
   const file = path.join(folder, name)
-  // A relative one may be a folder that somebody else has filled.
+  // A relative path could be a folder with files of an attacker.
   if (!path.isAbsolute(folder)) throw new FileFault('unfit', `${from} is not an absolute path`, folder)
   // A temporary folder that does not exist is a mistake, and is not made.
   if (!fs.existsSync(path.dirname(folder)))

@@ -5,7 +5,7 @@ import { ALTERNATIVES, DamagedRecord } from '../store-error.ts'
 
 type KeychainCode = Extract<AtlasCode, `store_${string}`>
 
-/** Whose keychain is called, and under which service name. */
+/** Which keychain is called, and the service name of its items. */
 export interface Keychain {
   readonly platform: NodeJS.Platform
   readonly service: string

@@ -11,7 +11,7 @@ export interface KeychainRequest {
 /**
  * Get, set or delete one item, on the thread that this may block.
  * @returns the value or null; true for a value that was stored; whether there was something to delete.
- * @throws what the addon throws: an Error whose message alone tells what happened.
+ * @throws what the addon throws: an Error with a message for people, and no code.
  */
 export function callKeychain(
   { Entry }: Addon,
