@@ -1,14 +1,15 @@
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
-import { answer, type Fault } from '../support/atlas-server.ts'
-import { LOGIN, outcomeOf } from '../support/binary.ts'
+import path from 'node:path'
+import { answer, type Fault, startAtlasServer } from '../support/atlas-server.ts'
+import { createSandbox, LOGIN, outcomeOf } from '../support/binary.ts'
 import { stage } from '../support/stage.ts'
 
 test('login: prints the server and the e-mail, and sends the password form once', async () => {
   await using atlas = await stage()
   const { server } = atlas
   const folder = `${atlas.configFolder}/credentials`
-  expect(await atlas.logIn(server, { env: { ATLAS_API_URL: server.apiRoot } })).toEqual({
+  expect(await atlas.logIn({ env: { ATLAS_API_URL: server.apiRoot } })).toEqual({
     status: 0,
     stdout: `Logged in to ${server.apiRoot} as ada@example.com\n`,
     stderr: `The credentials are in plain text in ${folder}, readable by you alone.\n`,
@@ -67,7 +68,7 @@ test.each(PASSWORDS)('login: a piped password %s arrives unchanged', async (_, i
 test('login: server, store and profile are remembered for later commands', async () => {
   await using atlas = await stage({ store: 'unset' })
   const { server } = atlas
-  await atlas.logIn(server, { env: { ATLAS_PROFILE: 'work', ATLAS_CREDENTIAL_STORE: 'file' } })
+  await atlas.logIn({ env: { ATLAS_PROFILE: 'work', ATLAS_CREDENTIAL_STORE: 'file' } })
   const { status, stdout } = await atlas.run(['auth', 'status', '--json'])
   expect({ status, ...JSON.parse(stdout) }).toMatchObject({
     status: 0,
@@ -239,7 +240,7 @@ describe('what login needs', () => {
 test('login: says that ATLAS_ACCESS_TOKEN is set, and stores the session anyway', async () => {
   await using atlas = await stage()
   const { server } = atlas
-  const { status, stderr } = await atlas.logIn(server, { env: { ATLAS_ACCESS_TOKEN: 'ready-made' } })
+  const { status, stderr } = await atlas.logIn({ env: { ATLAS_ACCESS_TOKEN: 'ready-made' } })
   expect({ status, first: stderr.split('\n')[0] }).toEqual({
     status: 0,
     first: 'ATLAS_ACCESS_TOKEN is set: commands use that token, not this login, until you unset it.',
@@ -296,4 +297,26 @@ test('login: --json prints the login even if a signal arrives before the server 
     source: 'file',
   })
   expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
+})
+
+test('login: the config file holds no secret', async () => {
+  await using atlas = await stage({ loggedIn: true })
+  expect(JSON.parse(fs.readFileSync(path.join(atlas.configFolder, 'config.json'), 'utf8'))).toEqual({
+    current_profile: 'default',
+    logins: [{ profile: 'default', api_url: atlas.server.url, store: 'file', email: 'ada@example.com' }],
+  })
+})
+
+test('login: says which profile is current now, and which older login is kept', async () => {
+  await using first = await startAtlasServer()
+  await using second = await startAtlasServer()
+  using sandbox = createSandbox()
+  await sandbox.logIn(first)
+  const other = await sandbox.logIn(first, { env: { ATLAS_PROFILE: 'work' } })
+  expect(other.stderr.split('\n')[0]).toBe('The profile work is the current one now.')
+  const moved = await sandbox.logIn(second, { env: { ATLAS_PROFILE: 'work' } })
+  expect(moved.stderr.split('\n').slice(0, 2)).toEqual([
+    `The profile work was logged in to ${first.url} before; that login is kept.`,
+    `End it with: atlas auth logout --profile work --api-url ${first.url}`,
+  ])
 })

@@ -2,18 +2,13 @@ import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { leaveTemporary } from '../support/abandoned-file.ts'
-import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
+import { startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, createUnprivilegedSandbox, type Machine } from '../support/binary.ts'
 import { secretServiceTest } from '../support/needs.ts'
 import { stage } from '../support/stage.ts'
 
-async function loggedIn(sandbox: Machine, server: AtlasServer): Promise<void> {
-  expect((await sandbox.logIn(server)).status).toBe(0)
-  server.forget()
-}
-
 describe('auth logout', () => {
-  test('logout: logout: tells the server, deletes the session and says what stays valid', async () => {
+  test('logout: tells the server, deletes the session and says what stays valid', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
     const { status, stdout, stderr } = await atlas.run(['auth', 'logout'])
@@ -49,17 +44,14 @@ describe('auth logout', () => {
   })
 
   test('logout: deletes the session when the server cannot be reached', async () => {
-    using sandbox = createSandbox()
-    {
-      await using server = await startAtlasServer()
-      await loggedIn(sandbox, server)
-    }
-    const { status, stderr } = await sandbox.run(['auth', 'logout'])
+    await using atlas = await stage({ loggedIn: true })
+    await atlas.server[Symbol.asyncDispose]()
+    const { status, stderr } = await atlas.run(['auth', 'logout'])
     expect({ status, first: stderr.split('\n')[0] }).toEqual({
       status: 0,
       first: 'The server could not be told. The credentials on this machine are deleted anyway.',
     })
-    expect(sandbox.filesHolding('access_token')).toEqual([])
+    expect(atlas.filesHolding('access_token')).toEqual([])
   })
 
   test('logout: succeeds when nobody is logged in', async () => {
@@ -97,7 +89,7 @@ describe('a session that the config file does not list', () => {
   test.each(CASES)('logout: finds a session that the config file does not list (atlas %j)', async args => {
     await using atlas = await stage({ store: 'unset' })
     const { server } = atlas
-    await atlas.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
+    await atlas.logIn({ env: { ATLAS_CREDENTIAL_STORE: 'file' } })
     fs.rmSync(`${atlas.configFolder}/config.json`)
     const { status, stdout } = await atlas.run(args)
     expect({ status, stdout }).toEqual({
@@ -145,8 +137,7 @@ describe('files in the folder of the file store', () => {
     [['--all']],
   ])('logout: a record that others can read is an error, not "not logged in" (%j)', async args => {
     await using atlas = await stage({ store: 'unset' })
-    const { server } = atlas
-    await atlas.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
+    await atlas.logIn({ env: { ATLAS_CREDENTIAL_STORE: 'file' } })
     fs.chmodSync(recordOf(atlas), 0o644)
     deleteList(atlas)
     expect(await endedBy(atlas, args)).toEqual({
@@ -196,9 +187,7 @@ describe('files in the folder of the file store', () => {
 describe('logins to two stores', () => {
   secretServiceTest('logout: a login to another store replaces the first one', async () => {
     await using atlas = await stage({ store: 'keychain' })
-    const { server } = atlas
-    for (const store of ['keychain', 'file'])
-      await atlas.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: store } })
+    for (const store of ['keychain', 'file']) await atlas.logIn({ env: { ATLAS_CREDENTIAL_STORE: store } })
     const before = JSON.parse((await atlas.run(['auth', 'status', '--json', '--offline'])).stdout)
     const ended = JSON.parse((await atlas.run(['auth', 'logout', '--json'])).stdout)
     const after = JSON.parse((await atlas.run(['auth', 'status', '--json', '--offline'])).stdout)
@@ -212,7 +201,7 @@ describe('logins to two stores', () => {
   test('logout: --all ends the other sessions when one store is unavailable', async () => {
     await using atlas = await stage({ store: 'unset' })
     const { server } = atlas
-    await atlas.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
+    await atlas.logIn({ env: { ATLAS_CREDENTIAL_STORE: 'file' } })
     const file = `${atlas.configFolder}/config.json`
     const config = JSON.parse(fs.readFileSync(file, 'utf8'))
     config.logins.unshift({

@@ -1,17 +1,12 @@
 import { Database } from 'bun:sqlite'
 import { describe, expect, test } from 'bun:test'
 import { lockPath } from '../../lib/files/lock.ts'
-import { ADA, type AtlasServer, answer, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, type Machine } from '../support/binary.ts'
+import { ADA, type AtlasServer, answer } from '../support/atlas-server.ts'
+import { createSandbox } from '../support/binary.ts'
 import { stage } from '../support/stage.ts'
 
 const ME = 'GET /api/v1/auth/me'
 const REFRESH = 'POST /api/v1/auth/refresh'
-
-async function loggedIn(sandbox: Machine, server: AtlasServer): Promise<void> {
-  expect((await sandbox.logIn(server)).status).toBe(0)
-  server.forget()
-}
 
 describe('auth status', () => {
   test('status: --json prints every field of a confirmed login', async () => {
@@ -166,14 +161,10 @@ describe('auth status', () => {
   })
 
   test('status: prints what is stored when the server is unreachable', async () => {
-    using sandbox = createSandbox()
-    let url = ''
-    {
-      await using server = await startAtlasServer()
-      url = server.url
-      await loggedIn(sandbox, server)
-    }
-    const { status, stdout } = await sandbox.run(['auth', 'status', '--json'])
+    await using atlas = await stage({ loggedIn: true })
+    const { url } = atlas.server
+    await atlas.server[Symbol.asyncDispose]()
+    const { status, stdout } = await atlas.run(['auth', 'status', '--json'])
     expect({ status, ...JSON.parse(stdout) }).toMatchObject({
       status: 5,
       state: 'unverified',
@@ -231,4 +222,16 @@ test.concurrent('status: its five seconds include the wait for the lock', async 
     ),
   })
   expect(performance.now() - startedAt).toBeLessThan(7_500)
+})
+
+test('status: an unknown profile is named, with the existing ones', async () => {
+  await using atlas = await stage()
+  await atlas.logIn()
+  const { status, stderr } = await atlas.run(['auth', 'status', '--profile', 'defualt'])
+  expect({ status, stderr }).toEqual({
+    status: 4,
+    stderr:
+      'There is no profile "defualt" yet (--profile). Known profiles: default.\n' +
+      'Log in with: atlas auth login --profile defualt\n',
+  })
 })

@@ -420,3 +420,30 @@ describe('waits that are bounded', () => {
     ])
   })
 })
+
+test('doctor: says whether a sync can write, and what the last one took', async () => {
+  await using atlas = await stage({ loggedIn: true })
+  const check = async () => {
+    const { stdout } = await atlas.run(['doctor', '--json'])
+    return JSON.parse(stdout).checks.find(({ name }: { name: string }) => name === 'sync')
+  }
+  expect(await check()).toEqual({
+    name: 'sync',
+    status: 'ok',
+    detail: '~/.claude/CLAUDE.md can be written.\nNever synced.',
+    fix: null,
+  })
+  await atlas.run(['sync'])
+  const { detail } = await check()
+  expect(detail).toMatch(
+    /^~\/\.claude\/CLAUDE\.md can be written\.\nLast changed by a sync at commit 0123456 \d{4}-\d\d-\d\d \d\d:\d\d \(.*\)\.$/,
+  )
+  fs.rmSync(atlas.claude.folder, { recursive: true })
+  fs.writeFileSync(atlas.claude.folder, 'in the way')
+  expect(await check()).toEqual({
+    name: 'sync',
+    status: 'fail',
+    detail: '~/.claude/CLAUDE.md cannot be used: a file is in the place of its folder.',
+    fix: 'Choose another folder with --dir.',
+  })
+})

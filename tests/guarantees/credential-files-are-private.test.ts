@@ -18,7 +18,7 @@ const modesIn = (sandbox: Machine): Record<string, string> =>
 
 test('files: are 0600 in 0700 folders, whatever the umask', async () => {
   await using atlas = await stage()
-  const { status } = await atlas.logIn(undefined, { via: ['sh', '-c', 'umask 000; exec "$0" "$@"'] })
+  const { status } = await atlas.logIn({ via: ['sh', '-c', 'umask 000; exec "$0" "$@"'] })
   expect(status).toBe(0)
   expect(modesIn(atlas)).toEqual({
     '': '700',
@@ -39,7 +39,7 @@ testWithTools('strace')(
     const trace = path.join(atlas.home, 'trace')
     const calls = 'openat,open,creat,mkdir,mkdirat,chmod,fchmod,fsync,rename,renameat,renameat2'
     const via = ['strace', '-f', '-y', '-e', `trace=${calls}`, '-o', trace]
-    expect((await atlas.logIn(undefined, { via })).status).toBe(0)
+    expect((await atlas.logIn({ via })).status).toBe(0)
     const ours = fs
       .readFileSync(trace, 'utf8')
       .split('\n')

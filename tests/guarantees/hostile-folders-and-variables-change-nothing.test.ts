@@ -278,7 +278,7 @@ describe('the temporary folder', () => {
       })
       expect((await atlas.run(['auth', 'status'], { env })).status).toBe(0)
       expect((await atlas.run(['auth', 'refresh'], { env })).status).toBe(0)
-      expect((await atlas.logIn(server, { env })).status).toBe(0)
+      expect((await atlas.logIn({ env })).status).toBe(0)
       const withToken = {
         ...keychain,
         ATLAS_API_URL: server.apiRoot,

@@ -1,20 +1,20 @@
 import { describe, expect, test } from 'bun:test'
 import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox, LOGIN, type Machine, outcomeOf, readUntil } from '../support/binary.ts'
+import { createSandbox, LOGIN, outcomeOf, readUntil } from '../support/binary.ts'
 import { forRun, secretServiceTest } from '../support/needs.ts'
 import { raceRounds } from '../support/race-rounds.ts'
-import { stage } from '../support/stage.ts'
+import { type Stage, stage } from '../support/stage.ts'
 
 const REFRESH = 'POST /api/v1/auth/refresh'
 const WAITING = /lock .*: waiting/
 
 /** A process whose refresh is on its way, the answer held back. */
-async function refreshInFlight(sandbox: Machine, server: AtlasServer, command = ['api', '/auth/me']) {
-  expect((await sandbox.logIn(server)).status).toBe(0)
+async function refreshInFlight({ logIn, server, start }: Stage, command = ['api', '/auth/me']) {
+  expect((await logIn()).status).toBe(0)
   server.expireAccessTokens()
   server.forget()
   const held = server.hold('POST /auth/refresh')
-  const child = sandbox.start(command)
+  const child = start(command)
   await held.arrived
   return { held, child }
 }
@@ -23,7 +23,7 @@ describe('a logout while a refresh is in flight', () => {
   test('logout: waits for a refresh in flight, and nothing is stored afterwards', async () => {
     await using atlas = await stage({ rotate: true })
     const { server } = atlas
-    const { held, child } = await refreshInFlight(atlas, server, ['auth', 'refresh'])
+    const { held, child } = await refreshInFlight(atlas, ['auth', 'refresh'])
     const logout = atlas.start(['auth', 'logout', '--debug'])
     await readUntil(logout.stderr, WAITING)
     held.release()
@@ -54,7 +54,7 @@ describe('a logout while a refresh is in flight', () => {
   test('logout: is not undone by a refresh even if the credentials were deleted without the lock', async () => {
     await using atlas = await stage({ rotate: true })
     const { server } = atlas
-    const { held, child } = await refreshInFlight(atlas, server, ['auth', 'refresh'])
+    const { held, child } = await refreshInFlight(atlas, ['auth', 'refresh'])
     for (const record of atlas.filesHolding('refresh_token')) await Bun.file(record).delete()
     held.release()
     const { status, stderr } = await outcomeOf(child)
@@ -65,8 +65,7 @@ describe('a logout while a refresh is in flight', () => {
 
   secretServiceTest('logout: wins over a refresh in the keychain too', async () => {
     await using atlas = await stage({ rotate: true, store: 'keychain' })
-    const { server } = atlas
-    const { held, child } = await refreshInFlight(atlas, server)
+    const { held, child } = await refreshInFlight(atlas)
     const logout = atlas.start(['auth', 'logout', '--debug'])
     await readUntil(logout.stderr, WAITING)
     held.release()
@@ -80,7 +79,7 @@ describe('a login while a refresh is in flight', () => {
   test('login: waits for a refresh in flight, and its session stays', async () => {
     await using atlas = await stage({ rotate: true })
     const { server } = atlas
-    const { held, child } = await refreshInFlight(atlas, server, ['auth', 'refresh'])
+    const { held, child } = await refreshInFlight(atlas, ['auth', 'refresh'])
     const login = atlas.start([...LOGIN, '--debug'], {
       input: 'correct horse',
       env: { ATLAS_API_URL: server.url },
@@ -100,7 +99,7 @@ describe('a login while a refresh is in flight', () => {
   ])('is not overwritten by a refresh that is %s, even where the lock did not keep it out', async (_, judge) => {
     await using atlas = await stage({ rotate: true })
     const { server } = atlas
-    const { held, child } = await refreshInFlight(atlas, server, ['auth', 'refresh'])
+    const { held, child } = await refreshInFlight(atlas, ['auth', 'refresh'])
     judge(server)
     const [record = ''] = atlas.filesHolding('refresh_token')
     // As another machine would that shares the folder: its lock may not reach this one.
@@ -127,9 +126,8 @@ test('races: logins, logouts and refreshes at once leave a valid session or none
 
 test('races: logins of twenty profiles at once are all remembered', async () => {
   await using atlas = await stage()
-  const { server } = atlas
   const names = Array.from({ length: 20 }, (_, index) => `profile-${index}`)
-  const outcomes = await Promise.all(names.map(name => atlas.logIn(server, { env: { ATLAS_PROFILE: name } })))
+  const outcomes = await Promise.all(names.map(name => atlas.logIn({ env: { ATLAS_PROFILE: name } })))
   expect(outcomes.filter(({ status }) => status !== 0)).toEqual([])
   const told = JSON.parse((await atlas.run(['auth', 'list', '--json'])).stdout)
   expect(told.profiles.map(({ name }: { name: string }) => name).sort()).toEqual(names.sort())
@@ -140,7 +138,6 @@ test('races: logins of twenty profiles at once are all remembered', async () => 
 
 secretServiceTest('login: the store that was used last is the one that counts', async () => {
   await using atlas = await stage({ loggedIn: true, store: 'keychain' })
-  const { server } = atlas
-  expect((await atlas.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })).status).toBe(0)
+  expect((await atlas.logIn({ env: { ATLAS_CREDENTIAL_STORE: 'file' } })).status).toBe(0)
   expect(JSON.parse((await atlas.run(['auth', 'status', '--json'])).stdout).store).toBe('file')
 })

@@ -2,9 +2,9 @@ import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import type { AtlasServer } from '../support/atlas-server.ts'
-import { type Machine, type Outcome, readUntil } from '../support/binary.ts'
+import { type Outcome, readUntil } from '../support/binary.ts'
 import { forRun, secretServiceTest } from '../support/needs.ts'
-import { stage } from '../support/stage.ts'
+import { type Stage, stage } from '../support/stage.ts'
 
 const PROCESSES = forRun({ short: 16, full: 40 })
 const REFRESH = 'POST /api/v1/auth/refresh'
@@ -21,16 +21,16 @@ const told = (server: AtlasServer, outcomes: readonly Outcome[]) => ({
 const ONE_REFRESH = { failures: [], refreshes: 1, reuses: 0 }
 
 /** The server rejects the access token, while its end by the clock is far away. */
-async function rejected(sandbox: Machine, server: AtlasServer): Promise<void> {
-  expect((await sandbox.logIn(server)).status).toBe(0)
+async function rejected({ logIn, server }: Stage): Promise<void> {
+  expect((await logIn()).status).toBe(0)
   server.expireAccessTokens()
   server.forget()
 }
 
 /** The access token has ended by the clock. */
-async function ended(sandbox: Machine, server: AtlasServer): Promise<void> {
+async function ended({ logIn, server }: Stage): Promise<void> {
   server.accessTtlS = 0
-  expect((await sandbox.logIn(server)).status).toBe(0)
+  expect((await logIn()).status).toBe(0)
   server.accessTtlS = 1800
   server.forget()
 }
@@ -39,7 +39,7 @@ describe(`${PROCESSES} processes at once`, () => {
   test('refresh: happens once after a rejected token, in the file store', async () => {
     await using atlas = await stage({ rotate: true })
     const { server } = atlas
-    await rejected(atlas, server)
+    await rejected(atlas)
     const outcomes = await atOnce(() => atlas.run(['api', '/auth/me']))
     expect(told(server, outcomes)).toEqual(ONE_REFRESH)
     const emails = outcomes.map(({ stdout }) => JSON.parse(stdout).email)
@@ -49,7 +49,7 @@ describe(`${PROCESSES} processes at once`, () => {
   test('refresh: happens once after the token expired, whatever the commands are', async () => {
     await using atlas = await stage({ rotate: true })
     const { server } = atlas
-    await ended(atlas, server)
+    await ended(atlas)
     const commands = [
       ['api', '/auth/me'],
       ['api', '/echo', '-f', 'a=b'],
@@ -70,7 +70,7 @@ describe(`${PROCESSES} processes at once`, () => {
       env: { ATLAS_KEYCHAIN_TIMEOUT: '30' },
     })
     const { server } = atlas
-    await rejected(atlas, server)
+    await rejected(atlas)
     const outcomes = await atOnce(() => atlas.run(['api', '/auth/me']))
     expect(told(server, outcomes)).toEqual(ONE_REFRESH)
   })
@@ -84,7 +84,7 @@ describe(`${PROCESSES} processes at once`, () => {
         env: { ATLAS_KEYCHAIN_TIMEOUT: '30' },
       })
       const { server } = atlas
-      await ended(atlas, server)
+      await ended(atlas)
       const outcomes = await atOnce(index => {
         const home = path.join(atlas.home, `home-${index}`)
         const [config, temporary] = [path.join(home, 'config'), path.join(home, 'tmp')]
@@ -101,7 +101,7 @@ describe(`${PROCESSES} processes at once`, () => {
 test('refresh: processes that all run "auth refresh" share one refresh', async () => {
   await using atlas = await stage({ rotate: true })
   const { server } = atlas
-  await rejected(atlas, server)
+  await rejected(atlas)
   const held = server.hold('POST /auth/refresh')
   const children = Array.from({ length: PROCESSES }, () => atlas.start(['auth', 'refresh', '--debug']))
   await held.arrived

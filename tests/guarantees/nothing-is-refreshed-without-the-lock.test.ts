@@ -4,25 +4,22 @@ import path from 'node:path'
 import { lockPath } from '../../lib/files/lock.ts'
 import { userLockFolder } from '../../lib/files/user-folder.ts'
 import { accountOf } from '../../lib/session/stored-session.ts'
-import type { AtlasServer } from '../support/atlas-server.ts'
-import type { Machine } from '../support/binary.ts'
 import { createUnprivilegedSandbox } from '../support/binary.ts'
 import { secretServiceTest, twoUsersTest } from '../support/needs.ts'
 import { hasSecretService } from '../support/secret-service.ts'
 import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
-import { stage } from '../support/stage.ts'
+import { type Stage, stage } from '../support/stage.ts'
 
 const REFRESH = 'POST /api/v1/auth/refresh'
 
 /** Every command that needs the lock meets the fault the same way, and none talks to the server about tokens. */
 async function expectFault(
-  sandbox: Machine,
-  server: AtlasServer,
+  { server, filesHolding, run }: Stage,
   place: string,
   reason: string,
   exitStatus = 5,
 ): Promise<void> {
-  const [record = ''] = sandbox.filesHolding(server.lastTokens.refresh)
+  const [record = ''] = filesHolding(server.lastTokens.refresh)
   const before = fs.readFileSync(record, 'utf8')
   server.expireAccessTokens()
   server.forget()
@@ -33,7 +30,7 @@ async function expectFault(
     ['auth', 'token', '--min-ttl', '1h'],
     ['auth', 'logout'],
   ]) {
-    const { status, stdout, stderr } = await sandbox.run(command)
+    const { status, stdout, stderr } = await run(command)
     expect({ command, status, said: stdout + stderr }).toMatchObject({ command, status: exitStatus })
     expect(stdout + stderr).toContain(`${place} cannot be used: ${reason}.`)
   }
@@ -41,8 +38,8 @@ async function expectFault(
   expect(fs.readFileSync(record, 'utf8')).toBe(before)
 }
 
-const lockOf = (sandbox: Machine, server: AtlasServer): string =>
-  lockPath(path.join(sandbox.configFolder, 'credentials'), accountOf('default', server.url))
+const lockOf = ({ configFolder, server }: Stage): string =>
+  lockPath(path.join(configFolder, 'credentials'), accountOf('default', server.url))
 
 describe('a lock file that cannot be trusted', () => {
   const FAULTS: [what: string, reason: string, arrange: (lock: string) => void][] = [
@@ -64,11 +61,10 @@ describe('a lock file that cannot be trusted', () => {
   ]
   test.each(FAULTS)('lock: nothing is refreshed while the lock file is %s', async (_, reason, arrange) => {
     await using atlas = await stage({ rotate: true, loggedIn: true })
-    const { server } = atlas
-    const lock = lockOf(atlas, server)
+    const lock = lockOf(atlas)
     fs.rmSync(lock)
     arrange(lock)
-    await expectFault(atlas, server, lock, reason)
+    await expectFault(atlas, lock, reason)
   })
 
   function symlinkToFile(lock: string): void {
@@ -78,21 +74,19 @@ describe('a lock file that cannot be trusted', () => {
 
   test('lock: nothing is refreshed while the lock file is read-only', async () => {
     await using atlas = await stage({ rotate: true, loggedIn: true, unprivileged: true })
-    const { server } = atlas
-    const lock = lockOf(atlas, server)
+    const lock = lockOf(atlas)
     fs.chmodSync(lock, 0o400)
-    await expectFault(atlas, server, lock, 'permission denied', 6)
+    await expectFault(atlas, lock, 'permission denied', 6)
   })
 
   twoUsersTest.each([0o600, 0o666])(
     'lock: nothing is refreshed while the lock file is another user’s, mode %o',
     async mode => {
       await using atlas = await stage({ rotate: true, loggedIn: true, unprivileged: true })
-      const { server } = atlas
-      const lock = lockOf(atlas, server)
+      const lock = lockOf(atlas)
       fs.chownSync(lock, 0, 0)
       fs.chmodSync(lock, mode)
-      await expectFault(atlas, server, lock, 'it belongs to another user')
+      await expectFault(atlas, lock, 'it belongs to another user')
     },
   )
 })
@@ -108,7 +102,7 @@ describe('the folder of the file store', () => {
   )('file store: a folder that %s denies a login and everything else', async (_, mode, arrange) => {
     await using atlas = await stage({ rotate: true, loggedIn: true, unprivileged: true })
     const { server } = atlas
-    const lock = lockOf(atlas, server)
+    const lock = lockOf(atlas)
     const folder = path.dirname(lock)
     arrange(lock)
     fs.chmodSync(folder, mode)
@@ -121,7 +115,7 @@ describe('the folder of the file store', () => {
         '       Check its permissions, or choose another folder with ATLAS_CONFIG_DIR.\n',
       log: [],
     })
-    if (mode !== 0) await expectFault(atlas, server, folder, 'permission denied', 6)
+    if (mode !== 0) await expectFault(atlas, folder, 'permission denied', 6)
     expect((await atlas.run(['auth', 'logout'])).status).toBe(6)
     fs.chmodSync(folder, 0o700)
     expect((await atlas.run(['api', '/auth/me'])).status).toBe(0)
@@ -267,7 +261,7 @@ test('lock: a stopped holder is waited for in bounded time, and never overtaken'
     expect({ status, stderr }).toEqual({
       status: 5,
       stderr:
-        `atlas: Another atlas process has held the lock ${lockOf(atlas, server)} for more than 5.5 s.\n` +
+        `atlas: Another atlas process has held the lock ${lockOf(atlas)} for more than 5.5 s.\n` +
         '       Wait for it or end it, then try again.\n',
     })
     // Request timeout, keychain wait and five seconds.
@@ -282,13 +276,13 @@ test('lock: a stopped holder is waited for in bounded time, and never overtaken'
   expect(server.reuses).toBe(0)
 })
 
-async function deleteLockDuringRefresh(sandbox: Machine, server: AtlasServer, lock: string): Promise<void> {
-  await sandbox.logIn(server)
+async function deleteLockDuringRefresh({ logIn, server, start }: Stage, lock: string): Promise<void> {
+  await logIn()
   const held = server.hold('POST /auth/refresh')
-  const holder = sandbox.start(['auth', 'refresh'])
+  const holder = start(['auth', 'refresh'])
   await held.arrived
   fs.rmSync(lock)
-  await sandbox.logIn(server)
+  await logIn()
   held.release()
   expect(await holder.exited).toBe(0)
 }
@@ -297,7 +291,7 @@ describe('a lock file that is deleted while it is held', () => {
   test('lock: one deleted while held lets no refresh overwrite a later login in the file store', async () => {
     await using atlas = await stage()
     const { server } = atlas
-    await deleteLockDuringRefresh(atlas, server, lockOf(atlas, server))
+    await deleteLockDuringRefresh(atlas, lockOf(atlas))
     // This server sends no other refresh token at a refresh, so the last one given is that of the login.
     expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
   })
@@ -309,7 +303,7 @@ describe('a lock file that is deleted while it is held', () => {
       const { server } = atlas
       const folder = userLockFolder(process.getuid?.(), '')
       const account = accountOf('default', server.url)
-      await deleteLockDuringRefresh(atlas, server, lockPath(folder, account))
+      await deleteLockDuringRefresh(atlas, lockPath(folder, account))
       expect(atlas.keychain.lookup('atlas-cli', account)).toContain(server.lastTokens.refresh)
     },
   )

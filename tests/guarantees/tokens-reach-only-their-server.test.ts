@@ -286,7 +286,7 @@ describe('edited files', () => {
     const first = recordFile(atlas)
     const record = fs.readFileSync(first)
     fs.rmSync(first)
-    await atlas.logIn(other)
+    await atlas.logIn({ server: other })
     fs.writeFileSync(recordFile(atlas), record)
     server.forget()
     other.forget()

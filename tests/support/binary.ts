@@ -45,14 +45,15 @@ export interface Machine {
   readonly user: User | undefined
   run(args: readonly string[], options?: RunOptions): Promise<Outcome>
   start(args: readonly string[], options?: RunOptions): Bun.Subprocess<'pipe', 'pipe', 'pipe'>
-  /** Log in as Ada. */
-  logIn(server: AtlasServer, options?: RunOptions): Promise<Outcome>
   /** The paths of all files below the home folder whose content holds the text. */
   filesHolding(text: string): string[]
 }
 
 /** Removed after use. */
-export interface Sandbox extends Machine, Disposable {}
+export interface Sandbox extends Machine, Disposable {
+  /** Log in as Ada. */
+  logIn(server: AtlasServer, options?: RunOptions): Promise<Outcome>
+}
 
 /** Log in as Ada, whose password comes on standard input. */
 export const LOGIN = ['auth', 'login', '--email', 'ada@example.com', '--password-stdin']

@@ -30,7 +30,7 @@ export interface Stage extends Machine, AsyncDisposable {
   readonly keychain: SecretService
   readonly claude: ClaudeFolder
   /** Log in as Ada, to this stage's own server unless given another one. */
-  logIn(server?: AtlasServer, options?: RunOptions): Promise<Outcome>
+  logIn(options?: RunOptions & { server?: AtlasServer }): Promise<Outcome>
 }
 
 /** `~/.claude`, where `atlas sync` writes. */
@@ -62,10 +62,10 @@ export async function stage(options: StageOptions = {}): Promise<Stage> {
     ...(!loggedIn && { ATLAS_API_URL: apiUrl }),
     ...env,
   })
-  const logIn = (other = server, runOptions: RunOptions = {}): Promise<Outcome> =>
+  const logIn: Stage['logIn'] = ({ server: other = server, ...run } = {}) =>
     sandbox.logIn(other, {
-      ...runOptions,
-      env: { ...(other === server && { ATLAS_API_URL: apiUrl }), ...runOptions.env },
+      ...run,
+      env: { ...(other === server && { ATLAS_API_URL: apiUrl }), ...run.env },
     })
   const dispose = async (): Promise<void> => {
     sandbox[Symbol.dispose]()

@@ -114,7 +114,7 @@ secretServiceTest('keychain: stores tokens of 16 KiB whole', async () => {
       { 'set-cookie': `refresh_token=${refresh}; Path=/` },
     ),
   )
-  expect((await atlas.logIn(server, { env: { ATLAS_API_URL: server.apiRoot } })).status).toBe(0)
+  expect((await atlas.logIn({ env: { ATLAS_API_URL: server.apiRoot } })).status).toBe(0)
   expect(records(keychain)).toMatchObject([{ access_token: access, refresh_token: refresh }])
   expect((await atlas.run(['auth', 'token'])).stdout).toBe(`${access}\n`)
 })
@@ -205,7 +205,7 @@ describe('foreign items', () => {
 secretServiceTest('keychain: Ctrl-C after a refresh stores the new token first', async () => {
   await using atlas = await stage({ store: 'keychain', withApiPath: true })
   const { keychain, server } = atlas
-  await atlas.logIn(server, { env: { ATLAS_API_URL: server.apiRoot } })
+  await atlas.logIn({ env: { ATLAS_API_URL: server.apiRoot } })
   const access = signToken({}, 1800)
   const answered = Promise.withResolvers<void>()
   server.fault('POST /auth/refresh', response => {

@@ -174,8 +174,7 @@ describe('commands that need no keychain', () => {
   test('keychain: is not touched by commands that need no credentials', async () => {
     await using bus = await startSilentBus()
     await using atlas = await stage({ store: 'unset', env: { ...bus.env } })
-    const { server } = atlas
-    await atlas.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file', ATLAS_PROFILE: 'work' } })
+    await atlas.logIn({ env: { ATLAS_CREDENTIAL_STORE: 'file', ATLAS_PROFILE: 'work' } })
     for (const [args, status] of ALONE)
       expect({ args, status: (await atlas.run(args)).status }).toEqual({ args, status })
     expect(bus.connections).toBe(0)
@@ -185,7 +184,7 @@ describe('commands that need no keychain', () => {
     await using bus = await startSilentBus()
     await using atlas = await stage({ store: 'unset', withApiPath: true, env: { ...bus.env } })
     const { server } = atlas
-    await atlas.logIn(server, { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
+    await atlas.logIn({ env: { ATLAS_CREDENTIAL_STORE: 'file' } })
     const env = { ATLAS_ACCESS_TOKEN: server.lastTokens.access, ATLAS_CREDENTIAL_STORE: 'keychain' }
     for (const args of [
       ['auth', 'status'],
