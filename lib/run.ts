@@ -15,10 +15,10 @@ import { addonFolder, userLockFolder } from './files/user-folder.ts'
 import type { Reader } from './http/answer.ts'
 import { proxyFor } from './http/proxy.ts'
 import { createHttp, type Http } from './http/requests.ts'
+import type { TransportPolicy } from './http/transport.ts'
 import type { Interrupts } from './interrupts.ts'
 import { refuseDebugger } from './runtime-variables.ts'
 import { type Credentials, environmentCredentials, storedCredentials } from './session/credentials.ts'
-import type { SessionDependencies } from './session/session.ts'
 import { accountOf, partsOf, StoredSession } from './session/stored-session.ts'
 import { createFileStore } from './store/file.ts'
 import { createKeychainStore } from './store/keychain/keychain.ts'
@@ -57,9 +57,10 @@ export interface RunOptions {
 /** Where the credentials of a login are. */
 export type LoginPlace = Omit<Login, 'email'>
 
-/** What one run of a command is given. Every part is made when it is first used. */
+/** What one run of a command is given. Nothing is opened, loaded or asked before it is used. */
 export interface Run extends Host {
   readonly config: Config
+  readonly configFile: SharedConfigFile
   /** Where this run's bearer token comes from. */
   readonly credentials: Credentials
   /** The stored session of the configured profile and server, whatever the environment says. */
@@ -69,195 +70,152 @@ export interface Run extends Host {
   /** The logins whose records are in the file store, whether the config file knows them or not. */
   loginsInFiles(): Promise<LoginPlace[]>
   readonly http: Http
-  /** What login and logout work with. */
-  readonly session: SessionDependencies
   /** How a server's answers become messages. */
   readonly reader: Reader
-  readonly configFile: {
-    /** See that it can be written. @throws {AtlasError} `file_error`, `lock_timeout` */
-    prove(): Promise<void>
-    /** Change it; two processes that do so at once lose nothing. @throws {AtlasError} as `prove` does */
-    update(change: (file: ConfigFile) => ConfigFile): Promise<void>
-    readonly lock: Lock
-  }
-  /** The lock of the configured profile and server. */
-  readonly lock: Lock
   /** The lock of a file that belongs to the user, whatever profile or config folder changes it. */
   lockOf(file: string): Lock
 }
 
-/** @throws {AtlasError} `usage`, `insecure_url`: configuration that cannot be used. */
-export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {}): Run {
-  const { keychainWaitMs, worksOffline = false, mayBeNewProfile = false } = options
-  refuseDebugger(host.env)
-  const loaded = loadConfig(flags, host)
-  const { keychainTimeoutMs } = loaded
-  const config =
-    keychainWaitMs !== undefined && keychainTimeoutMs.source === 'default'
-      ? { ...loaded, keychainTimeoutMs: { ...keychainTimeoutMs, value: keychainWaitMs, from: 'in doctor' } }
-      : loaded
-  if (!worksOffline) {
-    requireSecure(new URL(config.apiUrl.value), config.allowHttp.value)
-    proxyFor(new URL(config.apiUrl.value), host.env)
-  }
-  const debug = config.debug.value ? host.terminal.diagnose : () => {}
-  for (const { name, value, from } of describeSettings(config)) debug(`config ${name}: ${value} (${from})`)
-  host.secrets.add(config.accessToken.value)
-  if (!mayBeNewProfile) mentionUnknownProfile(config, host.terminal)
-  return new LazyRun(host, config, options.budgetMs ?? Number.POSITIVE_INFINITY, debug)
+/** The config file, for several processes at once. */
+export interface SharedConfigFile {
+  readonly lock: Lock
+  /** See that it can be written. @throws {AtlasError} `file_error`, `lock_timeout` */
+  prove(): Promise<void>
+  /** Change it; two processes that do so at once lose nothing. @throws {AtlasError} as `prove` does */
+  update(change: (file: ConfigFile) => ConfigFile): Promise<void>
 }
 
-/** Commands take members out of a run, so those that are functions are bound to it. */
-class LazyRun implements Run {
-  readonly config: Config
-  readonly env: Host['env']
-  readonly platform: Host['platform']
-  readonly homeFolder: Host['homeFolder']
-  readonly accountHomeFolder: Host['accountHomeFolder']
-  readonly interactive: boolean
-  readonly uid: Host['uid']
-  readonly terminal: Terminal
-  readonly interrupts: Interrupts
-  readonly secrets: Secrets
-  readonly now: () => Date
-  readonly readStdin: Host['readStdin']
-  readonly #debug: (line: string) => void
-  readonly #budgetMs: number
-  #budgetEndsAt: number | undefined
-  #credentials: Credentials | undefined
-  #http: Http | undefined
-  #stored: StoredSession | undefined
-  readonly #stores = new Map<StoreKind, CredentialStore>()
+/** @throws {AtlasError} `usage`, `insecure_url`: configuration that cannot be used. */
+export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {}): Run {
+  const { terminal, secrets, now, uid } = host
+  const config = configure(host, flags, options)
+  const debug = config.debug.value ? terminal.diagnose : () => {}
+  for (const { name, value, from } of describeSettings(config)) debug(`config ${name}: ${value} (${from})`)
+  secrets.add(config.accessToken.value)
 
-  constructor(host: Host, config: Config, budgetMs: number, debug: (line: string) => void) {
-    this.config = config
-    this.env = host.env
-    this.platform = host.platform
-    this.homeFolder = host.homeFolder
-    this.accountHomeFolder = host.accountHomeFolder
-    this.interactive = host.interactive
-    this.uid = host.uid
-    this.terminal = host.terminal
-    this.interrupts = host.interrupts
-    this.secrets = host.secrets
-    this.now = host.now
-    this.readStdin = host.readStdin
-    this.#debug = debug
-    this.#budgetMs = budgetMs
+  const withinBudget = createBudget(options.budgetMs ?? Number.POSITIVE_INFINITY)
+  const lockIn = createLocks(host, config, withinBudget, debug)
+  const storeOf = createStores(host, config, debug)
+  const storedAs = (login: LoginPlace): StoredSession => {
+    const store = storeOf(login.store)
+    const lock = lockIn(store.lockFolder, accountOf(login.profile, login.apiUrl), login.store === 'file')
+    return new StoredSession({ ...login, store, lock, secrets, now, loginCommand: loginCommand(config) })
   }
+  const { profile, apiUrl, store, folder } = config
+  const stored = storedAs({ profile: profile.value, apiUrl: apiUrl.value, store: store.value })
+  const http = createHttp(transportPolicy(host, config, withinBudget, debug), now)
+  const credentials = credentialsOf(host, config, stored, http)
+  const configLock = lockIn(folder.value, 'config')
+  return {
+    ...host,
+    config,
+    configFile: {
+      lock: configLock,
+      prove: () => configLock.hold(async () => proveConfigFile(folder.value)),
+      update: change =>
+        configLock.hold(async () => writeConfigFile(folder.value, change(readConfigFile(folder.value)))),
+    },
+    credentials,
+    stored,
+    storedAs,
+    async loginsInFiles() {
+      const accounts = await createFileStore({ configFolder: folder.value, uid, debug }).accounts()
+      const places = accounts.map(partsOf).filter(parts => parts !== undefined)
+      return places.map(place => ({ ...place, store: 'file' }))
+    },
+    http,
+    reader: { isSafeToShow: secrets.isSafeToShow, renewHint: credentials.renewHint },
+    lockOf: file => lockIn(userLockFolder(uid, host.accountHomeFolder), `file ${file}`),
+  }
+}
 
-  get credentials(): Credentials {
-    const { accessToken, apiUrl } = this.config
-    this.#credentials ??= accessToken.value
-      ? environmentCredentials(accessToken.value, apiUrl.value)
-      : storedCredentials(this.stored, async seen => {
-          const { refresh } = await import('./session/refresh.ts')
-          return refresh(seen, this.stored, this.session)
+type Debug = (line: string) => void
+/** How long something may take that begins now, in milliseconds. */
+type Budget = (ms: number) => number
+/** @param inStore whether the folder is the credential store's own. */
+type LockIn = (folder: string, name: string, inStore?: boolean) => Lock
+
+function configure(host: Host, flags: GivenFlags, options: RunOptions): Config {
+  refuseDebugger(host.env)
+  const config = loadConfig(flags, host)
+  const { apiUrl, allowHttp, keychainTimeoutMs } = config
+  if (!options.worksOffline) {
+    requireSecure(new URL(apiUrl.value), allowHttp.value)
+    proxyFor(new URL(apiUrl.value), host.env)
+  }
+  if (!options.mayBeNewProfile) mentionUnknownProfile(config, host.terminal)
+  const { keychainWaitMs } = options
+  return keychainWaitMs === undefined || keychainTimeoutMs.source !== 'default'
+    ? config
+    : { ...config, keychainTimeoutMs: { ...keychainTimeoutMs, value: keychainWaitMs, from: 'in doctor' } }
+}
+
+/** The budget begins with the first request or wait for a lock: unlocking a keychain may take a minute. */
+function createBudget(budgetMs: number): Budget {
+  let endsAt: number | undefined
+  return ms => {
+    endsAt ??= performance.now() + budgetMs
+    return Math.max(1, Math.round(Math.min(ms, endsAt - performance.now())))
+  }
+}
+
+function createLocks({ uid, interrupts }: Host, config: Config, withinBudget: Budget, debug: Debug): LockIn {
+  const waitMs = config.timeoutMs.value + config.keychainTimeoutMs.value + LOCK_MARGIN_MS
+  const { cancelled } = interrupts
+  return (folder, name, inStore = false) => ({
+    hold: work =>
+      createLock({ folder, name, inStore, uid, timeoutMs: withinBudget(waitMs), cancelled, debug }).hold(
+        work,
+      ),
+  })
+}
+
+/** Every store once, so that all calls to a keychain share its thread. */
+function createStores(host: Host, config: Config, debug: Debug): (kind: StoreKind) => CredentialStore {
+  const { platform, uid, env, accountHomeFolder } = host
+  const create = (kind: StoreKind): CredentialStore =>
+    kind === 'file'
+      ? createFileStore({ configFolder: config.folder.value, uid, debug })
+      : createKeychainStore({
+          platform,
+          timeoutMs: config.keychainTimeoutMs.value,
+          lockFolder: userLockFolder(uid, accountHomeFolder),
+          addonFolder: addonFolder(env, platform, uid),
+          debug,
         })
-    return this.#credentials
-  }
-
-  get stored(): StoredSession {
-    const { profile, apiUrl, store } = this.config
-    this.#stored ??= this.storedAs({ profile: profile.value, apiUrl: apiUrl.value, store: store.value })
-    return this.#stored
-  }
-
-  readonly storedAs = (login: LoginPlace): StoredSession => {
-    const { secrets, now } = this
-    const store = this.#storeOf(login.store)
-    const lock = this.#lockIn(
-      store.lockFolder,
-      accountOf(login.profile, login.apiUrl),
-      login.store === 'file',
-    )
-    return new StoredSession({ ...login, store, lock, secrets, now, loginCommand: loginCommand(this.config) })
-  }
-
-  readonly loginsInFiles = async (): Promise<LoginPlace[]> => {
-    const { config, uid } = this
-    const store = createFileStore({ configFolder: config.folder.value, uid, debug: this.#debug })
-    const logins = (await store.accounts()).map(partsOf).filter(parts => parts !== undefined)
-    return logins.map(parts => ({ ...parts, store: 'file' }))
-  }
-
-  get http(): Http {
-    const { config, env, secrets, now } = this
-    this.#http ??= createHttp(
-      {
-        timeoutMs: () => this.#withinBudget(config.timeoutMs.value),
-        allowHttp: config.allowHttp.value,
-        proxyOf: server => proxyFor(server, env),
-        debug: this.#debug,
-        isSafeToShow: secrets.isSafeToShow,
-      },
-      now,
-    )
-    return this.#http
-  }
-
-  get session(): SessionDependencies {
-    const { http, interrupts, secrets, reader } = this
-    return { http, interrupts, secrets, reader }
-  }
-
-  get reader(): Reader {
-    return { isSafeToShow: this.secrets.isSafeToShow, renewHint: this.credentials.renewHint }
-  }
-
-  get configFile(): Run['configFile'] {
-    const folder = this.config.folder.value
-    const lock = this.#lockIn(folder, 'config')
-    return {
-      lock,
-      prove: () => lock.hold(async () => proveConfigFile(folder)),
-      update: change => lock.hold(async () => writeConfigFile(folder, change(readConfigFile(folder)))),
-    }
-  }
-
-  get lock(): Lock {
-    const { store, account } = this.stored
-    return this.#lockIn(store.lockFolder, account, store.kind === 'file')
-  }
-
-  readonly lockOf = (file: string): Lock => {
-    return this.#lockIn(userLockFolder(this.uid, this.accountHomeFolder), `file ${file}`)
-  }
-
-  #lockIn(folder: string, name: string, inStore = false): Lock {
-    const { config, uid, interrupts } = this
-    const waitMs = config.timeoutMs.value + config.keychainTimeoutMs.value + LOCK_MARGIN_MS
-    return {
-      hold: work => {
-        const timeoutMs = this.#withinBudget(waitMs)
-        const { cancelled } = interrupts
-        return createLock({ folder, name, inStore, uid, timeoutMs, cancelled, debug: this.#debug }).hold(work)
-      },
-    }
-  }
-
-  #storeOf(kind: StoreKind): CredentialStore {
-    const { config, platform, uid, env } = this
-    const store =
-      this.#stores.get(kind) ??
-      (kind === 'file'
-        ? createFileStore({ configFolder: config.folder.value, uid, debug: this.#debug })
-        : createKeychainStore({
-            platform,
-            timeoutMs: config.keychainTimeoutMs.value,
-            lockFolder: userLockFolder(uid, this.accountHomeFolder),
-            addonFolder: addonFolder(env, platform, uid),
-            debug: this.#debug,
-          }))
-    this.#stores.set(kind, store)
+  const stores = new Map<StoreKind, CredentialStore>()
+  return kind => {
+    const store = stores.get(kind) ?? create(kind)
+    stores.set(kind, store)
     return store
   }
+}
 
-  /** The budget begins with the first request or wait for a lock: unlocking a keychain may take a minute. */
-  #withinBudget(ms: number): number {
-    this.#budgetEndsAt ??= performance.now() + this.#budgetMs
-    return Math.max(1, Math.round(Math.min(ms, this.#budgetEndsAt - performance.now())))
-  }
+const transportPolicy = (
+  { env, secrets }: Host,
+  { timeoutMs, allowHttp }: Config,
+  withinBudget: Budget,
+  debug: Debug,
+): TransportPolicy => ({
+  timeoutMs: () => withinBudget(timeoutMs.value),
+  allowHttp: allowHttp.value,
+  proxyOf: server => proxyFor(server, env),
+  debug,
+  isSafeToShow: secrets.isSafeToShow,
+})
+
+/** The one decision between a token of the environment and a stored session. */
+function credentialsOf(
+  { interrupts, secrets }: Host,
+  { accessToken, apiUrl }: Config,
+  stored: StoredSession,
+  http: Http,
+): Credentials {
+  if (accessToken.value !== undefined) return environmentCredentials(accessToken.value, apiUrl.value)
+  return storedCredentials(stored, async seen => {
+    const { refresh } = await import('./session/refresh.ts')
+    return refresh(seen, stored, { http, interrupts, reader: { isSafeToShow: secrets.isSafeToShow } })
+  })
 }
 
 /** With a mistyped profile nobody is logged in, which alone would send a person to log in again. */

@@ -3,7 +3,8 @@ import { type Login, loginAt, profilesOf, withLogin } from '../config/file.ts'
 import { flagHelp, SETTINGS } from '../config/settings.ts'
 import { AtlasError, Cancelled } from '../errors.ts'
 import type { Run } from '../run.ts'
-import { whoHasJustLoggedIn } from '../session/identity.ts'
+import { fixedBearer } from '../session/credentials.ts'
+import { whoIs } from '../session/identity.ts'
 import type { Session } from '../session/record.ts'
 import { logIn } from '../session/session.ts'
 import { shellQuoted } from '../terminal/shell-quote.ts'
@@ -28,7 +29,6 @@ type Needs = Pick<
   | 'credentials'
   | 'stored'
   | 'storedAs'
-  | 'session'
   | 'http'
   | 'reader'
   | 'secrets'
@@ -66,7 +66,7 @@ export async function login({ email: givenEmail, passwordStdin }: LoginOptions, 
   const remember = (): Promise<void> => configFile.update(file => withLogin(file, entry))
   const session = await terminal.during(
     `Logging in to ${server}`,
-    logIn({ email, password }, stored, needs.session, remember),
+    logIn({ email, password }, stored, needs, remember),
   )
   await removeOlderRecord(entry, needs)
   if (terminal.json) await printJson(session, needs)
@@ -94,7 +94,11 @@ async function removeOlderRecord(entry: Login, { config, storedAs, terminal }: N
 function printJson(session: Session, needs: Needs): Promise<void> {
   const { config, stored, secrets, terminal, interrupts } = needs
   return interrupts.shield(async hurry => {
-    const confirmation = await whoHasJustLoggedIn(session, hurry, needs)
+    const confirmation = await whoIs(
+      { apiRoot: session.apiRoot, bearer: fixedBearer(session.accessToken) },
+      needs,
+      hurry,
+    )
     const doubt = confirmation.kind === 'failed' ? secrets.mask(confirmation.error.message) : null
     await terminal.sayJson(
       reportJson(config, {

@@ -18,7 +18,15 @@ interface Ended extends EndedSession {
 
 type Needs = Pick<
   Run,
-  'config' | 'configFile' | 'credentials' | 'storedAs' | 'loginsInFiles' | 'session' | 'terminal' | 'now'
+  | 'config'
+  | 'configFile'
+  | 'credentials'
+  | 'storedAs'
+  | 'loginsInFiles'
+  | 'http'
+  | 'interrupts'
+  | 'terminal'
+  | 'now'
 >
 
 /**
@@ -27,7 +35,7 @@ type Needs = Pick<
  * those that could be deleted are gone, and reported.
  */
 export async function logout({ all }: LogoutOptions, needs: Needs): Promise<void> {
-  const { credentials, storedAs, session, terminal } = needs
+  const { credentials, storedAs, terminal } = needs
   const { places, fault } = await placesOf(all, needs)
   const ended: Ended[] = []
   let failure: AtlasError | undefined
@@ -36,7 +44,7 @@ export async function logout({ all }: LogoutOptions, needs: Needs): Promise<void
   for (const [index, place] of places.entries()) {
     try {
       const timeoutMs = Math.max(1, leftMs / (places.length - index))
-      const ending = logOut(storedAs(place), session, timeoutMs)
+      const ending = logOut(storedAs(place), needs, timeoutMs)
       const result = await terminal.during(`Logging out of ${place.apiUrl}`, ending)
       leftMs -= result?.waitedMs ?? 0
       if (result) ended.push({ ...result, place })

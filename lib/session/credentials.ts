@@ -65,7 +65,7 @@ export function environmentCredentials(accessToken: string, apiRoot: string): Cr
 }
 
 /** A token that is used as it is. */
-const fixedBearer = (accessToken: string): BearerSource => ({
+export const fixedBearer = (accessToken: string): BearerSource => ({
   accessToken: async () => accessToken,
   replace: async () => false,
 })

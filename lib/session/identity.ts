@@ -1,5 +1,5 @@
 import { AtlasError } from '../errors.ts'
-import { type Answer, badResponse, errorFor, parseJsonObject, type Reader } from '../http/answer.ts'
+import { badResponse, errorFor, parseJsonObject, type Reader } from '../http/answer.ts'
 import type { Http } from '../http/requests.ts'
 import type { Secrets } from '../terminal/secrets.ts'
 import type { Credential } from './credentials.ts'
@@ -28,55 +28,38 @@ export interface IdentityDependencies {
   readonly now: () => Date
 }
 
-/** Ask the server who is logged in; the session is refreshed where it must be. */
-export function whoIs(credential: Credential, dependencies: IdentityDependencies): Promise<Confirmation> {
-  const { http, now } = dependencies
-  return confirmed(dependencies, async () => {
-    const [{ answered }, client] = await Promise.all([import('../http/client.ts'), http.client(credential)])
-    // As bytes: a server may leave out that its answer is JSON, and atlas knows what it asked for.
-    const response = await answered(
-      client.raw<ArrayBuffer, 'arrayBuffer'>(PATH, {
-        responseType: 'arrayBuffer',
-        guard: { timeoutMs: TIMEOUT_MS },
-      }),
-    )
-    const { status, statusText, headers, _data } = response
-    const url = new URL(credential.apiRoot + PATH)
-    const body = new TextDecoder().decode(_data)
-    return { request: `GET ${PATH}`, url, status, statusText, headers, body, receivedAt: now() }
-  })
-}
-
-/** The same for a session that has just begun, whose token is not replaced. */
-export const whoHasJustLoggedIn = (
-  { apiRoot, accessToken }: Pick<Credential, 'apiRoot' | 'accessToken'>,
-  signal: AbortSignal,
-  dependencies: IdentityDependencies,
-): Promise<Confirmation> =>
-  confirmed(dependencies, () => {
-    const headers = { authorization: `Bearer ${accessToken}` }
-    return dependencies.http.ask(apiRoot, PATH, { method: 'GET', headers, timeoutMs: TIMEOUT_MS, signal })
-  })
-
-async function confirmed(
-  { reader, secrets }: IdentityDependencies,
-  ask: () => Promise<Answer>,
+/** Ask the server who is logged in. */
+export async function whoIs(
+  { apiRoot, bearer }: Pick<Credential, 'apiRoot' | 'bearer'>,
+  { http, reader, secrets, now }: IdentityDependencies,
+  signal?: AbortSignal,
 ): Promise<Confirmation> {
   try {
-    const answer = await ask()
-    if (answer.status === 404) return { kind: 'cannot_confirm', user: undefined }
-    if (answer.status !== 200) throw errorFor(answer, reader)
-    return { kind: 'confirmed', user: parseUser(answer, secrets) }
+    const { answered } = await import('../http/client.ts')
+    const client = await http.client({ apiRoot, bearer })
+    // As bytes: a server may leave out that its answer is JSON, and atlas knows what it asked for.
+    const call = client.raw<ArrayBuffer, 'arrayBuffer'>(PATH, {
+      responseType: 'arrayBuffer',
+      guard: { timeoutMs: TIMEOUT_MS },
+      ...(signal && { signal }),
+    })
+    const { status, headers, _data } = await answered(call)
+    if (status === 404) return { kind: 'cannot_confirm', user: undefined }
+    const asked = { request: `GET ${PATH}`, url: new URL(apiRoot + PATH) }
+    if (status !== 200) throw errorFor({ ...asked, status, headers, receivedAt: now() }, reader)
+    const fields = parseJsonObject(new TextDecoder().decode(_data))
+    if (fields === undefined) throw badResponse(asked, 'the answer is not a JSON object')
+    const user = parseUser(fields, secrets)
+    if (user === undefined) throw badResponse(asked, 'the answer does not say who is logged in')
+    return { kind: 'confirmed', user }
   } catch (error) {
     if (error instanceof AtlasError) return { kind: 'failed', user: undefined, error }
     throw error
   }
 }
 
-/** @throws {AtlasError} `bad_response`: a page that answers everything with 200 and some JSON knows nobody. */
-function parseUser(answer: Answer, { mask, isSafeToShow }: Secrets): User {
-  const fields = parseJsonObject(answer.body)
-  if (fields === undefined) throw badResponse(answer, 'the answer is not a JSON object')
+/** @returns undefined for a page that answers everything with 200 and some JSON. */
+function parseUser(fields: Record<string, unknown>, { mask, isSafeToShow }: Secrets): User | undefined {
   const text = (name: string): string | null => {
     const value = fields[name]
     return typeof value === 'string' ? mask(value) : null
@@ -85,6 +68,7 @@ function parseUser(answer: Answer, { mask, isSafeToShow }: Secrets): User {
     value === null || isSafeToShow(value) ? value : '[hidden]'
   // An e-mail may contain a short password, and is known to whoever typed it.
   const email = text('email')
-  if (!email) throw badResponse(answer, 'the answer does not say who is logged in')
-  return { email, username: unlessSecret(text('username')), role: unlessSecret(text('role')) }
+  return email
+    ? { email, username: unlessSecret(text('username')), role: unlessSecret(text('role')) }
+    : undefined
 }

@@ -36,7 +36,7 @@ export class StoredSession {
   readonly store: CredentialStore
   readonly loginCommand: string
   readonly now: () => Date
-  readonly #lock: Lock
+  readonly lock: Lock
   readonly #secrets: Secrets
 
   constructor({ profile, apiUrl, store, lock, secrets, now, loginCommand }: StoredSessionOptions) {
@@ -45,7 +45,7 @@ export class StoredSession {
     this.store = store
     this.loginCommand = loginCommand
     this.now = now
-    this.#lock = lock
+    this.lock = lock
     this.#secrets = secrets
   }
 
@@ -98,7 +98,7 @@ export class StoredSession {
    */
   async exclusively<T>(work: (stillExcludes: () => boolean) => Promise<T>): Promise<T> {
     await this.store.check(this.account)
-    return this.#lock.hold(work)
+    return this.lock.hold(work)
   }
 
   /**

@@ -3,13 +3,12 @@ import type { Run } from '../../run.ts'
 import { type Finding, ok } from './finding.ts'
 
 export async function checkLock({
-  lock,
   config,
   configFile,
   stored,
-}: Pick<Run, 'lock' | 'config' | 'configFile' | 'stored'>): Promise<Finding> {
+}: Pick<Run, 'config' | 'configFile' | 'stored'>): Promise<Finding> {
   const startedAt = performance.now()
-  await lock.hold(async () => {})
+  await stored.lock.hold(async () => {})
   const elapsedMs = (performance.now() - startedAt).toFixed(0)
   // A login needs this one too; the folder is not made for a report's sake.
   if (fs.existsSync(config.folder.value)) await configFile.lock.hold(async () => {})
