@@ -326,26 +326,3 @@ test('api: a folder as standard input is an error for every option that reads it
   }
   expect(atlas.server.log()).toEqual([])
 })
-
-test('api: ends quietly when its reader goes away', async () => {
-  await using atlas = await stage({ loggedIn: true })
-  atlas.server.fault('GET /x', response => void response.end('x'.repeat(1_000_000)))
-  const child = atlas.start(['api', '/x'], { input: '' })
-  const reader = child.stdout.getReader()
-  await reader.read()
-  await reader.cancel()
-  expect({ status: await child.exited, stderr: await new Response(child.stderr).text() }).toEqual({
-    status: 0,
-    stderr: '',
-  })
-})
-
-test('api: a full disk behind standard output is an error', async () => {
-  await using atlas = await stage({ loggedIn: true })
-  expect(await atlas.run([], { via: ['sh', '-c', 'exec "$0" auth token >/dev/full'] })).toEqual({
-    status: 1,
-    stdout: '',
-    stderr:
-      'atlas: The output could not be written (ENOSPC).\n       The disk is full: make room and try again.\n',
-  })
-})

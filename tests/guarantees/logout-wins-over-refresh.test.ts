@@ -135,9 +135,3 @@ test('races: logins of twenty profiles at once are all remembered', async () => 
   expect(JSON.parse(stdout).logged_out).toHaveLength(20)
   expect(atlas.filesHolding('refresh_token')).toEqual([])
 })
-
-secretServiceTest('login: the store that was used last is the one that counts', async () => {
-  await using atlas = await stage({ loggedIn: true, store: 'keychain' })
-  expect((await atlas.logIn({ env: { ATLAS_CREDENTIAL_STORE: 'file' } })).status).toBe(0)
-  expect(JSON.parse((await atlas.run(['auth', 'status', '--json'])).stdout).store).toBe('file')
-})
