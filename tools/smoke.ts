@@ -8,6 +8,7 @@ import path from 'node:path'
 import { VERSION } from '../lib/version.ts'
 import { targetNamed } from '../release/targets.ts'
 import { startAtlasServer } from '../tests/support/atlas-server.ts'
+import { LOGIN } from '../tests/support/binary.ts'
 import { hasSecretService, startSecretService } from '../tests/support/secret-service.ts'
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
@@ -55,7 +56,7 @@ async function step(
 
 try {
   await step(['--version'], `atlas/${VERSION} ${platform}-${arch}`)
-  await step(['auth', 'login', '--email', 'ada@example.com', '--password-stdin'], 'Logged in to', {
+  await step(LOGIN, 'Logged in to', {
     input: 'correct horse\n',
   })
   await step(['auth', 'status'], 'ada@example.com')
