@@ -13,9 +13,7 @@ interface BodyReader {
 }
 
 /** The runtime knows more formats than its types do. */
-type Format = 'gzip' | 'deflate' | 'deflate-raw' | 'brotli' | 'zstd'
-
-const FORMATS: Readonly<Record<string, Format>> = {
+const FORMATS: Readonly<Record<string, string>> = {
   gzip: 'gzip',
   'x-gzip': 'gzip',
   deflate: 'deflate',
@@ -26,70 +24,52 @@ const FORMATS: Readonly<Record<string, Format>> = {
 /**
  * A reader of what a body holds once it is unpacked, piece by piece. The runtime's own fetch would print a
  * line of its own about a body that is packed wrongly. A coding that atlas did not ask for is left as it is.
- * @param origin whose body it is, for the message.
  * @throws {AtlasError} `bad_response` on reading: the body is not packed as it says; or what the body throws.
  * @see RFC 9110 §8.4
  */
-function unpackingReader(
-  body: ReadableStream<Uint8Array>,
-  contentEncoding: string | null,
-  origin: string,
-): BodyReader {
-  const packed = body.getReader()
-  const codings = (contentEncoding ?? '')
-    .toLowerCase()
-    .split(',')
-    .map(coding => coding.trim())
-  const [coding = '', ...others] = codings.filter(name => name !== 'identity')
+function readerOf({ body, headers }: Response, { origin }: URL): BodyReader | undefined {
+  const packed = body?.getReader()
+  const codings = (headers.get('content-encoding') ?? '').toLowerCase().split(/[\s,]+/)
+  const [coding = '', ...others] = codings.filter(name => name !== '' && name !== 'identity')
   const format = others.length === 0 ? FORMATS[coding] : undefined
-  if (format === undefined) return packed
+  if (packed === undefined || format === undefined) return packed
 
-  let failure: { readonly error: unknown } | undefined
+  let torn: unknown
+  const next = () =>
+    packed.read().catch(error => {
+      torn = error
+      throw error
+    })
   const unpack = async (): Promise<BodyReader> => {
-    const first = await packed.read()
+    let first: Awaited<ReturnType<typeof next>> | undefined = await next()
     // An answer to HEAD names a coding and has no body.
     if (first.done) return packed
-    let next: typeof first | undefined = first
-    const source = new ReadableStream<Uint8Array>(
-      {
-        async pull(controller) {
-          try {
-            const { done, value } = next ?? (await packed.read())
-            next = undefined
-            if (done) controller.close()
-            else controller.enqueue(value)
-          } catch (error) {
-            failure = { error }
-            throw error
-          }
-        },
-        cancel: reason => packed.cancel(reason),
-      },
-      { highWaterMark: 0 },
-    )
+    const used = format === 'deflate' ? deflateFormat(first.value) : format
     const decompression = new DecompressionStream(
-      (format === 'deflate' ? deflateFormat(first.value) : format) as ConstructorParameters<
-        typeof DecompressionStream
-      >[0],
+      used as ConstructorParameters<typeof DecompressionStream>[0],
     )
-    return source.pipeThrough(decompression as TransformStream<Uint8Array, Uint8Array>).getReader()
+    const source: UnderlyingSource<Uint8Array> = {
+      async pull(controller) {
+        const { done, value } = first ?? (await next())
+        first = undefined
+        if (done) controller.close()
+        else controller.enqueue(value)
+      },
+    }
+    return new ReadableStream(source, { highWaterMark: 0 })
+      .pipeThrough(decompression as TransformStream<Uint8Array, Uint8Array>)
+      .getReader()
   }
-
   let unpacked: Promise<BodyReader> | undefined
   return {
     async read() {
       unpacked ??= unpack()
-      const reader = await unpacked
       try {
-        return await reader.read()
+        return await (await unpacked).read()
       } catch (error) {
-        if (failure !== undefined) throw failure.error
-        throw new AtlasError(
-          'bad_response',
-          `${origin} sent an answer that cannot be read: it is not packed with ${coding} as it says.`,
-          CHECK_SERVER_URL,
-          { cause: error },
-        )
+        if (torn !== undefined) throw torn
+        const reason = `it is not packed with ${coding} as it says`
+        throw unreadable(`${origin} sent an answer that cannot be read: ${reason}.`, error)
       }
     },
     // Below the pipe, so that one that waits for its first piece ends too.
@@ -98,11 +78,11 @@ function unpackingReader(
 }
 
 /** Some servers send the bare format where the zlib one is meant, as if its two bytes of header were not. */
-const deflateFormat = ([first = 0, second = 0]: Uint8Array): Format =>
+const deflateFormat = ([first = 0, second = 0]: Uint8Array): string =>
   (first & 0x0f) === 8 && (first * 256 + second) % 31 === 0 ? 'deflate' : 'deflate-raw'
 
-const readerOf = ({ body, headers }: Response, { origin }: URL): BodyReader | undefined =>
-  body ? unpackingReader(body, headers.get('content-encoding'), origin) : undefined
+const unreadable = (message: string, cause?: unknown): AtlasError =>
+  new AtlasError('bad_response', message, CHECK_SERVER_URL, { cause })
 
 /**
  * An answer whose body has been read.
@@ -123,11 +103,7 @@ export async function readWhole(
     size += value.byteLength
     if (size > maxBytes) {
       reader.cancel().catch(() => {})
-      throw new AtlasError(
-        'bad_response',
-        `${url.origin} sent an answer of more than ${maxBytes} bytes.`,
-        'Check the server URL (--api-url or ATLAS_API_URL).',
-      )
+      throw unreadable(`${url.origin} sent an answer of more than ${maxBytes} bytes.`)
     }
     pieces.push(value)
   }
@@ -172,12 +148,7 @@ export function streamThrough(response: Response, deadline: Deadline, url: URL):
 
 /** The same answer with another body. Statuses outside 200 to 599 cannot be represented and are refused. */
 function rebuild({ status, statusText, headers }: Response, body: Blob | ReadableStream | null): Response {
-  if (status < 200 || status > 599)
-    throw new AtlasError(
-      'bad_response',
-      `The server answered with the unknown status ${status}.`,
-      'Check the server URL (--api-url or ATLAS_API_URL).',
-    )
+  if (status < 200 || status > 599) throw unreadable(`The server answered with the unknown status ${status}.`)
   const bodyless = status === 204 || status === 205 || status === 304
   return new Response(bodyless ? null : body, { status, statusText, headers })
 }

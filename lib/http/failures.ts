@@ -43,7 +43,7 @@ export function explainFailure(error: unknown, url: URL): AtlasError {
 const checkServer = (url: URL): string =>
   isLoopback(url.hostname)
     ? 'Is the server running? Another one is chosen with --api-url or ATLAS_API_URL.'
-    : 'Check your connection and the server URL (--api-url or ATLAS_API_URL).'
+    : `${CHECK_SERVER_URL} Is there a network connection?`
 
 const NETWORK_FAULTS: Record<string, string> = {
   ECONNREFUSED: 'connection refused',

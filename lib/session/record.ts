@@ -1,4 +1,5 @@
 import { isToken } from '../config/values.ts'
+import { parseJsonObject } from '../http/answer.ts'
 import { DamagedRecord } from '../store/store-error.ts'
 
 /** What atlas knows of a login: one record, replaced as a whole. */
@@ -50,7 +51,6 @@ export const encodeRecord = (account: string, session: Session): string =>
   JSON.stringify({
     version: VERSION,
     account,
-    origin: new URL(session.apiRoot).origin,
     api_root: session.apiRoot,
     email: session.email,
     access_token: session.accessToken,
@@ -67,21 +67,14 @@ export const encodeRecord = (account: string, session: Session): string =>
  */
 export function decodeRecord(account: string, apiUrl: string, text: string): Session {
   const broken = (reason: string): Error => new DamagedRecord(account, reason)
-  let root: unknown
-  try {
-    root = JSON.parse(text)
-  } catch {
-    throw broken('they are not an atlas record')
-  }
-  if (typeof root !== 'object' || root === null || Array.isArray(root))
-    throw broken('they are not an atlas record')
-  const fields = root as Record<string, unknown>
+  const fields = parseJsonObject(text)
+  if (fields === undefined) throw broken('they are not an atlas record')
   if (fields['version'] !== VERSION) throw broken('another version of atlas wrote them')
   if (fields['account'] !== account) throw broken('they belong to another account')
 
   const { origin } = new URL(apiUrl)
   const apiRoot = fields['api_root']
-  if (fields['origin'] !== origin || typeof apiRoot !== 'string' || !isBelow(apiRoot, origin))
+  if (typeof apiRoot !== 'string' || !isBelow(apiRoot, origin))
     throw broken(`they belong to another server than ${origin}`)
 
   const { email, access_token: accessToken, refresh_token: refreshToken } = fields

@@ -239,11 +239,6 @@ describe('edited files', () => {
 
   const RECORDS: [name: string, edited: (record: Record<string, unknown>, other: string) => object][] = [
     ['API root leads elsewhere', (record, other) => ({ ...record, api_root: `${other}/api/v1` })],
-    ['origin is another', (record, other) => ({ ...record, origin: other })],
-    [
-      'API root and origin lead elsewhere',
-      (record, other) => ({ ...record, origin: other, api_root: `${other}/api/v1` }),
-    ],
     ['account is another', (record, other) => ({ ...record, account: `default@${other}` })],
     ['API root is not a URL', record => ({ ...record, api_root: 'x' })],
     [

@@ -31,7 +31,6 @@ describe('login', () => {
     expect(JSON.parse((await kit.record()) ?? '')).toEqual({
       version: 1,
       account: `default@${server.apiRoot}`,
-      origin: server.url,
       api_root: server.apiRoot,
       email: 'ada@example.com',
       access_token: server.lastTokens.access,
