@@ -48,17 +48,18 @@ function readerOf({ body, headers }: Response, { origin }: URL): BodyReader | un
     const decompression = new DecompressionStream(
       used as ConstructorParameters<typeof DecompressionStream>[0],
     )
-    const source: UnderlyingSource<Uint8Array> = {
-      async pull(controller) {
-        const { done, value } = first ?? (await next())
-        first = undefined
-        if (done) controller.close()
-        else controller.enqueue(value)
+    const source = new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          const { done, value } = first ?? (await next())
+          first = undefined
+          if (done) controller.close()
+          else controller.enqueue(value)
+        },
       },
-    }
-    return new ReadableStream(source, { highWaterMark: 0 })
-      .pipeThrough(decompression as TransformStream<Uint8Array, Uint8Array>)
-      .getReader()
+      { highWaterMark: 0 },
+    )
+    return source.pipeThrough(decompression as TransformStream<Uint8Array, Uint8Array>).getReader()
   }
   let unpacked: Promise<BodyReader> | undefined
   return {
