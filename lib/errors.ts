@@ -1,4 +1,4 @@
-/** Every error code a user or a script can meet, and the exit status it ends the process with. */
+/** Every error code, and the exit status of a run that ends with it. */
 export const EXIT_CODE = {
   api_error: 1,
   ttl_unavailable: 1,
@@ -28,11 +28,11 @@ export const EXIT_CODE = {
 
 export type AtlasCode = keyof typeof EXIT_CODE
 
-/** A failure that a person can act on: what went wrong with what, and the next step. */
+/** A failure that a person can act on: what went wrong, and the next step. */
 export class AtlasError extends Error {
   override readonly name = 'AtlasError'
   readonly code: AtlasCode
-  /** What to do next; shown on a line of its own. */
+  /** What to do next, shown on a line of its own. */
   readonly hint: string | undefined
 
   constructor(code: AtlasCode, message: string, hint?: string, options?: ErrorOptions) {
@@ -46,7 +46,7 @@ export class AtlasError extends Error {
   }
 }
 
-/** Exit statuses of the signals that end atlas: 128 + the signal's number (POSIX shells' convention). */
+/** Exit statuses of the signals that end atlas: 128 + the signal's number, as in POSIX shells. */
 export const SIGNAL_STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGQUIT: 131 } as const
 
 export type EndingSignal = keyof typeof SIGNAL_STATUS
@@ -65,31 +65,29 @@ export class Cancelled extends AtlasError {
   }
 }
 
-/** What an error says to a person or a script, whatever was thrown. */
-export interface Report {
-  readonly code: AtlasCode
-  readonly message: string
-  readonly hint: string | null
-  readonly exitStatus: number
+/** An error that leaves other work possible. @throws the error itself where it is a signal or a bug. */
+export function recoverable(error: unknown): AtlasError {
+  if (error instanceof AtlasError && !(error instanceof Cancelled)) return error
+  throw error
 }
 
-/**
- * The one place an error becomes text. An error that atlas did not foresee is named by its
- * class and code alone: its message may hold what was being sent.
- */
-export function report(error: unknown): Report {
-  if (error instanceof AtlasError) {
-    const { code, message, hint = null, exitStatus } = error
-    return { code, message, hint, exitStatus }
-  }
+/** What any error says to a person or a script: the one place where an error becomes text. */
+export function report(error: unknown): Pick<AtlasError, 'code' | 'message' | 'exitStatus'> & {
+  hint: string | null
+} {
+  const { code, message, hint = null, exitStatus } = error instanceof AtlasError ? error : unexpected(error)
+  return { code, message, hint, exitStatus }
+}
+
+/** Named by class and code alone: the message of such an error may hold what was being sent. */
+function unexpected(error: unknown): AtlasError {
   const kind = error instanceof Error ? error.name : typeof error
-  const detail = errorCode(error)
-  return {
-    code: 'internal',
-    message: `Something went wrong inside atlas (${detail === undefined ? kind : `${kind}, ${detail}`}).`,
-    hint: 'Run the command again with --debug and report what it prints; it holds no secrets.',
-    exitStatus: EXIT_CODE.internal,
-  }
+  const code = errorCode(error)
+  return new AtlasError(
+    'internal',
+    `Something went wrong inside atlas (${code === undefined ? kind : `${kind}, ${code}`}).`,
+    'Run the command again with --debug and report what it prints; it holds no secrets.',
+  )
 }
 
 /** The `code` that Node and Bun put on system errors (`ENOENT`, `ECONNREFUSED`, …), if there is one. */

@@ -4,31 +4,26 @@ import type { Run } from '../run.ts'
 import { styled } from '../terminal/style.ts'
 import type { Register } from './context.ts'
 
-/** List the profiles that have logged in, and which one is current. Asks neither server nor keychain. */
-export async function list({ config, terminal }: Pick<Run, 'config' | 'terminal'>): Promise<void> {
+/** List the profiles that have logged in, and which one is current. Neither server nor keychain is used. */
+export async function list({ config, terminal }: Run): Promise<void> {
   const current = config.profile.value
-  const profiles = [...profilesOf(config.file)].map(([name, { apiUrl, email, store }]) => ({
-    name,
-    api_url: apiUrl,
-    email,
-    store,
-  }))
-  if (terminal.json) return terminal.sayJson({ current, profiles })
+  const profiles = [...profilesOf(config.file)]
+  if (terminal.json)
+    return terminal.sayJson({
+      current,
+      profiles: profiles.map(([name, { apiUrl, email, store }]) => ({ name, api_url: apiUrl, email, store })),
+    })
   if (profiles.length === 0) return terminal.say('No profiles yet. Log in with: atlas auth login')
-  const rows = profiles.map(({ name, api_url, email, store }) => [
+  const rows = profiles.map(([name, login]) => [
     name,
-    api_url,
-    email ?? '(logged out)',
-    store,
+    login.apiUrl,
+    login.email ?? '(logged out)',
+    login.store,
   ])
   const widths = [0, 1, 2].map(column => Math.max(...rows.map(row => row[column]?.length ?? 0)))
   for (const row of rows) {
-    const isCurrent = row[0] === current
-    const line = row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd()
-    await terminal.say(isCurrent ? [styled('green', `* ${line}`)] : `  ${line}`)
+    const line = row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')
+    await terminal.say(row[0] === current ? [styled('green', `* ${line}`)] : `  ${line}`)
   }
 }
 

@@ -9,18 +9,12 @@ import type { Register } from './context.ts'
  * Replace the session's access token now.
  * @throws {AtlasError} `usage`: ATLAS_ACCESS_TOKEN is set; `session_expired`, `not_logged_in`, …
  */
-export async function refresh({
-  config,
-  credentials,
-  terminal,
-  now,
-}: Pick<Run, 'config' | 'credentials' | 'terminal' | 'now'>): Promise<void> {
+export async function refresh({ config, credentials, terminal, now }: Run): Promise<void> {
   const server = config.apiUrl.value
   const credential = await terminal.during(`Refreshing the session on ${server}`, credentials.refresh())
-  const { source } = credentials
   if (terminal.json)
     return terminal.sayJson(
-      reportJson(config, { state: 'authenticated', credential, source, user: undefined, reason: null }),
+      reportJson(config, { state: 'authenticated', credential, source: credentials.source, reason: null }),
     )
   const { expiresAt } = credential
   const until = expiresAt ? `; the access token is valid until ${describeMoment(expiresAt, now())}` : ''

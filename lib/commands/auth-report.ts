@@ -2,28 +2,27 @@ import type { Config } from '../config/load.ts'
 import type { Credential, Credentials } from '../session/credentials.ts'
 import type { User } from '../session/identity.ts'
 
-export type LoginState = 'authenticated' | 'unverified' | 'rejected' | 'not_logged_in'
-
 /** Who is logged in where, as far as that is known. */
 export interface LoginReport {
-  readonly state: LoginState
-  readonly credential: Pick<Credential, 'email' | 'expiresAt' | 'sessionExpiresAt'> | undefined
+  readonly state: 'authenticated' | 'unverified' | 'rejected' | 'not_logged_in'
+  readonly credential?: Pick<Credential, 'email' | 'expiresAt' | 'sessionExpiresAt'> | undefined
   readonly source: Credentials['source'] | null
-  readonly user: User | undefined
+  /** What the server said. */
+  readonly user?: User | undefined
   /** Why the state is not `authenticated`. */
   readonly reason: string | null
 }
 
 /** Whose login it is: what the server said, or what was stored. A token's own claim is not proof. */
-export const emailOf = ({ user, credential, source }: LoginReport): string | undefined =>
-  user?.email ?? (source === 'env' ? undefined : credential?.email) ?? undefined
+export const emailOf = ({ user, credential, source }: LoginReport): string | null =>
+  user?.email ?? (source === 'env' ? null : credential?.email) ?? null
 
-/** The JSON object that tells who is logged in where. */
+/** The JSON object of `login`, `status` and `refresh`. */
 export const reportJson = (config: Config, report: LoginReport) => ({
   state: report.state,
   profile: config.profile.value,
   api_url: config.apiUrl.value,
-  email: emailOf(report) ?? null,
+  email: emailOf(report),
   username: report.user?.username ?? null,
   role: report.user?.role ?? null,
   source: report.source,

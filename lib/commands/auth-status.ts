@@ -1,26 +1,16 @@
 import type { Flags } from '../cli/flags.ts'
 import { apiPathHint, loginCommand } from '../config/settings.ts'
-import { AtlasError, EXIT_CODE } from '../errors.ts'
+import { EXIT_CODE } from '../errors.ts'
 import type { Run } from '../run.ts'
-import type { Credential } from '../session/credentials.ts'
 import { type Confirmation, whoIs } from '../session/identity.ts'
 import { type Row, sayRows } from '../terminal/rows.ts'
 import type { Style } from '../terminal/style.ts'
 import { describeMoment } from '../terminal/time.ts'
-import { emailOf, type LoginReport, type LoginState, reportJson } from './auth-report.ts'
+import { emailOf, type LoginReport, reportJson } from './auth-report.ts'
 import type { Register } from './context.ts'
 
-/** The longest that the server is waited for, in milliseconds. */
+/** The longest wait for the server, in milliseconds. */
 const BUDGET_MS = 5_000
-
-export interface StatusOptions {
-  readonly offline: boolean
-}
-
-type Needs = Pick<
-  Run,
-  'config' | 'credentials' | 'stored' | 'http' | 'reader' | 'secrets' | 'terminal' | 'now'
->
 
 /**
  * Report who is logged in where, as the server confirms it.
@@ -28,104 +18,83 @@ type Needs = Pick<
  * there is no valid login, 5 where the server could not be asked.
  * @throws {AtlasError} `store_*`: whether anybody is logged in is not known.
  */
-export async function status({ offline }: StatusOptions, needs: Needs): Promise<number> {
-  const { config, credentials, terminal } = needs
+export async function status({ offline }: { offline: boolean }, run: Run): Promise<number> {
+  const { config, credentials, terminal, secrets } = run
+  const { source } = credentials
   const credential = await credentials.find()
-  const known = { credential, source: credentials.source, user: undefined }
   if (credential === undefined) {
     const reason = 'No credentials are stored for this profile and server.'
-    await print({ ...known, state: 'not_logged_in', source: null, reason }, needs)
+    await print({ state: 'not_logged_in', source: null, reason }, run)
     return EXIT_CODE.not_logged_in
   }
   if (offline) {
-    await print({ ...known, state: 'unverified', reason: 'The server was not asked (--offline).' }, needs)
+    const reason = 'The server was not asked (--offline).'
+    await print({ state: 'unverified', credential, source, reason }, run)
     return 0
   }
-  const confirmation = await terminal.during(`Asking ${config.apiUrl.value}`, whoIs(credential, needs))
-  const { exitStatus, ...judged } = judge(confirmation, needs.secrets.mask)
+  const confirmation = await terminal.during(`Asking ${config.apiUrl.value}`, whoIs(credential, run))
+  const { exitStatus, ...judged } = judge(confirmation, secrets.mask)
   // The request may have refreshed the session, or ended it.
-  const latest = await latestCredential(credential, needs)
-  const source = latest === undefined ? null : credentials.source
-  await print({ ...judged, source, credential: latest, user: confirmation.user }, needs)
+  const latest = await credentials.find().catch(() => credential)
+  const report = { ...judged, credential: latest, source: latest ? source : null, user: confirmation.user }
+  await print(report, run)
   const hint = confirmation.kind === 'cannot_confirm' ? apiPathHint(config) : undefined
   if (hint !== undefined) terminal.notice(hint)
   return exitStatus
 }
 
+/** @throws {AtlasError} an error that says nothing about the login. */
 function judge(
   confirmation: Confirmation,
   mask: (text: string) => string,
 ): Pick<LoginReport, 'state' | 'reason'> & { exitStatus: number } {
   if (confirmation.kind === 'confirmed') return { state: 'authenticated', reason: null, exitStatus: 0 }
-  if (confirmation.kind === 'cannot_confirm')
-    return {
-      state: 'unverified',
-      reason: 'This server cannot confirm who is logged in (404).',
-      exitStatus: 0,
-    }
+  if (confirmation.kind === 'cannot_confirm') {
+    const reason = 'This server cannot confirm who is logged in (404).'
+    return { state: 'unverified', reason, exitStatus: 0 }
+  }
   const { code, message, exitStatus } = confirmation.error
   const reason = mask(message)
-  if (exitStatus === EXIT_CODE.not_logged_in)
-    return { state: code === 'not_logged_in' ? 'not_logged_in' : 'rejected', reason, exitStatus }
+  if (code === 'not_logged_in') return { state: code, reason, exitStatus }
+  if (exitStatus === EXIT_CODE.token_rejected) return { state: 'rejected', reason, exitStatus }
   if (exitStatus === EXIT_CODE.network) return { state: 'unverified', reason, exitStatus }
   throw confirmation.error
 }
 
-async function latestCredential(
-  credential: Credential,
-  { credentials }: Needs,
-): Promise<Credential | undefined> {
-  try {
-    return await credentials.find()
-  } catch (error) {
-    if (error instanceof AtlasError) return credential
-    throw error
-  }
-}
-
-async function print(report: LoginReport, needs: Needs): Promise<void> {
-  const { config, credentials, terminal } = needs
+async function print(report: LoginReport, run: Run): Promise<void> {
+  const { config, credentials, terminal } = run
   if (terminal.json) return terminal.sayJson(reportJson(config, report))
-  await sayRows(terminal, describe(report, needs))
+  await sayRows(terminal, describe(report, run))
   if (report.state === 'not_logged_in') terminal.notice(`Log in with: ${loginCommand(config)}`)
   if (report.state === 'rejected') terminal.notice(credentials.renewHint)
 }
 
-function describe(report: LoginReport, { config, stored, now }: Needs): Row[] {
+function describe(report: LoginReport, { config, stored, now }: Run): Row[] {
   const { state, credential, user, source, reason } = report
+  const { expiresAt = null, sessionExpiresAt = null } = credential ?? {}
   const email = emailOf(report)
   const person = [user?.username, user?.role].filter(Boolean).join(', ')
-  const { expiresAt = null, sessionExpiresAt = null } = credential ?? {}
-  const expires =
-    expiresAt && `${expiresAt < now() ? 'expired' : 'valid until'} ${describeMoment(expiresAt, now())}`
+  const places = { env: 'ATLAS_ACCESS_TOKEN', file: `${stored.store.location} (plain text)` }
+  const [style, words] = STATES[state]
   return [
     ['Server', config.apiUrl.value],
     ['Profile', config.profile.value],
-    ['Status', `${DESCRIPTIONS[state]}${reason === null ? '' : ` ${reason}`}`, LOOKS[state]],
-    ['Account', email ? (person ? `${email} (${person})` : email) : undefined],
-    ['Credentials', source === null ? undefined : locationOf(source, stored.store.location)],
-    ['Access token', expires ?? undefined],
-    ['Session', sessionExpiresAt ? `ends ${describeMoment(sessionExpiresAt, now())}` : undefined],
+    ['Status', reason === null ? words : `${words} ${reason}`, style],
+    ['Account', email && person ? `${email} (${person})` : (email ?? undefined)],
+    ['Credentials', source === 'keychain' ? stored.store.location : source && places[source]],
+    [
+      'Access token',
+      expiresAt && `${expiresAt < now() ? 'expired' : 'valid until'} ${describeMoment(expiresAt, now())}`,
+    ],
+    ['Session', sessionExpiresAt && `ends ${describeMoment(sessionExpiresAt, now())}`],
   ]
 }
 
-function locationOf(source: NonNullable<LoginReport['source']>, storeLocation: string): string {
-  if (source === 'env') return 'ATLAS_ACCESS_TOKEN'
-  return source === 'file' ? `${storeLocation} (plain text)` : storeLocation
-}
-
-const LOOKS: Record<LoginState, Style> = {
-  authenticated: 'green',
-  unverified: 'yellow',
-  rejected: 'red',
-  not_logged_in: 'yellow',
-}
-
-const DESCRIPTIONS: Record<LoginState, string> = {
-  authenticated: 'Logged in; the server confirmed it.',
-  unverified: 'Not verified.',
-  rejected: 'Rejected.',
-  not_logged_in: 'Not logged in.',
+const STATES: Record<LoginReport['state'], readonly [Style, string]> = {
+  authenticated: ['green', 'Logged in; the server confirmed it.'],
+  unverified: ['yellow', 'Not verified.'],
+  rejected: ['red', 'Rejected.'],
+  not_logged_in: ['yellow', 'Not logged in.'],
 }
 
 export const registerStatus: Register = (cli, context) =>

@@ -10,15 +10,11 @@ import type { Register } from './context.ts'
  * Make another profile the current one.
  * @throws {AtlasError} `usage`: there is no such profile.
  */
-export async function switchProfile(
-  name: string,
-  { config, configFile, terminal }: Pick<Run, 'config' | 'configFile' | 'terminal'>,
-): Promise<void> {
+export async function switchProfile(name: string, { config, configFile, terminal }: Run): Promise<void> {
   const profiles = profilesOf(config.file)
   const profile = profiles.get(name)
   if (profile === undefined) {
-    const names = [...profiles.keys()]
-    const meant = await nearest(name, names)
+    const meant = await nearest(name, [...profiles.keys()])
     throw new AtlasError(
       'usage',
       `There is no profile "${name.slice(0, 80)}".`,
@@ -28,9 +24,10 @@ export async function switchProfile(
     )
   }
   await configFile.update(file => ({ ...file, currentProfile: name }))
-  if (terminal.json) return terminal.sayJson({ current: name, api_url: profile.apiUrl, email: profile.email })
+  const { apiUrl, email } = profile
+  if (terminal.json) return terminal.sayJson({ current: name, api_url: apiUrl, email })
   return terminal.say([
-    styled('green', `Switched to profile ${name} (${profile.email ?? 'logged out'} on ${profile.apiUrl})`),
+    styled('green', `Switched to profile ${name} (${email ?? 'logged out'} on ${apiUrl})`),
   ])
 }
 

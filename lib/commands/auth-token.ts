@@ -5,27 +5,22 @@ import { endsWithin, FRESH_MS } from '../session/record.ts'
 import { describeDuration } from '../terminal/time.ts'
 import type { Register } from './context.ts'
 
-export interface TokenOptions {
-  /** The least life that the token must have, in milliseconds; undefined where it was not asked for. */
-  readonly minTtlMs: number | undefined
-}
-
 /**
- * Print an access token that lives long enough, refreshing the session first where the stored one does not.
+ * Print an access token, refreshed first where the stored one does not live long enough.
+ * @param minTtlMs the least life that the token must have; undefined where it was not asked for.
  * @throws {AtlasError} `ttl_unavailable`: the server gives no token of that life.
  */
 export async function token(
-  { minTtlMs }: TokenOptions,
-  { credentials, terminal, now }: Pick<Run, 'credentials' | 'terminal' | 'now'>,
+  minTtlMs: number | undefined,
+  { credentials, terminal, now }: Run,
 ): Promise<void> {
   const { source } = credentials
   const ttlMs = minTtlMs ?? FRESH_MS
   const { accessToken, expiresAt } = await terminal.during('Refreshing the session', credentials.fresh(ttlMs))
   const mustLive = minTtlMs !== undefined || source !== 'env'
   if (mustLive && endsWithin(expiresAt, ttlMs, now())) throw tooShort(expiresAt, now())
-  return terminal.json
-    ? terminal.sayJson({ access_token: accessToken, expires_at: expiresAt, source })
-    : terminal.say(accessToken)
+  if (terminal.json) return terminal.sayJson({ access_token: accessToken, expires_at: expiresAt, source })
+  return terminal.say(accessToken)
 }
 
 function tooShort(expiresAt: Date | null, now: Date): AtlasError {
@@ -40,16 +35,14 @@ function tooShort(expiresAt: Date | null, now: Date): AtlasError {
 const UNIT_MS: Record<string, number> = { '': 1000, s: 1000, m: 60_000, h: 3_600_000 }
 
 /** A duration as people write it (`90s`, `10m`, `1h`, bare seconds), in milliseconds. */
-export function parseDuration(text: string, flag: string): number {
+function parseDuration(text: string, flag: string): number {
   const [, number, unit = ''] = /^(\d{1,9}(?:\.\d+)?)([smh]?)$/.exec(text) ?? []
-  const unitMs = UNIT_MS[unit]
-  if (number === undefined || unitMs === undefined)
-    throw new AtlasError(
-      'usage',
-      `${flag} is "${text.slice(0, 80)}", which is not a duration.`,
-      'Give one such as 90s, 10m or 1h.',
-    )
-  return Number(number) * unitMs
+  if (number !== undefined) return Number(number) * (UNIT_MS[unit] ?? 0)
+  throw new AtlasError(
+    'usage',
+    `${flag} is "${text.slice(0, 80)}", which is not a duration.`,
+    'Give one such as 90s, 10m or 1h.',
+  )
 }
 
 export const registerToken: Register = (cli, context) =>
@@ -66,5 +59,5 @@ export const registerToken: Register = (cli, context) =>
     .action(async (flags: Flags) => {
       const minTtl = flags.text('min-ttl')
       const minTtlMs = minTtl === undefined ? undefined : parseDuration(minTtl, '--min-ttl')
-      await token({ minTtlMs }, await context.run(flags))
+      await token(minTtlMs, await context.run(flags))
     })
