@@ -1,41 +1,34 @@
 import { Cancelled, type EndingSignal, SIGNAL_STATUS } from './errors.ts'
 
-/** How long a request that may cost the session when it is torn off goes on after Ctrl-C, in milliseconds. */
+/** How long a request that can cost the session when it is cut off goes on after Ctrl-C, in milliseconds. */
 const GRACE_MS = 2_000
 /**
- * Signals that come together are one: the kernel and the shell both send HUP when a terminal is closed,
- * and npm passes on the INT that the terminal has sent already. A person takes longer to insist.
+ * Signals that come together count as one: the kernel and the shell both send HUP when a terminal is closed,
+ * and npm passes on the INT that the terminal has sent already. A person is slower, in milliseconds.
  */
 const TOGETHER_MS = 100
 
-/** The signals that end atlas, and the work that must not be torn off by them. */
+/** The signals that end atlas, and the work that they must not cut off. */
 export interface Interrupts {
   /** Aborted with `Cancelled` when a signal arrives and nothing is shielded. */
   readonly cancelled: AbortSignal
   /**
-   * Run work that a signal must not tear off. `hurry` is aborted with `Cancelled` two seconds after a
-   * signal, or at a second one, so that a part of the work which may be given up can be.
+   * Run work that a signal must not cut off. `hurry` is aborted with `Cancelled` two seconds after a signal,
+   * or at a second one, for the part of the work that may be given up.
    * @throws {AtlasError} `cancelled`: a signal arrived; the work was finished first.
    */
   shield<T>(work: (hurry: AbortSignal) => Promise<T>): Promise<T>
-  /** Stop listening: the signals have their default effect again. */
-  dispose(): void
-}
-
-export interface SignalSource {
-  on(signal: EndingSignal, listener: () => void): unknown
-  off(signal: EndingSignal, listener: () => void): unknown
 }
 
 export interface InterruptOptions {
   readonly graceMs?: number
   readonly togetherMs?: number
-  /** Signals that this process is to survive, as below nohup(1). */
+  /** Signals that this process ignores, as it does below nohup(1). */
   readonly ignored?: ReadonlySet<EndingSignal>
 }
 
 export function createInterrupts(
-  source: SignalSource,
+  source: { on(signal: EndingSignal, listener: () => void): unknown },
   { graceMs = GRACE_MS, togetherMs = TOGETHER_MS, ignored = new Set() }: InterruptOptions = {},
 ): Interrupts {
   const cancelled = new AbortController()
@@ -54,13 +47,8 @@ export function createInterrupts(
     if (again) hurryAll()
     else setTimeout(hurryAll, graceMs).unref()
   }
-
-  const heard = (Object.keys(SIGNAL_STATUS) as EndingSignal[]).filter(signal => !ignored.has(signal))
-  const listeners = heard.map(signal => {
-    const listener = (): void => receive(signal)
-    source.on(signal, listener)
-    return { signal, listener }
-  })
+  for (const signal of Object.keys(SIGNAL_STATUS) as EndingSignal[])
+    if (!ignored.has(signal)) source.on(signal, () => receive(signal))
 
   return {
     cancelled: cancelled.signal,
@@ -76,15 +64,12 @@ export function createInterrupts(
         cancelled.signal.throwIfAborted()
       }
     },
-    dispose() {
-      for (const { signal, listener } of listeners) source.off(signal, listener)
-    },
   }
 }
 
 /**
- * Wait for work, but leave it to itself when the signal is aborted. Not by `Promise.race`: one promise that
- * outlives many races would hold the result of each.
+ * Wait for work, but no longer than until the signal is aborted. Not by `Promise.race`: a promise that
+ * outlives many races would keep the result of each.
  * @throws the signal's reason then.
  */
 export function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {

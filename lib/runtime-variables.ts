@@ -3,7 +3,7 @@ import { AtlasError } from './errors.ts'
 
 const DEBUGGER = ['BUN_INSPECT', 'BUN_INSPECT_CONNECT_TO', 'BUN_INSPECT_NOTIFY']
 
-/** What loads other code into a program before its own runs, so that it can only be told of. */
+/** Variables that load other code before atlas itself runs, so atlas can only report them. */
 const LOADERS = ['BUN_OPTIONS', 'BUN_INSPECT_PRELOAD', 'LD_PRELOAD', 'DYLD_INSERT_LIBRARIES']
 
 /**

@@ -34,7 +34,7 @@ function createKit() {
       name: place.target,
       uid: process.getuid?.(),
       timeoutMs: 5_000,
-      cancelled: createInterrupts({ on() {}, off() {} }).cancelled,
+      cancelled: createInterrupts({ on() {} }).cancelled,
       debug,
     })
   const kit = { remote: '', clock: NOW }
