@@ -78,3 +78,9 @@ test('architecture: no command imports another', () => {
     /^export const register/m.test(fs.readFileSync(path.join(ROOT, file), 'utf8'))
   expect(imports.filter(({ from, to }) => from !== 'lib/commands/program.ts' && isCommand(to))).toEqual([])
 })
+
+test('architecture: the refresh does not go through the client that refreshes', () => {
+  const isRefresh = ({ from, to }: { from: string; to: string }): boolean =>
+    from === 'lib/session/refresh.ts' && to === 'lib/http/client.ts'
+  expect(imports.filter(isRefresh)).toEqual([])
+})
