@@ -1,4 +1,4 @@
-import { shellQuoted } from '../terminal/shell-quote.ts'
+import { shellQuoted } from '../shell-quote.ts'
 import { hasNoPath, normalizeApiUrl } from './server.ts'
 import { parseProfileName, parseStore, SECONDS, STORE_KINDS, SWITCH, TOKEN } from './values.ts'
 

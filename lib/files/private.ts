@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { errorCode } from '../errors.ts'
-import { shellQuoted } from '../terminal/shell-quote.ts'
+import { shellQuoted } from '../shell-quote.ts'
 import { at, FileFault, faultOf } from './faults.ts'
 
 /** Without O_NONBLOCK, a named pipe in the place of a file would be waited for. */

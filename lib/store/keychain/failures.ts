@@ -1,6 +1,6 @@
 import { type AtlasCode, AtlasError } from '../../errors.ts'
 import type { AddonFolder } from '../../files/user-folder.ts'
-import { shellQuoted } from '../../terminal/shell-quote.ts'
+import { shellQuoted } from '../../shell-quote.ts'
 import { ALTERNATIVES, DamagedRecord } from '../store-error.ts'
 
 type KeychainCode = Extract<AtlasCode, `store_${string}`>
