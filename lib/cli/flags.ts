@@ -18,25 +18,14 @@ export const flagDefinitions = ({ options }: Pick<Command, 'options'>): FlagDefi
     return { name: long, short, takesValue: rawName.includes('<'), usage: rawName, description }
   })
 
-/** The flags of one call: every value as it was typed. */
-export class Flags {
-  readonly #values: ReadonlyMap<string, readonly string[]>
-
-  /** @param values by long name without dashes; a switch has an empty list. */
-  constructor(values: ReadonlyMap<string, readonly string[]>) {
-    this.#values = values
-  }
-
-  has(name: string): boolean {
-    return this.#values.has(name)
-  }
-
+/** The flags of one call: every value as it was typed, by long name without dashes; a switch has none. */
+export class Flags extends Map<string, readonly string[]> {
   /** The value of a flag; of several the last one. */
   text(name: string): string | undefined {
-    return this.#values.get(name)?.at(-1)
+    return this.get(name)?.at(-1)
   }
 
   all(name: string): readonly string[] {
-    return this.#values.get(name) ?? []
+    return this.get(name) ?? []
   }
 }

@@ -1,12 +1,15 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { AtlasError, errorCode } from '../errors.ts'
+import { AtlasError } from '../errors.ts'
 import { rehearseReplacement, replaceFile } from '../files/atomic.ts'
-import { faultOf } from '../files/faults.ts'
+import { FileFault, faultOf } from '../files/faults.ts'
+import { readRegularFile } from '../files/private.ts'
 import { normalizeApiUrl } from './server.ts'
-import { isStoreKind, PROFILE_NAME, STORE_KINDS, type StoreKind } from './values.ts'
+import { parseProfileName, parseStore, type StoreKind } from './values.ts'
 
 const MAX_CONFIG_BYTES = 1024 * 1024
+/** Room for some more profiles than anybody has, in bytes. */
+const ROOM_BYTES = 16 * 1024
 
 /** One login: which account a profile has on a server, and where its credentials are stored. */
 export interface Login {
@@ -54,30 +57,20 @@ export const withLogoutOf = (file: ConfigFile, profile: string, apiUrl: string):
 export const configFilePath = (folder: string): string => path.join(folder, 'config.json')
 
 /**
- * The config file of a folder, empty where there is none.
+ * The config file of a folder, empty if there is none.
  * @throws {AtlasError} `usage`: it cannot be read or is not what atlas writes.
  */
 export function readConfigFile(folder: string): ConfigFile {
   const file = configFilePath(folder)
-  let text: string
   try {
-    const found = fs.statSync(file)
-    // A pipe or a device in its place could be read for ever.
-    if (!found.isFile()) throw malformed(file, 'it is not a regular file')
-    if (found.size > MAX_CONFIG_BYTES) throw malformed(file, `it is larger than ${MAX_CONFIG_BYTES} bytes`)
-    text = fs.readFileSync(file, 'utf8')
+    const found = readRegularFile(file, MAX_CONFIG_BYTES)
+    return found ? parseConfigFile(found.bytes.toString(), file) : EMPTY
   } catch (error) {
-    if (error instanceof AtlasError) throw error
-    const code = errorCode(error)
-    if (code === undefined) throw error
-    if (code === 'ENOENT' || code === 'ENOTDIR') return EMPTY
-    throw new AtlasError(
-      'usage',
-      `The config file ${file} cannot be read (${code}).`,
-      'Check its permissions.',
-    )
+    const fault = faultOf(error)
+    if (fault === undefined) throw error
+    if (fault.kind === 'missing') return EMPTY
+    throw unusable(file, fault.reason)
   }
-  return parseConfigFile(text, file)
 }
 
 /**
@@ -85,40 +78,48 @@ export function readConfigFile(folder: string): ConfigFile {
  * @throws {AtlasError} `usage`
  */
 export function parseConfigFile(text: string, file: string): ConfigFile {
-  let root: unknown
-  try {
-    root = JSON.parse(text)
-  } catch {
-    throw malformed(file, 'it is not valid JSON')
+  const parse = <T>(name: string, value: unknown, parser: (text: string, from: string) => T): T => {
+    if (typeof value !== 'string') throw unusable(file, `"${name}" is not a string`)
+    return parser(value, `"${name}" in ${file}`)
   }
-  if (!isObject(root)) throw malformed(file, 'it is not a JSON object')
-  const { current_profile: currentProfile, logins = [] } = root
-  if (currentProfile !== undefined && !isProfileName(currentProfile))
-    throw malformed(file, '"current_profile" is not a profile name')
-  if (!Array.isArray(logins)) throw malformed(file, '"logins" is not a list')
-  return { currentProfile, logins: logins.map((login, index) => parseLogin(login, `logins[${index}]`, file)) }
-}
-
-function parseLogin(value: unknown, where: string, file: string): Login {
-  if (!isObject(value)) throw malformed(file, `"${where}" is not an object`)
-  const { profile, api_url: apiUrl, store, email = null } = value
-  if (!isProfileName(profile)) throw malformed(file, `"${where}.profile" is not a profile name`)
-  if (typeof apiUrl !== 'string') throw malformed(file, `"${where}.api_url" is not a string`)
-  if (!isStoreKind(store)) throw malformed(file, `"${where}.store" is not one of ${STORE_KINDS.join(', ')}`)
-  if (email !== null && typeof email !== 'string') throw malformed(file, `"${where}.email" is not a string`)
-  return { profile, apiUrl: parseApiUrl(apiUrl, where, file), store, email }
-}
-
-function parseApiUrl(text: string, where: string, file: string): string {
-  try {
-    return normalizeApiUrl(text, file)
-  } catch {
-    throw malformed(file, `"${where}.api_url" is not a usable server URL`)
+  const root = parseJson(text)
+  if (!isObject(root)) throw unusable(file, 'it is not a JSON object')
+  const { current_profile: current, logins = [] } = root
+  if (!Array.isArray(logins)) throw unusable(file, '"logins" is not a list')
+  return {
+    currentProfile: current === undefined ? undefined : parse('current_profile', current, parseProfileName),
+    logins: logins.map((login: unknown, index) => {
+      const name = `logins[${index}]`
+      if (!isObject(login)) throw unusable(file, `"${name}" is not an object`)
+      const { profile, api_url: apiUrl, store, email = null } = login
+      return {
+        profile: parse(`${name}.profile`, profile, parseProfileName),
+        apiUrl: parse(`${name}.api_url`, apiUrl, normalizeApiUrl),
+        store: parse(`${name}.store`, store, parseStore),
+        email: email === null ? null : parse(`${name}.email`, email, text => text),
+      }
+    }),
   }
 }
 
-/** Room for some more profiles than anybody has, in bytes. */
-const ROOM_BYTES = 16 * 1024
+/** Undefined if the text is not JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const unusable = (file: string, reason: string): AtlasError =>
+  new AtlasError(
+    'usage',
+    `The config file ${file} cannot be used: ${reason}.`,
+    'Fix it, or delete it and log in again.',
+  )
 
 /**
  * See that the config file can be written. Callers hold the lock of the config folder.
@@ -137,61 +138,38 @@ export function writeConfigFile(folder: string, { currentProfile, logins }: Conf
     logins: logins.map(({ profile, apiUrl, store, email }) => ({ profile, api_url: apiUrl, store, email })),
   }
   const text = `${JSON.stringify(content, null, 2)}\n`
-  // What could not be read again would keep every command from working.
-  if (Buffer.byteLength(text) > MAX_CONFIG_BYTES)
-    throw new AtlasError(
-      'file_error',
-      `The config file ${configFilePath(folder)} would be larger than ${MAX_CONFIG_BYTES} bytes.`,
-      'Remove logins that you no longer need from it.',
-    )
-  writing(folder, file => replaceFile(file, text))
+  writing(folder, file => {
+    // A file that could not be read again would keep every command from working.
+    if (Buffer.byteLength(text) > MAX_CONFIG_BYTES)
+      throw new FileFault('unfit', `it would be larger than ${MAX_CONFIG_BYTES} bytes`)
+    replaceFile(file, text)
+  })
 }
 
-function writing(folder: string, work: (file: string) => void): void {
+function writing(folder: string, write: (file: string) => void): void {
   const file = configFilePath(folder)
   try {
-    work(behindLink(file))
+    write(behindLink(file))
   } catch (error) {
     const fault = faultOf(error)
     if (fault === undefined) throw error
     throw new AtlasError(
       'file_error',
       `The config file ${file} could not be written: ${fault.reason}.`,
-      fault.kind === 'full'
-        ? 'Make room and try again.'
-        : 'Fix this, or choose another folder with ATLAS_CONFIG_DIR.',
+      'Fix this, or choose another folder with ATLAS_CONFIG_DIR.',
     )
   }
 }
 
 /**
- * Where to write a file that may be a link to one elsewhere, as dotfile managers do it: the link stays.
- * @throws {AtlasError} `file_error`: it leads to a file of somebody else.
+ * Where to write a file that may be a link to one elsewhere, as dotfile managers make them: the link stays. One that
+ * leads nowhere is replaced.
+ * @throws {FileFault} `foreign`: it leads to another user's file.
  */
 function behindLink(file: string): string {
-  if (!fs.lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) return file
-  // One that leads nowhere is replaced: nothing is read through it.
-  if (!fs.existsSync(file)) return file
+  if (!fs.lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() || !fs.existsSync(file)) return file
   const target = fs.realpathSync(file)
-  const found = fs.lstatSync(target)
   // The config folder is the user's own, which its lock has checked.
-  if (found.isFile() && found.uid === fs.lstatSync(path.dirname(file)).uid) return target
-  throw new AtlasError(
-    'file_error',
-    `The config file ${file} is a link to ${target}, which is not a file of yours, so atlas does not replace it.`,
-    'Put a file of your own in its place, or choose another folder with ATLAS_CONFIG_DIR.',
-  )
+  if (fs.statSync(target).uid === fs.lstatSync(path.dirname(file)).uid) return target
+  throw new FileFault('foreign', `it is a link to ${target}, which belongs to another user`)
 }
-
-const isProfileName = (value: unknown): value is string =>
-  typeof value === 'string' && PROFILE_NAME.test(value)
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
-const malformed = (file: string, reason: string): AtlasError =>
-  new AtlasError(
-    'usage',
-    `The config file ${file} cannot be used: ${reason}.`,
-    'Fix it, or delete it and log in again.',
-  )

@@ -8,11 +8,8 @@ export interface Config extends Settings {
   readonly file: ConfigFile
 }
 
-/** The flags of a command line, by their long name without dashes. */
-export interface GivenFlags {
-  has(name: string): boolean
-  text(name: string): string | undefined
-}
+/** The values of each flag on a command line, by its long name without dashes; a switch has none. */
+export type GivenFlags = ReadonlyMap<string, readonly string[]>
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -44,10 +41,8 @@ export function loadConfig(flags: GivenFlags, surroundings: Surroundings): Confi
   ): Setting<T> => {
     const { variable, parse } = definition
     const flag = flagOf(definition)
-    const name = flag?.slice('--'.length)
-    // A switch has no text of its own.
-    if (flag && name && flags.has(name))
-      return { value: parse(flags.text(name) ?? '1', flag), source: 'flag', from: flag }
+    const typed = flag && flags.get(flag.slice('--'.length))
+    if (typed) return { value: parse(typed.at(-1) ?? '1', flag), source: 'flag', from: flag }
     const text = variable && env[variable]
     if (text) return { value: parse(text, variable), source: 'environment', from: variable }
     if (inFile !== undefined) return { value: inFile, source: 'file', from: configFilePath(folder.value) }
@@ -85,18 +80,10 @@ export function configFolder({ env, platform, homeFolder }: Surroundings): Setti
   const windows = platform === 'win32'
   const { join } = windows ? path.win32 : path.posix
   const own = SETTINGS.folder.variable
-  const shared = windows ? 'APPDATA' : 'XDG_CONFIG_HOME'
-  for (const [variable, below] of [
-    [own, ''],
-    [shared, 'atlas'],
-  ] as const) {
-    const value = env[variable]
-    if (value)
-      return {
-        value: join(absolutePath(value, variable, platform), below),
-        source: 'environment',
-        from: variable,
-      }
+  const from = [own, windows ? 'APPDATA' : 'XDG_CONFIG_HOME'].find(name => env[name])
+  if (from) {
+    const folder = absolutePath(env[from] ?? '', from, platform)
+    return { value: join(folder, from === own ? '' : 'atlas'), source: 'environment', from }
   }
   const home = requireHome(homeFolder, platform, own)
   const value = windows ? join(home, 'AppData', 'Roaming', 'atlas') : join(home, '.config', 'atlas')
@@ -104,7 +91,7 @@ export function configFolder({ env, platform, homeFolder }: Surroundings): Setti
 }
 
 /**
- * The home folder, for what has its place there.
+ * The home folder.
  * @param instead the variable that can be set in its place.
  * @throws {AtlasError} `usage`: it is not known, or it is relative.
  */

@@ -2,6 +2,8 @@ import { AtlasError } from '../errors.ts'
 
 const MAX_SHOWN_LENGTH = 200
 
+/** Nothing that the URL parser would drop or change, so that every URL has one form. */
+const SERVER_URL = /^https?:\/\/[^/@\s\\?#\u0000-\u001f\u007f]+(?:\/[^\s\\?#\u0000-\u001f\u007f]*)?$/i
 const RULE = 'an http or https URL with a host and without user, query or fragment'
 
 /**
@@ -11,26 +13,16 @@ const RULE = 'an http or https URL with a host and without user, query or fragme
  * @throws {AtlasError} `usage`: it is not a URL that atlas accepts.
  */
 export function normalizeApiUrl(text: string, from: string): string {
-  const url = URL.parse(text)
-  const usable =
-    url !== null &&
-    /^https?:\/\/[^/]/i.test(text) &&
-    !/[\s\\?#\u0000-\u001f\u007f]/.test(text) &&
-    url.hostname !== '' &&
-    url.username === '' &&
-    url.password === '' &&
-    !/^https?:\/\/[^/]*@/i.test(text)
-  if (!usable) {
-    const meant = withScheme(text)
-    const hint = meant ? `Did you mean ${meant}?` : `Give ${RULE}, such as https://atlas.example.com.`
-    throw new AtlasError('usage', `${from} is not a usable server URL.`, hint)
-  }
-  return url.origin + url.pathname.replace(/\/+$/, '')
+  const url = SERVER_URL.test(text) ? URL.parse(text) : null
+  if (url !== null) return url.origin + url.pathname.replace(/\/+$/, '')
+  const meant = withScheme(text)
+  const hint = meant ? `Did you mean ${meant}?` : `Give ${RULE}, such as https://atlas.example.com.`
+  throw new AtlasError('usage', `${from} is not a usable server URL.`, hint)
 }
 
 /** The URL that a host without a scheme most likely stands for; undefined where the text is something else. */
 function withScheme(text: string): string | undefined {
-  if (!/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?(?:\/[\w./-]*)?$/i.test(text)) return undefined
+  if (!/^[a-z0-9][a-z0-9.-]*(?::\d+)?(?:\/[\w./-]*)?$/i.test(text)) return undefined
   const host = URL.parse(`http://${text}`)?.hostname
   return host && `${isLoopback(host) ? 'http' : 'https'}://${text}`
 }

@@ -248,22 +248,21 @@ describe('a bad value is refused by name', () => {
     })
   })
 
-  const FILES: [what: string, content: string, reason: string][] = [
-    ['no JSON', '{', 'it is not valid JSON'],
-    ['a list', '[]', 'it is not a JSON object'],
-    ['a bad current profile', '{"current_profile":"a b"}', '"current_profile" is not a profile name'],
+  const FILES: [what: string, content: string, message: (file: string) => string, hint: string][] = [
     [
-      'a login without server',
-      '{"logins":[{"profile":"a","store":"file"}]}',
-      '"logins[0].api_url" is not a string',
+      'a list',
+      '[]',
+      file => `The config file ${file} cannot be used: it is not a JSON object.`,
+      'Fix it, or delete it and log in again.',
     ],
     [
       'an unknown store',
       '{"logins":[{"profile":"a","api_url":"https://h","store":"x"}]}',
-      '"logins[0].store" is not one of keychain, file',
+      file => `"logins[0].store" in ${file} is "x", which is not a credential store.`,
+      'Use auto, keychain or file.',
     ],
   ]
-  test.each(FILES)('a config file with %s', async (_, content, reason) => {
+  test.each(FILES)('a config file with %s', async (_, content, message, hint) => {
     using sandbox = createSandbox()
     fs.mkdirSync(sandbox.configFolder, { recursive: true })
     const file = path.join(sandbox.configFolder, 'config.json')
@@ -271,7 +270,7 @@ describe('a bad value is refused by name', () => {
     expect(await sandbox.run(['auth', 'status'])).toEqual({
       status: 2,
       stdout: '',
-      stderr: `atlas: The config file ${file} cannot be used: ${reason}.\n       Fix it, or delete it and log in again.\n`,
+      stderr: `atlas: ${message(file)}\n       ${hint}\n`,
     })
     expect(fs.readFileSync(file, 'utf8')).toBe(content)
   })

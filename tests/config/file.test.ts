@@ -62,7 +62,7 @@ test('what is too large to be read again is not written', () => {
     email: 'a'.repeat(1024 * 1024),
   }
   expect(() => writeConfigFile(place.folder, withLogin(EMPTY, large))).toThrow(
-    `The config file ${path.join(place.folder, 'config.json')} would be larger than 1048576 bytes.`,
+    `The config file ${path.join(place.folder, 'config.json')} could not be written: it would be larger than 1048576 bytes.`,
   )
   expect(readConfigFile(place.folder)).toEqual(EMPTY)
 })
@@ -124,29 +124,37 @@ describe('one login per profile and server:', () => {
 
 describe('a file that atlas did not write is refused with what is wrong:', () => {
   const good = { profile: 'a', api_url: 'https://a.example', store: 'file', email: null }
-  const BAD: [text: unknown, reason: string][] = [
-    ['', 'it is not valid JSON'],
-    ['{', 'it is not valid JSON'],
-    ['null', 'it is not a JSON object'],
-    ['[]', 'it is not a JSON object'],
-    ['"x"', 'it is not a JSON object'],
-    [{ current_profile: null }, '"current_profile" is not a profile name'],
-    [{ current_profile: 'a b' }, '"current_profile" is not a profile name'],
-    [{ logins: {} }, '"logins" is not a list'],
-    [{ logins: null }, '"logins" is not a list'],
-    [{ logins: [null] }, '"logins[0]" is not an object'],
-    [{ logins: [{ ...good, profile: 'a b' }] }, '"logins[0].profile" is not a profile name'],
-    [{ logins: [good, { ...good, profile: 1 }] }, '"logins[1].profile" is not a profile name'],
-    [{ logins: [{ ...good, api_url: 1 }] }, '"logins[0].api_url" is not a string'],
-    [{ logins: [{ ...good, api_url: 'ftp://a' }] }, '"logins[0].api_url" is not a usable server URL'],
-    [{ logins: [{ ...good, store: 'disk' }] }, `"logins[0].store" is not one of ${STORE_KINDS.join(', ')}`],
-    [{ logins: [{ ...good, email: 1 }] }, '"logins[0].email" is not a string'],
+  const cannotBeUsed = (reason: string): string => `The config file ${FILE} cannot be used: ${reason}.`
+  const BAD: [text: unknown, message: string][] = [
+    ['', cannotBeUsed('it is not a JSON object')],
+    ['{', cannotBeUsed('it is not a JSON object')],
+    ['null', cannotBeUsed('it is not a JSON object')],
+    ['[]', cannotBeUsed('it is not a JSON object')],
+    ['"x"', cannotBeUsed('it is not a JSON object')],
+    [{ current_profile: null }, cannotBeUsed('"current_profile" is not a string')],
+    [{ current_profile: 'a b' }, '"current_profile" in /config.json is "a b", which is not a profile name.'],
+    [{ logins: {} }, cannotBeUsed('"logins" is not a list')],
+    [{ logins: null }, cannotBeUsed('"logins" is not a list')],
+    [{ logins: [null] }, cannotBeUsed('"logins[0]" is not an object')],
+    [
+      { logins: [{ ...good, profile: 'a b' }] },
+      '"logins[0].profile" in /config.json is "a b", which is not a profile name.',
+    ],
+    [{ logins: [good, { ...good, profile: 1 }] }, cannotBeUsed('"logins[1].profile" is not a string')],
+    [{ logins: [{ ...good, api_url: 1 }] }, cannotBeUsed('"logins[0].api_url" is not a string')],
+    [
+      { logins: [{ ...good, api_url: 'ftp://a' }] },
+      '"logins[0].api_url" in /config.json is not a usable server URL.',
+    ],
+    [
+      { logins: [{ ...good, store: 'disk' }] },
+      '"logins[0].store" in /config.json is "disk", which is not a credential store.',
+    ],
+    [{ logins: [{ ...good, email: 1 }] }, cannotBeUsed('"logins[0].email" is not a string')],
   ]
-  test.each(BAD)('%j', (content, reason) => {
+  test.each(BAD)('%j', (content, message) => {
     const text = typeof content === 'string' ? content : JSON.stringify(content)
-    expect(refusal(() => parseConfigFile(text, FILE))).toBe(
-      `The config file ${FILE} cannot be used: ${reason}.`,
-    )
+    expect(refusal(() => parseConfigFile(text, FILE))).toBe(message)
   })
 
   test('anything else', () =>
@@ -174,9 +182,9 @@ describe('a file that atlas did not write is refused with what is wrong:', () =>
 
   test('a folder, a pipe, and 2 GiB in its place', () => {
     const PLACES: [place: (file: string) => unknown, reason: string][] = [
-      [fs.mkdirSync, 'it is not a regular file'],
+      [fs.mkdirSync, 'a folder is in its place'],
       [file => Bun.spawnSync(['mkfifo', file]), 'it is not a regular file'],
-      [file => Bun.spawnSync(['truncate', '-s', '2G', file]), 'it is larger than 1048576 bytes'],
+      [file => Bun.spawnSync(['truncate', '-s', '2G', file]), 'it is too large (2147483648 bytes)'],
     ]
     for (const [put, reason] of PLACES) {
       using place = temporaryFolder()

@@ -235,8 +235,8 @@ describe('a config file that is a link', () => {
       expect({ status, stderr, log: atlas.server.log() }).toEqual({
         status: 1,
         stderr:
-          `atlas: The config file ${link} is a link to ${target}, which is not a file of yours, so atlas does not replace it.\n` +
-          '       Put a file of your own in its place, or choose another folder with ATLAS_CONFIG_DIR.\n',
+          `atlas: The config file ${link} could not be written: it is a link to ${target}, which belongs to another user.\n` +
+          '       Fix this, or choose another folder with ATLAS_CONFIG_DIR.\n',
         log: [],
       })
       expect([fs.readlinkSync(link), fs.readFileSync(target, 'utf8')]).toEqual([
@@ -248,12 +248,12 @@ describe('a config file that is a link', () => {
 })
 
 describe('a config file that is not a regular file', () => {
-  const ODD: [what: string, put: (file: string) => void][] = [
-    ['a pipe', file => void Bun.spawnSync(['mkfifo', file])],
-    ['a device', file => fs.symlinkSync('/dev/zero', file)],
-    ['a folder', file => fs.mkdirSync(file)],
+  const ODD: [what: string, reason: string, put: (file: string) => void][] = [
+    ['a pipe', 'it is not a regular file', file => void Bun.spawnSync(['mkfifo', file])],
+    ['a device', 'it is not a regular file', file => fs.symlinkSync('/dev/zero', file)],
+    ['a folder', 'a folder is in its place', file => fs.mkdirSync(file)],
   ]
-  test.each(ODD)('files: a config file that is %s is refused at once', async (_, put) => {
+  test.each(ODD)('files: a config file that is %s is refused at once', async (_, reason, put) => {
     using sandbox = createSandbox()
     const file = path.join(sandbox.configFolder, 'config.json')
     fs.mkdirSync(sandbox.configFolder, { recursive: true })
@@ -262,7 +262,7 @@ describe('a config file that is not a regular file', () => {
       status: 2,
       stdout: '',
       stderr:
-        `atlas: The config file ${file} cannot be used: it is not a regular file.\n` +
+        `atlas: The config file ${file} cannot be used: ${reason}.\n` +
         '       Fix it, or delete it and log in again.\n',
     })
   })
