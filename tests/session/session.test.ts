@@ -1,17 +1,13 @@
 import { describe, expect, test } from 'bun:test'
-import { AtlasError } from '../../lib/errors.ts'
-import { encodeRecord } from '../../lib/session/record.ts'
-import type { CredentialStore } from '../../lib/store/store.ts'
 import { USER_AGENT } from '../../lib/version.ts'
 import { ADA, answer, type Fault, startAtlasServer } from '../support/atlas-server.ts'
 import { codeOf, createSessionKit } from '../support/session-kit.ts'
 
 const LOGIN = 'POST /api/v1/auth/login'
-const REFRESH = 'POST /api/v1/auth/refresh'
 const ME = 'GET /api/v1/auth/me'
 
 describe('login', () => {
-  test('sends the OAuth2 password form once and keeps both tokens in one record', async () => {
+  test('login: sends the OAuth2 password form once and keeps both tokens in one record', async () => {
     await using server = await startAtlasServer({ accessTtlS: 600, refreshTtlS: 3600 })
     using kit = createSessionKit({ apiUrl: server.apiRoot })
     kit.clock = new Date('2026-03-04T05:06:07Z')
@@ -41,7 +37,7 @@ describe('login', () => {
     })
   })
 
-  test('finds the API below an origin and keeps the root that answered', async () => {
+  test('login: finds the API below an origin and keeps the root that answered', async () => {
     await using server = await startAtlasServer()
     using kit = createSessionKit({ apiUrl: server.url })
     const { apiRoot } = await kit.logIn(ADA.email, ADA.password)
@@ -54,14 +50,14 @@ describe('login', () => {
     expect(server.log().at(-1)).toBe(ME)
   })
 
-  test('never second-guesses an explicit path', async () => {
+  test('login: looks nowhere else when the URL has a path', async () => {
     await using server = await startAtlasServer()
     using kit = createSessionKit({ apiUrl: `${server.url}/elsewhere` })
     expect(await codeOf(kit.logIn(ADA.email, ADA.password))).toBe('bad_response')
     expect(server.log()).toEqual(['POST /elsewhere/auth/login'])
   })
 
-  test('stores nothing and asks no further when the second place answers 404 too', async () => {
+  test('login: stores nothing when the second place answers 404 too', async () => {
     await using server = await startAtlasServer({ apiPath: '/other' })
     using kit = createSessionKit({ apiUrl: server.url })
     expect(await codeOf(kit.logIn(ADA.email, ADA.password))).toBe('bad_response')
@@ -71,370 +67,13 @@ describe('login', () => {
     })
   })
 
-  test('leaves an older session alone when it fails', async () => {
+  test('login: leaves an older session alone when it fails', async () => {
     await using server = await startAtlasServer()
     using kit = createSessionKit({ apiUrl: server.apiRoot })
     await kit.logIn(ADA.email, ADA.password)
     const before = await kit.record()
     expect(await codeOf(kit.logIn(ADA.email, 'wrong'))).toBe('bad_credentials')
     expect(await kit.record()).toBe(before ?? '')
-  })
-})
-
-describe('a request after the access token has ended', () => {
-  const BODIES: [kind: string, body: unknown, received: string][] = [
-    ['JSON', { a: 1 }, '{"a":1}'],
-    ['a string', 'plain', 'plain'],
-    ['a form', new URLSearchParams({ a: 'b c' }), 'a=b+c'],
-    ['bytes', new TextEncoder().encode('bytes'), 'bytes'],
-    ['a blob', new Blob(['blob']), 'blob'],
-  ]
-  test.each(BODIES)('is sent again with its body (%s) after one refresh', async (_, body, received) => {
-    await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const session = await kit.logIn(ADA.email, ADA.password)
-    server.expireAccessTokens()
-    server.forget()
-
-    const told = await kit.client(session)<{ body: string }>('/echo', {
-      method: 'POST',
-      body: body as never,
-    })
-    expect(told.body).toBe(received)
-    expect(server.requests.map(({ method, path, body: sent }) => [method, path, sent])).toEqual([
-      ['POST', '/api/v1/echo', received],
-      ['POST', '/api/v1/auth/refresh', ''],
-      ['POST', '/api/v1/echo', received],
-    ])
-    expect(
-      server.requests.map(({ headers }) => [headers['authorization'] ?? null, headers['cookie'] ?? null]),
-    ).toEqual([
-      [`Bearer ${session.accessToken}`, null],
-      [null, `refresh_token=${session.refreshToken}`],
-      [`Bearer ${server.lastTokens.access}`, null],
-    ])
-  })
-
-  test('cannot be sent again from a stream, and says so with the session refreshed', async () => {
-    await using server = await startAtlasServer()
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const session = await kit.logIn(ADA.email, ADA.password)
-    server.expireAccessTokens()
-    server.forget()
-    const body = new Blob(['once']).stream()
-    expect(
-      await codeOf(
-        kit
-          .client(session)('/echo', { method: 'POST', body: body as never })
-          .catch(unwrapped),
-      ),
-    ).toBe('network')
-    expect(server.log()).toEqual(['POST /api/v1/echo', REFRESH])
-    expect((await kit.stored.require()).accessToken).toBe(server.lastTokens.access)
-  })
-
-  test('ends after two requests and one refresh where the server goes on rejecting', async () => {
-    await using server = await startAtlasServer()
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const session = await kit.logIn(ADA.email, ADA.password)
-    server.forget()
-    server.fault('GET /auth/me', response => answer(response, 401, { detail: 'no' }))
-    const failure = await kit
-      .client(session)('/auth/me')
-      .catch((error: unknown) => error)
-    expect(failure).toMatchObject({ name: 'FetchError', status: 401 })
-    expect(server.log()).toEqual([ME, REFRESH, ME])
-    expect((await kit.stored.require()).accessToken).toBe(server.lastTokens.access)
-  })
-
-  test('is one refresh for twenty requests at once', async () => {
-    await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const session = await kit.logIn(ADA.email, ADA.password)
-    server.expireAccessTokens()
-    server.forget()
-    const client = kit.client(session)
-    const answers = await Promise.all(Array.from({ length: 20 }, () => client<{ email: string }>('/auth/me')))
-    expect(answers.map(({ email }) => email)).toEqual(Array(20).fill('ada@example.com'))
-    expect(server.log().filter(line => line === REFRESH)).toEqual([REFRESH])
-    expect(server.reuses).toBe(0)
-  })
-})
-
-describe('a refresh', () => {
-  test('comes before the request when less than 30 seconds are left', async () => {
-    await using server = await startAtlasServer({ accessTtlS: 1800 })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const session = await kit.logIn(ADA.email, ADA.password)
-    server.forget()
-
-    kit.clock = new Date(kit.clock.getTime() + 1_770_000)
-    await kit.client(session)('/auth/me')
-    expect(server.log()).toEqual([ME])
-
-    server.forget()
-    kit.clock = new Date(kit.clock.getTime() + 1)
-    await kit.client(session)('/auth/me')
-    expect(server.log()).toEqual([REFRESH, ME])
-  })
-
-  test('keeps a new refresh token that comes in an answer without a usable body', async () => {
-    await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const first = await kit.logIn(ADA.email, ADA.password)
-    const headers = { 'set-cookie': 'refresh_token=next; Max-Age=60; Path=/api/v1/auth' }
-    for (const body of [{ access_token: 'x', token_type: 'mac' }, { detail: 'Odd' }]) {
-      server.fault('POST /auth/refresh', response => answer(response, 200, body, headers), 1)
-      expect(await codeOf(kit.refresh(first))).toBe('bad_response')
-      expect(await kit.stored.require()).toEqual({
-        ...first,
-        refreshToken: 'next',
-        expiresAt: kit.clock,
-        sessionExpiresAt: new Date(kit.clock.getTime() + 60_000),
-      })
-      await kit.store.write(kit.account, encodeRecord(kit.account, first))
-    }
-  })
-
-  test('stores nothing of an unusable answer that repeats the refresh token', async () => {
-    await using server = await startAtlasServer()
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const first = await kit.logIn(ADA.email, ADA.password)
-    const before = await kit.record()
-    const headers = { 'set-cookie': `refresh_token=${first.refreshToken}; Max-Age=60; Path=/api/v1/auth` }
-    server.fault('POST /auth/refresh', response => answer(response, 200, {}, headers))
-    expect(await codeOf(kit.refresh(first))).toBe('bad_response')
-    expect(await kit.record()).toBe(before)
-  })
-
-  test('comes where a clock that ran ahead has been put right, and the end that it stored is no end', async () => {
-    await using server = await startAtlasServer()
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const right = kit.clock
-    kit.clock = new Date(right.getTime() + 40 * 86_400_000)
-    await kit.logIn(ADA.email, ADA.password)
-    kit.clock = right
-    server.forget()
-    await kit.client(await kit.stored.require())('/auth/me')
-    expect(server.log()).toEqual([REFRESH, ME])
-    server.forget()
-    await kit.client(await kit.stored.require())('/auth/me')
-    expect(server.log()).toEqual([ME])
-  })
-
-  test('is not lost to a clock that runs ahead where the cookie has a date for its end', async () => {
-    await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const serverTime = new Date(Math.floor(Date.now() / 1000) * 1000)
-    const inAWeek = new Date(serverTime.getTime() + 604_800_000)
-    kit.clock = new Date(serverTime.getTime() + 864_000_000)
-    const headers = {
-      date: serverTime.toUTCString(),
-      'set-cookie': `refresh_token=dated; Expires=${inAWeek.toUTCString()}; Path=/api/v1/auth`,
-    }
-    const body = { access_token: 'x', token_type: 'bearer' }
-    const dated = { refreshToken: 'dated', sessionExpiresAt: new Date(kit.clock.getTime() + 604_800_000) }
-    server.fault('POST /auth/login', response => answer(response, 200, body, headers))
-    server.fault('POST /auth/refresh', response => answer(response, 200, body, headers))
-    const first = await kit.logIn(ADA.email, ADA.password)
-    expect(first).toMatchObject(dated)
-    expect(await kit.refresh({ ...first, refreshToken: 'older' })).toMatchObject(dated)
-  })
-
-  test('keeps the refresh token where the server sends no other, and stores the other where it does', async () => {
-    await using server = await startAtlasServer({ rotate: false })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const first = await kit.logIn(ADA.email, ADA.password)
-    const second = await kit.refresh(first)
-    expect(second).toEqual({ ...first, accessToken: server.lastTokens.access, expiresAt: second.expiresAt })
-
-    server.fault('POST /auth/refresh', response => {
-      const cookie = 'refresh_token=next; Max-Age=60; Path=/api/v1/auth'
-      answer(
-        response,
-        200,
-        { access_token: 'later', token_type: 'Bearer', expires_in: 10 },
-        { 'set-cookie': cookie },
-      )
-    })
-    expect(await kit.refresh(second)).toEqual({
-      ...second,
-      accessToken: 'later',
-      refreshToken: 'next',
-      expiresAt: new Date(kit.clock.getTime() + 10_000),
-      lifetimeMs: 10_000,
-      sessionExpiresAt: new Date(kit.clock.getTime() + 60_000),
-    })
-  })
-
-  test('takes over what another process has stored meanwhile', async () => {
-    await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const seen = await kit.logIn(ADA.email, ADA.password)
-    const renewed = await kit.refresh(seen)
-    server.forget()
-    expect(await kit.refresh(seen)).toEqual(renewed)
-    expect(server.log()).toEqual([])
-  })
-
-  test('stores nothing where somebody has logged out meanwhile', async () => {
-    await using server = await startAtlasServer()
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const seen = await kit.logIn(ADA.email, ADA.password)
-    await kit.logOut()
-    server.forget()
-    expect(await codeOf(kit.refresh(seen))).toBe('not_logged_in')
-    expect({ log: server.log(), record: await kit.record() }).toEqual({ log: [], record: undefined })
-  })
-
-  const json =
-    (status: number, body: unknown): Fault =>
-    response =>
-      answer(response, status, body)
-  const text =
-    (status: number, body: string, type = 'application/json'): Fault =>
-    response =>
-      void response.writeHead(status, { 'content-type': type }).end(body)
-
-  const REFUSALS: [what: string, fault: Fault][] = [
-    ['401', json(401, { detail: 'expired' })],
-    ['401 without JSON', text(401, 'no', 'text/plain')],
-    ['400 invalid_grant', json(400, { error: 'invalid_grant' })],
-    ['400 invalid_grant as detail', json(400, { detail: 'invalid_grant' })],
-  ]
-  test.each(REFUSALS)('that is refused (%s) deletes the credentials', async (_, fault) => {
-    await using server = await startAtlasServer()
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const seen = await kit.logIn(ADA.email, ADA.password)
-    server.fault('POST /auth/refresh', fault)
-    expect(await codeOf(kit.refresh(seen))).toBe('session_expired')
-    expect(await kit.record()).toBeUndefined()
-  })
-
-  const FAILURES: [what: string, code: string, fault: Fault][] = [
-    ['400 of another kind', 'bad_response', json(400, { error: 'invalid_request' })],
-    ['403', 'bad_response', json(403, { detail: 'no' })],
-    ['404', 'bad_response', json(404, { detail: 'Not Found' })],
-    ['429', 'rate_limited', json(429, { detail: 'slow down' })],
-    ['500', 'server_error', json(500, {})],
-    ['503', 'server_error', text(503, '<html>', 'text/html')],
-    [
-      'a redirect',
-      'bad_response',
-      response => void response.writeHead(307, { location: 'http://127.0.0.1:1/' }).end(),
-    ],
-    ['HTML with 200', 'bad_response', text(200, '<!doctype html>', 'text/html')],
-    ['broken JSON', 'bad_response', text(200, '{"access_token":')],
-    ['null', 'bad_response', text(200, 'null')],
-    ['a list', 'bad_response', text(200, '[]')],
-    ['no token', 'bad_response', json(200, { token_type: 'bearer' })],
-    ['an empty token', 'bad_response', json(200, { access_token: '', token_type: 'bearer' })],
-    ['a token that is a number', 'bad_response', json(200, { access_token: 5, token_type: 'bearer' })],
-    [
-      'a token with a line break',
-      'bad_response',
-      json(200, { access_token: 'a\r\nb', token_type: 'bearer' }),
-    ],
-    ['a token with a space', 'bad_response', json(200, { access_token: 'a b', token_type: 'bearer' })],
-    ['a token that is not ASCII', 'bad_response', json(200, { access_token: 'tökén', token_type: 'bearer' })],
-    [
-      'an over-long token',
-      'bad_response',
-      json(200, { access_token: 'a'.repeat(70_000), token_type: 'bearer' }),
-    ],
-    ['a token of another type', 'bad_response', json(200, { access_token: 'a', token_type: 'mac' })],
-    ['an answer beyond all bounds', 'bad_response', text(200, ' '.repeat(2 * 1024 * 1024))],
-    ['a reset', 'network', (_, __, socket) => void socket.destroy()],
-    ['silence', 'timeout', () => {}],
-    [
-      'a body that stops',
-      'timeout',
-      response => void response.writeHead(200, { 'content-length': '100' }).write('{'),
-    ],
-  ]
-  test.each(FAILURES)('that meets %s changes nothing: %s', async (_, code, fault) => {
-    await using server = await startAtlasServer()
-    using kit = createSessionKit({ apiUrl: server.apiRoot, timeoutMs: 500 })
-    const seen = await kit.logIn(ADA.email, ADA.password)
-    const before = await kit.record()
-    server.forget()
-    server.fault('POST /auth/refresh', fault)
-    expect(await codeOf(kit.refresh(seen))).toBe(code)
-    expect({ record: await kit.record(), log: server.log() }).toEqual({ record: before, log: [REFRESH] })
-  })
-
-  const LIFETIMES: [what: string, value: unknown, secondsLeft: number | null][] = [
-    ['missing', undefined, null],
-    ['null', null, null],
-    ['negative', -5, null],
-    ['beyond all dates', 1e308, null],
-    ['a word', 'soon', null],
-    ['digits in a string', '60', 60],
-    ['zero', 0, 0],
-  ]
-  test.each(LIFETIMES)('accepts a good token whose lifetime is %s', async (_, value, secondsLeft) => {
-    await using server = await startAtlasServer()
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const seen = await kit.logIn(ADA.email, ADA.password)
-    server.fault(
-      'POST /auth/refresh',
-      json(200, { access_token: 'good', token_type: 'bearer', expires_in: value }),
-    )
-    const { accessToken, expiresAt } = await kit.refresh(seen)
-    const left = expiresAt && (expiresAt.getTime() - kit.clock.getTime()) / 1000
-    expect({ accessToken, left }).toEqual({ accessToken: 'good', left: secondsLeft })
-  })
-
-  /** A store that keeps the login, and fails at so many writes after it. */
-  const failing =
-    (times: number) =>
-    (store: CredentialStore): CredentialStore => {
-      let writes = 0
-      return {
-        ...store,
-        async write(account, record) {
-          const write = writes++
-          if (write > 0 && write <= times) throw new AtlasError('store_locked', 'It is locked.')
-          await store.write(account, record)
-        },
-      }
-    }
-
-  test('is stored although the store fails at first', async () => {
-    await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot, wrapStore: failing(2) })
-    const renewed = await kit.refresh(await kit.logIn(ADA.email, ADA.password))
-    expect(await kit.stored.require()).toEqual(renewed)
-    expect(renewed.refreshToken).toBe(server.lastTokens.refresh)
-  })
-
-  test('that cannot be stored says so, and leaves what was there', async () => {
-    await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot, wrapStore: failing(3) })
-    const seen = await kit.logIn(ADA.email, ADA.password)
-    const before = await kit.record()
-    expect(await kit.refresh(seen).catch(error => [error.code, error.message])).toEqual([
-      'store_locked',
-      'The session was refreshed, but could not be stored. It is locked.',
-    ])
-    expect(await kit.record()).toBe(before ?? '')
-  })
-
-  test('answered before a signal is stored before the signal counts', async () => {
-    await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
-    const seen = await kit.logIn(ADA.email, ADA.password)
-    server.fault('POST /auth/refresh', response => {
-      kit.signals.emit('SIGINT')
-      answer(
-        response,
-        200,
-        { access_token: 'kept', token_type: 'bearer' },
-        { 'set-cookie': 'refresh_token=rotated' },
-      )
-    })
-    expect(await codeOf(kit.refresh(seen))).toBe('cancelled')
-    expect(await kit.stored.require()).toMatchObject({ accessToken: 'kept', refreshToken: 'rotated' })
   })
 })
 
@@ -445,7 +84,7 @@ describe('logout', () => {
     ['fails', false, response => answer(response, 500, {})],
     ['resets', false, (_, __, socket) => void socket.destroy()],
   ]
-  test.each(ANSWERS)('deletes the credentials when the server %s', async (_, told, fault) => {
+  test.each(ANSWERS)('logout: deletes the credentials when the server %s', async (_, told, fault) => {
     await using server = await startAtlasServer()
     using kit = createSessionKit({ apiUrl: server.apiRoot })
     const session = await kit.logIn(ADA.email, ADA.password)
@@ -458,14 +97,14 @@ describe('logout', () => {
     })
   })
 
-  test('of nobody asks nobody', async () => {
+  test('logout: asks no server when nothing is stored', async () => {
     await using server = await startAtlasServer()
     using kit = createSessionKit({ apiUrl: server.apiRoot })
     expect(await kit.logOut()).toBeUndefined()
     expect(server.log()).toEqual([])
   })
 
-  test('deletes what cannot be read', async () => {
+  test('logout: deletes a record that cannot be read', async () => {
     await using server = await startAtlasServer()
     using kit = createSessionKit({ apiUrl: server.apiRoot })
     await kit.store.write(kit.account, 'garbage')
@@ -478,7 +117,3 @@ describe('logout', () => {
     expect(await kit.record()).toBeUndefined()
   })
 })
-
-const unwrapped = (error: unknown): never => {
-  throw error instanceof Error && error.cause ? error.cause : error
-}

@@ -1,5 +1,5 @@
 import type { Environment } from '../../config/load.ts'
-import { loadersIn } from '../../runtime-variables.ts'
+import { loadersIn } from '../../debugger.ts'
 import { VERSION } from '../../version.ts'
 import { type Finding, ok, warn } from './finding.ts'
 
