@@ -6,8 +6,7 @@ import { createInterrupts, type Interrupts, ignoredSignals } from './lib/interru
 import type { Host } from './lib/run.ts'
 import { createTerminal, type Terminal } from './lib/terminal/output.ts'
 import { createSecrets, type Secrets } from './lib/terminal/secrets.ts'
-import { isTerminal, OutputClosed, writeStdout } from './lib/terminal/streams.ts'
-import { wantsColour } from './lib/terminal/style.ts'
+import { OutputClosed, readStdin, writeStdout } from './lib/terminal/streams.ts'
 import { VERSION } from './lib/version.ts'
 
 /** Ways to ask for the version that need no program defined: scripts ask for nothing more often. */
@@ -56,7 +55,6 @@ async function dispatch(
     homes: [surroundings.homeFolder].filter(home => home !== undefined),
     async run(flags, options) {
       const { createRun } = await import('./lib/run.ts')
-      const { standardInput } = await import('./lib/terminal/standard-input.ts')
       const host: Host = {
         ...surroundings,
         uid: process.getuid?.(),
@@ -65,7 +63,7 @@ async function dispatch(
         interrupts,
         secrets,
         now: () => new Date(),
-        readStdin: () => standardInput(() => Bun.stdin.stream()),
+        readStdin,
       }
       return createRun(host, flags, options)
     },
@@ -73,7 +71,7 @@ async function dispatch(
   if (argv[0] === COMPLETE_COMMAND) {
     await defineProgram(cli, context)
     const { complete } = await import('./lib/cli/completion/complete.ts')
-    await terminal.raw(Buffer.from(complete(cli, argv.slice(1), surroundings)))
+    await terminal.raw(complete(cli, argv.slice(1), surroundings))
     return 0
   }
   await defineProgram(cli, context, argv)
@@ -84,7 +82,7 @@ async function dispatch(
     case 'help': {
       const { renderHelp } = await import('./lib/cli/help.ts')
       const look = { columns: terminal.columns ?? 80, colour: terminal.colour.stdout }
-      await terminal.raw(Buffer.from(renderHelp(cli, request.topic, look)))
+      await terminal.raw(renderHelp(cli, request.topic, look))
       return 0
     }
     case 'run': {
@@ -114,21 +112,8 @@ function ifKnown(ask: () => string): string | undefined {
   }
 }
 
-function openTerminal(argv: readonly string[], secrets: Secrets): Terminal {
-  const [stdinIsTerminal, stdoutIsTerminal, stderrIsTerminal] = [isTerminal(0), isTerminal(1), isTerminal(2)]
-  return createTerminal({
-    stdinIsTerminal,
-    stdoutIsTerminal,
-    stderrIsTerminal,
-    colour: {
-      stdout: wantsColour(process.env, stdoutIsTerminal),
-      stderr: wantsColour(process.env, stderrIsTerminal),
-    },
-    dumb: process.env['TERM'] === 'dumb',
-    json: argv.includes('--json'),
-    secrets,
-  })
-}
+const openTerminal = (argv: readonly string[], secrets: Secrets): Terminal =>
+  createTerminal({ json: argv.includes('--json'), env: process.env, secrets })
 
 async function sayVersion(): Promise<number> {
   await writeStdout(`atlas/${VERSION} ${process.platform}-${process.arch}\n`)
@@ -137,9 +122,8 @@ async function sayVersion(): Promise<number> {
 
 function fail(error: unknown, terminal: Terminal): number {
   if (error instanceof OutputClosed) return 0
-  const { code, message, hint, exitStatus } = report(error)
-  if (terminal.json) terminal.failJson({ error: { code, message, hint } })
-  else terminal.fail(message, hint)
+  const { exitStatus, ...said } = report(error)
+  terminal.fail(said)
   return exitStatus
 }
 

@@ -3,7 +3,7 @@ import { apiPathHint, loginCommand } from '../config/settings.ts'
 import { EXIT_CODE } from '../errors.ts'
 import type { Run } from '../run.ts'
 import { type Confirmation, whoIs } from '../session/identity.ts'
-import { type Row, sayRows } from '../terminal/rows.ts'
+import type { Row } from '../terminal/output.ts'
 import type { Style } from '../terminal/style.ts'
 import { describeMoment } from '../terminal/time.ts'
 import { emailOf, type LoginReport, reportJson } from './auth-report.ts'
@@ -64,7 +64,7 @@ function judge(
 async function print(report: LoginReport, run: Run): Promise<void> {
   const { config, credentials, terminal } = run
   if (terminal.json) return terminal.sayJson(reportJson(config, report))
-  await sayRows(terminal, describe(report, run))
+  await terminal.sayRows(describe(report, run))
   if (report.state === 'not_logged_in') terminal.notice(`Log in with: ${loginCommand(config)}`)
   if (report.state === 'rejected') terminal.notice(credentials.renewHint)
 }

@@ -15,4 +15,4 @@ export const registerCompletion = (cli: CAC, { terminal }: Context): Command =>
     .example('  $ source <(atlas completion bash)')
     .example('  $ source <(atlas completion zsh)')
     .example('  $ atlas completion fish > ~/.config/fish/completions/atlas.fish')
-    .action(async (shell: string) => terminal.raw(Buffer.from(COMPLETION_SCRIPTS[parseShell(shell)])))
+    .action(async (shell: string) => terminal.raw(COMPLETION_SCRIPTS[parseShell(shell)]))

@@ -8,7 +8,7 @@ import { type LocalFile, readLocal } from '../sync/local-file.ts'
 import { NEVER_SYNCED, type SyncState } from '../sync/memory.ts'
 import { findPlace, type Place } from '../sync/place.ts'
 import { isKnown, judge, sha256, type Verdict } from '../sync/verdict.ts'
-import { type Row, sayRows } from '../terminal/rows.ts'
+import type { Row } from '../terminal/output.ts'
 import { describeMoment } from '../terminal/time.ts'
 import type { Register } from './context.ts'
 import { DIR_FLAG, memoryOf } from './sync-file.ts'
@@ -118,7 +118,7 @@ async function print(place: Place, findings: Findings, needs: Needs): Promise<vo
       fault ? 'red' : verdict === 'in_sync' ? 'green' : 'yellow',
     ],
   ]
-  await sayRows(terminal, rows)
+  await terminal.sayRows(rows)
   const next = fault?.hint ?? (fault === undefined ? NEXT[verdict as Verdict] : undefined)
   if (next !== undefined) terminal.notice(next)
 }

@@ -1,18 +1,49 @@
-import { Cancelled } from '../errors.ts'
+import { type AtlasCode, Cancelled } from '../errors.ts'
 import type { Prompt } from './prompt.ts'
 import { safeJson, sanitizeLine } from './safe-text.ts'
 import type { Secrets } from './secrets.ts'
 import { startSpinner } from './spinner.ts'
-import { writeStderr, writeStdout } from './streams.ts'
-import { type Line, renderLine, styled } from './style.ts'
+import { isTerminal, writeStderr, writeStdout } from './streams.ts'
+import { type Line, renderLine, type Style, styled, wantsColour } from './style.ts'
 
 /** Quick answers show no spinner, so that nothing flickers. */
 const SPINNER_DELAY_MS = 150
 /** The width of a terminal that does not say how wide it is. */
 const DEFAULT_COLUMNS = 80
 
-/** Which streams are terminals, and what they can show. */
-export interface TerminalLook {
+/** What is wrong with an answer; undefined where it is valid. */
+type Validate = (answer: string) => string | undefined
+
+/** A name and its value; a row without a value is left out. */
+export type Row = readonly [name: string, value: string | null | undefined, look?: Style]
+
+type Prompter = Pick<Prompt, 'ask' | 'restore'>
+
+/** What a terminal writes to and reads from. */
+export interface Device {
+  /** Whether a standard stream is a terminal, by its descriptor (0, 1 or 2). */
+  isTerminal(descriptor: number): boolean
+  writeStdout(data: string | Uint8Array): Promise<void>
+  writeStderr(text: string): void
+  /** The width of a terminal, in characters; 0 or undefined where it does not say. */
+  columns(stream: 'stdout' | 'stderr'): number | undefined
+  openPrompt(): Promise<Prompter>
+}
+
+const processDevice: Device = {
+  isTerminal,
+  writeStdout,
+  writeStderr,
+  // Called late, and for a terminal only, because it loads the stream: see `isTerminal`.
+  columns: stream => process[stream].columns,
+  async openPrompt() {
+    const { Prompt } = await import('./prompt.ts')
+    return new Prompt(process.stdin, writeStderr)
+  },
+}
+
+/** Where results, notices and questions go. Everything but `raw` is made harmless for a terminal first. */
+export interface Terminal {
   readonly stdinIsTerminal: boolean
   readonly stdoutIsTerminal: boolean
   readonly stderrIsTerminal: boolean
@@ -20,31 +51,24 @@ export interface TerminalLook {
   readonly colour: Readonly<Record<'stdout' | 'stderr', boolean>>
   /** Whether results and errors are JSON. */
   readonly json: boolean
-}
-
-/** What is wrong with an answer; undefined where it is valid. */
-type Validate = (answer: string) => string | undefined
-
-/** Where results, notices and questions go. Everything but `raw` is made harmless for a terminal first. */
-export interface Terminal extends TerminalLook {
   /** How many characters fit on a line of standard output; undefined where that is not a terminal. */
   readonly columns: number | undefined
   /** One line of a result, on standard output. */
   say(line: Line): Promise<void>
-  /** A result as one JSON object, on standard output. */
+  /** A result as rows with their values aligned. */
+  sayRows(rows: readonly Row[]): Promise<void>
+  /** A result as one JSON object. */
   sayJson(value: unknown): Promise<void>
-  /** Bytes as they are, on standard output. Waits for a slow reader. */
-  raw(bytes: Uint8Array): Promise<void>
+  /** Text or bytes as they are, on standard output. Waits for a slow reader. */
+  raw(data: string | Uint8Array): Promise<void>
   /** A remark beside the result, on standard error; with --json it waits for success. */
   notice(line: Line): void
   /** Print the notices that waited. */
   flushNotices(): void
   /** A line of diagnostics, on standard error. */
   diagnose(line: string): void
-  /** An error, on standard error: what went wrong, and the next step where there is one. */
-  fail(message: string, hint: string | null): void
-  /** An error as one JSON object, on standard error. */
-  failJson(value: unknown): void
+  /** An error and the next step, on standard error, as text or JSON. */
+  fail(error: { readonly code: AtlasCode; readonly message: string; readonly hint: string | null }): void
   /** Ask for a line, again and again until it is valid. @throws {AtlasError} `cancelled` */
   ask(question: string, invalid: Validate): Promise<string>
   /** Ask for a line that is not shown and not empty. @throws {AtlasError} `cancelled` */
@@ -59,47 +83,24 @@ export interface Terminal extends TerminalLook {
   restore(): void
 }
 
-type Prompter = Pick<Prompt, 'ask' | 'restore'>
-
-/** What a terminal writes to and reads from. */
-export interface Device {
-  writeStdout(data: string | Uint8Array): Promise<void>
-  writeStderr(text: string): void
-  /** The width of each stream, in characters; 0 or undefined where it does not say. */
-  columns(stream: 'stdout' | 'stderr'): number | undefined
-  openPrompt(): Promise<Prompter>
-}
-
-const processDevice: Device = {
-  writeStdout,
-  writeStderr,
-  // Called late, and for a terminal only, because it loads the stream: see `isTerminal`.
-  columns: stream => process[stream].columns,
-  async openPrompt() {
-    const { Prompt } = await import('./prompt.ts')
-    return new Prompt(process.stdin, writeStderr)
-  },
-}
-
-export interface TerminalOptions extends TerminalLook {
-  /** Whether the terminal cannot move its cursor. */
-  readonly dumb: boolean
+export interface TerminalOptions {
+  readonly json: boolean
+  readonly env: Readonly<Record<string, string | undefined>>
   readonly secrets: Secrets
+  /** The process's own streams unless given. */
   readonly device?: Device
 }
 
-/** The terminal of a run: the process's own streams, unless `device` says otherwise. */
-export function createTerminal({
-  device = processDevice,
-  dumb,
-  secrets: { mask },
-  ...look
-}: TerminalOptions): Terminal {
-  const { json, colour } = look
+export function createTerminal({ json, env, secrets, device = processDevice }: TerminalOptions): Terminal {
+  const { mask } = secrets
+  const stdoutIsTerminal = device.isTerminal(1)
+  const stderrIsTerminal = device.isTerminal(2)
+  const colour = { stdout: wantsColour(env, stdoutIsTerminal), stderr: wantsColour(env, stderrIsTerminal) }
   const waitingNotices: Line[] = []
   let prompt: Prompter | undefined
   let stopSpinner = (): void => {}
 
+  const say = (line: Line): Promise<void> => device.writeStdout(`${renderLine(line, colour.stdout)}\n`)
   const tell = (line: Line): void => {
     stopSpinner()
     device.writeStderr(`${renderLine(line, colour.stderr, mask)}\n`)
@@ -116,25 +117,32 @@ export function createTerminal({
   }
 
   return {
-    ...look,
+    stdinIsTerminal: device.isTerminal(0),
+    stdoutIsTerminal,
+    stderrIsTerminal,
+    colour,
+    json,
     get columns() {
-      return (look.stdoutIsTerminal && device.columns('stdout')) || undefined
+      return (stdoutIsTerminal && device.columns('stdout')) || undefined
     },
-    say: line => device.writeStdout(`${renderLine(line, colour.stdout)}\n`),
+    say,
+    sayRows: async rows => {
+      for (const line of alignRows(rows)) await say(line)
+    },
     sayJson: value => device.writeStdout(`${safeJson(value)}\n`),
     raw: device.writeStdout,
     notice: line => (json ? void waitingNotices.push(line) : tell(line)),
     flushNotices: () => waitingNotices.splice(0).forEach(tell),
     diagnose: line => tell([styled('dim', `debug: ${line}`)]),
-    fail(message, hint) {
+    fail({ code, message, hint }) {
+      if (json) return tell(safeJson({ error: { code, message, hint } }))
       tell([styled('red', 'atlas:'), ` ${message}`])
       if (hint !== null) tell(`       ${hint}`)
     },
-    failJson: value => tell(safeJson(value)),
     ask: (question, invalid) => askUntilValid(`${question}: `, false, invalid),
     askSecret: question => askUntilValid(`${question} (not shown): `, true, isEmpty),
     async during(label, work, delayMs = SPINNER_DELAY_MS) {
-      if (!look.stderrIsTerminal || dumb || json) return work
+      if (!stderrIsTerminal || env['TERM'] === 'dumb' || json) return work
       const text = (): string => sanitizeLine(mask(typeof label === 'string' ? label : label()))
       const columns = (): number => device.columns('stderr') || DEFAULT_COLUMNS
       stopSpinner = startSpinner(text, delayMs, device.writeStderr, columns)
@@ -148,3 +156,12 @@ export function createTerminal({
 }
 
 const isEmpty: Validate = answer => (answer === '' ? 'Type your password.' : undefined)
+
+function alignRows(rows: readonly Row[]): Line[] {
+  const width = Math.max(...rows.map(([name]) => name.length)) + 2
+  return rows.flatMap(([name, value, look]): Line[] => {
+    if (typeof value !== 'string') return []
+    const gap = ' '.repeat(width - name.length)
+    return [[styled('dim', name), gap, look ? styled(look, value) : value]]
+  })
+}

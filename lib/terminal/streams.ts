@@ -76,3 +76,18 @@ export function writeStderr(text: string): void {
     }
   }
 }
+
+/**
+ * Standard input, piece by piece.
+ * @throws {AtlasError} `usage`: it is a folder, or cannot be read.
+ */
+export async function* readStdin(): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* Bun.stdin.stream()
+  } catch (error) {
+    const code = errorCode(error)
+    if (code === undefined) throw error
+    const fault = code === 'EISDIR' ? 'is a folder' : `cannot be read (${code})`
+    throw new AtlasError('usage', `Standard input ${fault}.`, 'Give a file or a pipe.')
+  }
+}

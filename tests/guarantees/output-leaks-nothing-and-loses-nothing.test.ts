@@ -289,7 +289,7 @@ describe('secrets', () => {
   })
 
   const FAULTS = [
-    'fs.statSync = () => { throw Object.assign(new TypeError(secret), { token: secret }) }',
+    'fs.fstatSync = () => { throw Object.assign(new TypeError(secret), { token: secret }) }',
     'fs.lstatSync = () => { throw { token: secret } }',
     'after(() => Promise.reject({ token: secret }))',
     'after(() => Promise.reject(new Error(secret)))',

@@ -38,6 +38,7 @@ export function scriptTerminal({
   const decoder = new TextDecoder()
   const shown = { stdout: '', stderr: '', questions: [] as string[] }
   const device: Device = {
+    isTerminal: descriptor => [stdinIsTerminal, stdoutIsTerminal, stderrIsTerminal][descriptor] ?? false,
     async writeStdout(data) {
       shown.stdout += typeof data === 'string' ? data : decoder.decode(data, { stream: true })
     },
@@ -53,16 +54,7 @@ export function scriptTerminal({
       restore() {},
     }),
   }
-  const terminal = createTerminal({
-    stdinIsTerminal,
-    stdoutIsTerminal,
-    stderrIsTerminal,
-    colour: { stdout: false, stderr: false },
-    dumb: true,
-    json,
-    secrets,
-    device,
-  })
+  const terminal = createTerminal({ json, env: { TERM: 'dumb' }, secrets, device })
   return Object.defineProperties(terminal as ScriptedTerminal, {
     stdout: { get: () => shown.stdout },
     stderr: { get: () => shown.stderr },

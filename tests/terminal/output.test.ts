@@ -14,7 +14,7 @@ describe('output', () => {
     await terminal.raw(Buffer.from('\u001b bytes\n'))
     terminal.notice('notice of correct horse')
     terminal.diagnose('step of correct horse')
-    terminal.fail('No correct horse\n', 'Try another.')
+    terminal.fail({ code: 'usage', message: 'No correct horse\n', hint: 'Try another.' })
     expect(terminal.stdout).toBe('a result\\u001b\n\u001b bytes\n')
     expect(terminal.stderr).toBe(
       [
@@ -31,11 +31,11 @@ describe('output', () => {
     const terminal = scriptTerminal({ json: true, secrets })
     terminal.notice('later')
     await terminal.sayJson({ a: '\u202e' })
-    terminal.failJson({ error: 'correct horse' })
-    expect(terminal.stderr).toBe('{"error":"[hidden]"}\n')
+    terminal.fail({ code: 'usage', message: 'correct horse', hint: null })
+    expect(terminal.stderr).toBe('{"error":{"code":"usage","message":"[hidden]","hint":null}}\n')
     terminal.flushNotices()
     terminal.flushNotices()
-    expect(terminal.stderr).toBe('{"error":"[hidden]"}\nlater\n')
+    expect(terminal.stderr).toBe('{"error":{"code":"usage","message":"[hidden]","hint":null}}\nlater\n')
     expect(terminal.stdout).toBe('{"a":"\\u202e"}\n')
   })
 
