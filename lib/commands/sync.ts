@@ -67,7 +67,7 @@ export async function sync({ dir, force, dryRun }: SyncCommandOptions, needs: Ne
       diff: diff ? `${diff.join('\n')}\n` : null,
     })
   if (result === 'dry_run') {
-    await showDiff(diff ?? [notText(synced)], terminal)
+    await showDiff(diff ?? [noDiff(synced)], terminal)
     return terminal.notice(foretell(place, synced, force))
   }
   const said = describe(place, synced, config.apiUrl.value)
@@ -114,8 +114,8 @@ const diffOf = ({ file }: Place, { local, remote }: Synced): Promise<string[] | 
     after: remote.commitSha === null ? 'server' : `server, commit ${shortCommit(remote.commitSha)}`,
   })
 
-const notText = ({ local, remote }: Synced): string =>
-  `Not shown: the local file is not UTF-8 text (${local?.bytes.byteLength} bytes here, ${remote.content.byteLength} on the server).`
+const noDiff = ({ local, remote }: Synced): string =>
+  `No diff: the local file is not UTF-8 text, or differs too much (${local?.bytes.byteLength} bytes here, ${remote.content.byteLength} on the server).`
 
 const STYLES: Record<string, Style> = { '+': 'green', '-': 'red', '@': 'cyan' }
 
@@ -133,7 +133,7 @@ const showDiff = (lines: readonly string[], { raw, colour }: Terminal): Promise<
 
 async function showShortDiff(place: Place, synced: Synced, terminal: Terminal): Promise<void> {
   if (terminal.json) return
-  const lines = (await diffOf(place, synced)) ?? [notText(synced)]
+  const lines = (await diffOf(place, synced)) ?? [noDiff(synced)]
   for (const [index, line] of lines.slice(0, SHORT_DIFF_LINES).entries()) {
     const shown = line.replaceAll('\t', '    ')
     const cut = shown.length > SHORT_DIFF_COLUMNS ? `${shown.slice(0, SHORT_DIFF_COLUMNS)}…` : shown

@@ -69,7 +69,7 @@ export function readConfigFile(folder: string): ConfigFile {
     const fault = faultOf(error)
     if (fault === undefined) throw error
     if (fault.kind === 'missing') return EMPTY
-    throw unusable(file, fault.reason)
+    throw unusable(file, fault.message)
   }
 }
 
@@ -151,12 +151,12 @@ function writing(folder: string, write: (file: string) => void): void {
   try {
     write(behindLink(file))
   } catch (error) {
-    const fault = faultOf(error)
-    if (fault === undefined) throw error
-    throw new AtlasError(
-      'file_error',
-      `The config file ${file} could not be written: ${fault.reason}.`,
-      'Fix this, or choose another folder with ATLAS_CONFIG_DIR.',
+    throw (
+      faultOf(error)?.toError(
+        'file_error',
+        `The config file ${file} could not be written`,
+        'ATLAS_CONFIG_DIR',
+      ) ?? error
     )
   }
 }

@@ -6,7 +6,7 @@ import { errorCode } from '../errors.ts'
 const PERMISSION_BITS = 0o7777
 /** What opening or flushing a folder says where the file system, or the folder's mode, does not offer it. */
 const NO_FOLDER_SYNC = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EACCES'])
-/** A temporary file this old has no writer any more, in milliseconds: writing one takes moments. */
+/** A temporary file this old has no writer any more: writing one takes moments. */
 const ABANDONED_AFTER_MS = 600_000
 /** The machine and the process that write a temporary file are in its name. */
 const TEMPORARY = /^\..*\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.atlas-tmp$/s
@@ -54,11 +54,8 @@ export function rehearseReplacement(file: string, content: string | Uint8Array):
 export function writeTemporary(file: string, content: string | Uint8Array, access: Access): string {
   const folder = path.dirname(file)
   removeAbandoned(folder)
-  const random = Buffer.from(crypto.getRandomValues(new Uint8Array(4))).toString('hex')
-  const temporary = path.join(
-    folder,
-    `.${path.basename(file)}.${machine()}-${process.pid}-${random}.atlas-tmp`,
-  )
+  const writer = `${machine()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`
+  const temporary = path.join(folder, `.${path.basename(file)}.${writer}.atlas-tmp`)
   createFile(temporary, content, access)
   return temporary
 }
@@ -72,15 +69,14 @@ export function removeAbandoned(folder: string): void {
     const [, writtenOn, pid] = TEMPORARY.exec(name) ?? []
     if (pid === undefined) continue
     const file = path.join(folder, name)
-    const found = fs.lstatSync(file, { throwIfNoEntry: false })
-    if (found === undefined) continue
     const isDead = writtenOn === machine() && !isRunning(Number(pid))
-    if (isDead || Date.now() - found.mtimeMs > ABANDONED_AFTER_MS) fs.rmSync(file, { force: true })
+    const mtimeMs = fs.lstatSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0
+    if (isDead || Date.now() - mtimeMs > ABANDONED_AFTER_MS) fs.rmSync(file, { force: true })
   }
 }
 
-/** Told apart by its name: containers share folders, and each has process numbers of its own. */
-const machine = (): string => new Bun.CryptoHasher('sha256').update(os.hostname()).digest('hex').slice(0, 8)
+/** By its name: containers share folders, and each has process numbers of its own. */
+const machine = (): string => Bun.SHA256.hash(os.hostname(), 'hex').slice(0, 8)
 
 function isRunning(pid: number): boolean {
   try {
@@ -115,13 +111,11 @@ export function createFile(file: string, content: string | Uint8Array, { mode, u
 
 function giveAccess(descriptor: number, mode: number, uid: number, gid: number): void {
   const found = fs.fstatSync(descriptor)
-  if (found.uid !== uid || found.gid !== gid) {
-    try {
-      fs.fchownSync(descriptor, uid, gid)
-    } catch (error) {
-      // Another user's file is ours once it is replaced, as with an editor.
-      if (errorCode(error) !== 'EPERM') throw error
-    }
+  try {
+    if (found.uid !== uid || found.gid !== gid) fs.fchownSync(descriptor, uid, gid)
+  } catch (error) {
+    // Another user's file is ours once it is replaced, as with an editor.
+    if (errorCode(error) !== 'EPERM') throw error
   }
   fs.fchmodSync(descriptor, mode & PERMISSION_BITS)
 }
@@ -146,14 +140,13 @@ export function removeFile(file: string): boolean {
  */
 export function syncFolder(folder: string): void {
   if (process.platform === 'win32') return
+  let descriptor: number | undefined
   try {
-    const descriptor = fs.openSync(folder, fs.constants.O_RDONLY)
-    try {
-      fs.fsyncSync(descriptor)
-    } finally {
-      fs.closeSync(descriptor)
-    }
+    descriptor = fs.openSync(folder, fs.constants.O_RDONLY)
+    fs.fsyncSync(descriptor)
   } catch (error) {
     if (!NO_FOLDER_SYNC.has(errorCode(error) ?? '')) throw error
+  } finally {
+    if (descriptor !== undefined) fs.closeSync(descriptor)
   }
 }

@@ -1,53 +1,61 @@
-import { AtlasError, errorCode } from '../errors.ts'
+import { type AtlasCode, AtlasError, errorCode } from '../errors.ts'
 
-/** What kind of next step a fault asks for. */
-export type FaultKind =
-  /** Permission is missing. */
-  | 'denied'
-  | 'read-only'
-  | 'full'
+/** What to do about each kind of fault, beside choosing another folder. */
+const NEXT_STEP = {
+  denied: 'Check its permissions',
+  full: 'Make room',
   /** Its folder does not exist, or never can. */
-  | 'missing'
-  /** Something else is in its place. */
-  | 'occupied'
-  /** It is a link, a pipe or a folder where it should not be, or too large. */
-  | 'unfit'
-  /** Symbolic links lead in a circle. */
-  | 'loop'
-  /** It belongs to another user. */
-  | 'foreign'
+  missing: 'Fix this',
+  /** A link, a pipe or a folder is where a file should be, or it is too large. */
+  unfit: 'Move it away',
+  foreign: 'Run atlas as that user',
   /** Others can read or change it. */
-  | 'exposed'
-  | 'other'
+  exposed: 'Take their permissions away',
+  other: 'Fix this',
+}
 
-/** Why a file or folder cannot be used. Each caller makes an error of it that names what it wanted to do. */
+export type FaultKind = keyof typeof NEXT_STEP
+
+/** Why a file or folder cannot be used; the message is the end of a sentence, such as "the disk is full". */
 export class FileFault extends Error {
   readonly kind: FaultKind
-  /** The end of a sentence, such as "the disk is full". */
-  readonly reason: string
   /** The file or folder that it is about, where that is known. */
   readonly place: string | undefined
   /** The command that puts it right, where there is one. */
   readonly fix: string | undefined
 
   constructor(kind: FaultKind, reason: string, place?: string, fix?: string) {
-    super(place === undefined ? reason : `${place}: ${reason}`)
+    super(reason)
     this.kind = kind
-    this.reason = reason
     this.place = place
     this.fix = fix
   }
 
   /** The code where it is a credential store that cannot be used. */
   get storeCode(): 'store_denied' | 'store_unavailable' {
-    const unavailable = this.kind === 'full' || this.kind === 'missing' || this.kind === 'other'
-    return unavailable ? 'store_unavailable' : 'store_denied'
+    const isUnavailable = ['full', 'missing', 'other'].includes(this.kind)
+    return isUnavailable ? 'store_unavailable' : 'store_denied'
+  }
+
+  /**
+   * The error that tells a person of it.
+   * @param failure what could not be done, as the beginning of a sentence.
+   * @param choice what chooses another folder, such as "--dir".
+   */
+  toError(code: AtlasCode, failure: string, choice: string): AtlasError {
+    const hint =
+      this.fix === undefined
+        ? `${NEXT_STEP[this.kind]}, or choose another folder with ${choice}.`
+        : `If that was not meant, fix it with: ${this.fix}`
+    return new AtlasError(code, `${failure}: ${this.message}.`, hint)
   }
 }
 
 /** What an error of the system, or of a check in `files/`, says of a file; undefined for any other error. */
 export function faultOf(error: unknown, place?: string): FileFault | undefined {
   if (error instanceof FileFault) return error
+  // Cleaning up failed too; why it was begun says more.
+  if (error instanceof SuppressedError) return faultOf(error.suppressed, place)
   const code = error instanceof AtlasError ? undefined : errorCode(error)
   if (code === undefined) return undefined
   const [kind, reason] = FAULTS[code] ?? ['other', code]
@@ -66,17 +74,17 @@ export function at<T>(place: string, work: () => T): T {
 const FAULTS: Record<string, [kind: FaultKind, reason: string]> = {
   EACCES: ['denied', 'permission denied'],
   EPERM: ['denied', 'permission denied'],
-  EROFS: ['read-only', 'the file system is read-only'],
+  EROFS: ['denied', 'the file system is read-only'],
   ENOSPC: ['full', 'the disk is full'],
   EDQUOT: ['full', 'the disk quota is used up'],
   ENOENT: ['missing', 'its folder does not exist'],
-  EISDIR: ['occupied', 'a folder is in its place'],
+  EISDIR: ['unfit', 'a folder is in its place'],
   ENOTDIR: ['missing', 'a file is in the place of its folder'],
-  EEXIST: ['occupied', 'a file is in the place of its folder'],
-  ELOOP: ['loop', 'its symbolic links lead in a circle'],
+  EEXIST: ['unfit', 'a file is in the place of its folder'],
+  ELOOP: ['unfit', 'its symbolic links lead in a circle'],
   ENAMETOOLONG: ['missing', 'its path is too long'],
   SQLITE_CANTOPEN: ['denied', 'it cannot be opened'],
-  SQLITE_READONLY: ['read-only', 'it is read-only'],
+  SQLITE_READONLY: ['denied', 'it is read-only'],
   SQLITE_FULL: ['full', 'the disk is full'],
   SQLITE_IOERR_LOCK: ['other', 'its file system has no locks'],
 }

@@ -15,7 +15,7 @@ const TOUCH_AFTER_MS = 3_600_000
 export interface Lock {
   /**
    * Run the work while holding the lock; wait for another holder first. The work can ask whether the lock
-   * still excludes others: it does not after its file was deleted.
+   * still keeps others out: it does not after its file was deleted.
    * @throws {AtlasError} `lock_timeout`: the lock was not free in time, or cannot be used; the work did
    * not run. `store_denied`, `store_unavailable`: the same, where the disk or the permissions of a
    * credential store are why. `cancelled`: a signal came while waiting.
@@ -38,45 +38,54 @@ export interface LockOptions {
 }
 
 export const lockPath = (folder: string, name: string): string =>
-  path.join(folder, `${new Bun.CryptoHasher('sha256').update(name).digest('hex').slice(0, 32)}.lock`)
+  path.join(folder, `${Bun.SHA256.hash(name, 'hex').slice(0, 32)}.lock`)
 
 /**
  * A lock between processes that the kernel frees when its holder dies: SQLite's exclusive lock on an
  * empty file. The file is never deleted, since that would let a second holder in.
  */
-export function createLock(options: LockOptions): Lock {
-  const { folder, name, inStore = false, uid, timeoutMs, cancelled, debug } = options
-  const file = lockPath(folder, name)
-
-  const acquire = async (): Promise<Held> => {
-    const startedAt = performance.now()
-    for (let looks = 0; ; looks++) {
-      cancelled.throwIfAborted()
-      const held = await tryLock(file, uid).catch((error: unknown) => {
-        throw unusable(file, error, inStore)
-      })
-      const waitedMs = performance.now() - startedAt
-      if (held) {
-        debug(`lock ${file}: held after ${waitedMs.toFixed(1)} ms`)
-        return held
-      }
-      if (looks === 0) debug(`lock ${file}: waiting for another process`)
-      if (waitedMs >= timeoutMs) throw busy(file, timeoutMs)
-      // A signal ends the pause too; the next turn throws for it.
-      const pauseMs = MIN_POLL_MS + Math.random() * (MAX_POLL_MS - MIN_POLL_MS)
-      await setTimeout(pauseMs, undefined, { signal: cancelled }).catch(() => {})
+export const createLock = (options: LockOptions): Lock => ({
+  async hold(work) {
+    const { stillExcludes, database } = await acquire(options)
+    try {
+      return await work(stillExcludes)
+    } finally {
+      database.close()
     }
-  }
+  },
+})
 
-  return {
-    async hold(work) {
-      const { stillExcludes, database } = await acquire()
-      try {
-        return await work(stillExcludes)
-      } finally {
-        database.close()
-      }
-    },
+async function acquire({
+  folder,
+  name,
+  inStore = false,
+  uid,
+  timeoutMs,
+  cancelled,
+  debug,
+}: LockOptions): Promise<Held> {
+  const file = lockPath(folder, name)
+  const startedAt = performance.now()
+  for (let looks = 0; ; looks++) {
+    cancelled.throwIfAborted()
+    const held = await tryLock(file, uid).catch((error: unknown) => {
+      throw unusable(file, error, inStore)
+    })
+    const waitedMs = performance.now() - startedAt
+    if (held) {
+      debug(`lock ${file}: held after ${waitedMs.toFixed(1)} ms`)
+      return held
+    }
+    if (looks === 0) debug(`lock ${file}: waiting for another process`)
+    if (waitedMs >= timeoutMs)
+      throw new AtlasError(
+        'lock_timeout',
+        `Another atlas process has held the lock ${file} for more than ${Math.max(1, Math.round(timeoutMs / 100)) / 10} s.`,
+        'Wait for it or end it, then try again.',
+      )
+    // A signal ends the pause too; the next turn throws for it.
+    const pauseMs = MIN_POLL_MS + Math.random() * (MAX_POLL_MS - MIN_POLL_MS)
+    await setTimeout(pauseMs, undefined, { signal: cancelled }).catch(() => {})
   }
 }
 
@@ -92,10 +101,9 @@ interface Held {
  */
 async function tryLock(file: string, uid: number | undefined): Promise<Held | undefined> {
   const { Database } = await import('bun:sqlite')
-  prepare(file, uid)
+  const before = prepare(file, uid)
   let database: Database | undefined
   try {
-    const before = fs.lstatSync(file)
     const stillExcludes = (): boolean => {
       const now = fs.lstatSync(file, { throwIfNoEntry: false })
       return now?.ino === before.ino && now.dev === before.dev
@@ -123,14 +131,15 @@ async function tryLock(file: string, uid: number | undefined): Promise<Held | un
  * file would succeed without excluding others, and another user could hold a file of theirs for ever. In
  * a read-only folder the record that the lock is for could not be replaced.
  */
-function prepare(file: string, uid: number | undefined): void {
+function prepare(file: string, uid: number | undefined): fs.Stats {
   const folder = path.dirname(file)
   makePrivateFolder(folder, uid)
   requireWritable(folder)
-  at(file, () => {
+  return at(file, () => {
     try {
       fs.closeSync(fs.openSync(file, 'wx', 0o600))
     } catch (error) {
+      // It must not be opened then: closing it would drop a lock that this very process holds on it.
       if (errorCode(error) !== 'EEXIST') throw error
     }
     const found = fs.lstatSync(file)
@@ -138,29 +147,23 @@ function prepare(file: string, uid: number | undefined): void {
     // SQLite would take a few bytes of anything for an empty file.
     if (found.size > 0) throw new FileFault('unfit', 'it holds something that is not a lock', file)
     fs.accessSync(file, fs.constants.W_OK)
+    return found
   })
 }
-
-const busy = (file: string, timeoutMs: number): AtlasError =>
-  new AtlasError(
-    'lock_timeout',
-    `Another atlas process has held the lock ${file} for more than ${Math.max(1, Math.round(timeoutMs / 100)) / 10} s.`,
-    'Wait for it or end it, then try again.',
-  )
 
 function unusable(file: string, error: unknown, inStore: boolean): unknown {
   const fault = faultOf(error)
   if (fault === undefined) return error
-  const { kind, reason, place, fix } = fault
-  const ofDisk = kind === 'denied' || kind === 'read-only' || kind === 'full'
+  const { kind, message, place, fix, storeCode } = fault
   const what = place === file ? `The lock ${file}` : `The folder ${place}, where atlas keeps a lock,`
   let hint = 'atlas changes nothing without it. Fix or remove that path and try again.'
   // In a temporary folder only its owner and root can remove or change it.
   if (kind === 'foreign') hint = 'Ask its owner or an administrator to remove it, then try again.'
   if (kind === 'exposed') hint = `Fix it with: ${fix}`
+  const ofDisk = kind === 'denied' || kind === 'full'
   return new AtlasError(
-    inStore && ofDisk ? fault.storeCode : 'lock_timeout',
-    `${what} cannot be used: ${reason}.`,
+    inStore && ofDisk ? storeCode : 'lock_timeout',
+    `${what} cannot be used: ${message}.`,
     hint,
   )
 }

@@ -60,11 +60,21 @@ export function makePrivateFolder(folder: string, uid: number | undefined): void
  * See that files can be put into a folder, or into the nearest one above it that exists.
  * @throws {FileFault} about the folder itself.
  */
-export function requireWritable(folder: string): void {
-  let nearest = folder
-  while (!fs.existsSync(nearest) && path.dirname(nearest) !== nearest) nearest = path.dirname(nearest)
-  at(folder, () => fs.accessSync(nearest, fs.constants.W_OK | fs.constants.X_OK))
+export const requireWritable = (folder: string): void =>
+  at(folder, () => fs.accessSync(nearestFolder(folder), fs.constants.W_OK | fs.constants.X_OK))
+
+/** Why nothing can be written to a folder, or to the nearest one above it that exists; undefined where it can. */
+export function writeFault(folder: string): string | undefined {
+  try {
+    fs.rmdirSync(fs.mkdtempSync(path.join(nearestFolder(folder), '.atlas-probe-')))
+    return undefined
+  } catch (error) {
+    return faultOf(error)?.message
+  }
 }
+
+const nearestFolder = (folder: string): string =>
+  fs.existsSync(folder) || path.dirname(folder) === folder ? folder : nearestFolder(path.dirname(folder))
 
 export interface RegularFile {
   readonly bytes: Buffer
@@ -72,60 +82,36 @@ export interface RegularFile {
 }
 
 /**
- * A regular file, through symbolic links; undefined where there is none.
- * @throws {FileFault} `occupied`: a folder is in its place; `unfit`: it is something else, or larger than that.
+ * A regular file, through symbolic links unless the flags forbid it; undefined where there is none.
+ * @throws {FileFault} `unfit`: it is something else, or larger than that.
  */
-export const readRegularFile = (file: string, maxBytes: number): RegularFile | undefined =>
-  readChecked(file, SAFE_OPEN, maxBytes, found => {
-    if (found.isDirectory()) throw new FileFault('occupied', 'a folder is in its place', file)
-    if (!found.isFile()) throw new FileFault('unfit', 'it is not a regular file', file)
-  })
+export function readRegularFile(file: string, maxBytes: number, flags = 0): RegularFile | undefined {
+  let descriptor: number | undefined
+  try {
+    descriptor = fs.openSync(file, SAFE_OPEN | flags)
+    const stats = fs.fstatSync(descriptor)
+    if (stats.isDirectory()) throw new FileFault('unfit', 'a folder is in its place', file)
+    if (!stats.isFile()) throw new FileFault('unfit', 'it is not a regular file', file)
+    if (stats.size > maxBytes) throw new FileFault('unfit', `it is too large (${stats.size} bytes)`, file)
+    return { bytes: fs.readFileSync(descriptor), stats }
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined
+    throw faultOf(error, file) ?? error
+  } finally {
+    if (descriptor !== undefined) fs.closeSync(descriptor)
+  }
+}
 
 /**
  * The text of a file that its owner alone can read; undefined where there is none.
- * @throws {FileFault} with the command that puts it right.
+ * @throws {FileFault} with the command that makes it private.
  */
 export function readPrivateFile(file: string, uid: number | undefined, maxBytes: number): string | undefined {
   const found = at(file, () => fs.lstatSync(file, { throwIfNoEntry: false }))
   if (found === undefined) return undefined
-  // Checked before opening too: another user's private file cannot be opened to see its owner.
+  // Checked before it is opened too: another user's private file cannot be opened to see its owner.
   requirePrivate(file, found, 'secret', uid)
-  const check = (opened: fs.Stats): void => requirePrivate(file, opened, 'secret', uid)
-  return readChecked(file, SAFE_OPEN | NO_FOLLOW, maxBytes, check)?.bytes.toString()
-}
-
-function readChecked(
-  file: string,
-  flags: number,
-  maxBytes: number,
-  check: (found: fs.Stats) => void,
-): RegularFile | undefined {
-  let descriptor: number
-  try {
-    descriptor = fs.openSync(file, flags)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw faultOf(error, file) ?? error
-  }
-  try {
-    const stats = fs.fstatSync(descriptor)
-    check(stats)
-    if (stats.size > maxBytes)
-      throw new FileFault('unfit', `it is too large (${stats.size} bytes)`, file, `rm ${shellQuoted(file)}`)
-    return { bytes: at(file, () => fs.readFileSync(descriptor)), stats }
-  } finally {
-    fs.closeSync(descriptor)
-  }
-}
-
-/** Why nothing can be written to a folder, or to the nearest one above it that exists; undefined where it can. */
-export function writeFault(folder: string): string | undefined {
-  try {
-    fs.rmdirSync(fs.mkdtempSync(path.join(folder, '.atlas-probe-')))
-    return undefined
-  } catch (error) {
-    const above = path.dirname(folder)
-    if (errorCode(error) === 'ENOENT' && !fs.existsSync(folder) && above !== folder) return writeFault(above)
-    return faultOf(error)?.reason
-  }
+  const opened = readRegularFile(file, maxBytes, NO_FOLLOW)
+  if (opened !== undefined) requirePrivate(file, opened.stats, 'secret', uid)
+  return opened?.bytes.toString()
 }

@@ -1,8 +1,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { AtlasError, errorCode } from '../errors.ts'
+import { errorCode } from '../errors.ts'
 import { rehearseReplacement, removeFile, replaceFile } from '../files/atomic.ts'
-import { type FileFault, faultOf } from '../files/faults.ts'
+import { faultOf } from '../files/faults.ts'
 import { checkPrivateFolder, makePrivateFolder, readPrivateFile, requireWritable } from '../files/private.ts'
 import type { CredentialStore } from './store.ts'
 
@@ -30,7 +30,7 @@ export interface FileStore extends CredentialStore {
 export function createFileStore({ configFolder, uid, debug }: FileStoreOptions): FileStore {
   const folder = path.join(configFolder, 'credentials')
   const fileOf = (account: string): string =>
-    path.join(folder, `${new Bun.CryptoHasher('sha256').update(account).digest('hex').slice(0, 32)}.json`)
+    path.join(folder, `${Bun.SHA256.hash(account, 'hex').slice(0, 32)}.json`)
   const readRecord = (file: string): string | undefined => readPrivateFile(file, uid, MAX_RECORD_BYTES)
 
   const use = async <T>(operation: string, place: string, work: (place: string) => T): Promise<T> => {
@@ -39,7 +39,14 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
       checkPrivateFolder(folder, uid)
       return work(place)
     } catch (error) {
-      throw storeError(error, place)
+      const fault = faultOf(error, place)
+      throw (
+        fault?.toError(
+          fault.storeCode,
+          `The credential store ${fault.place} cannot be used`,
+          'ATLAS_CONFIG_DIR',
+        ) ?? error
+      )
     } finally {
       debug(`store file: ${operation} ${place} in ${(performance.now() - startedAt).toFixed(1)} ms`)
     }
@@ -96,27 +103,5 @@ function requireMutable(file: string): void {
   } catch (error) {
     // A file that is read-only by its mode alone can be replaced.
     if (errorCode(error) === 'EPERM') throw error
-  }
-}
-
-function storeError(error: unknown, place: string): unknown {
-  const fault = faultOf(error, place)
-  if (fault === undefined) return error
-  const message = `The credential store ${fault.place ?? place} cannot be used: ${fault.reason}.`
-  return new AtlasError(fault.storeCode, message, nextStep(fault))
-}
-
-function nextStep({ kind, fix }: FileFault): string {
-  if (fix !== undefined) return `If that was not meant, fix it with: ${fix}`
-  switch (kind) {
-    case 'foreign':
-      return 'Run atlas as that user, or choose another folder with ATLAS_CONFIG_DIR.'
-    case 'denied':
-    case 'read-only':
-      return 'Check its permissions, or choose another folder with ATLAS_CONFIG_DIR.'
-    case 'full':
-      return 'Make room and try again.'
-    default:
-      return 'Fix this and try again.'
   }
 }

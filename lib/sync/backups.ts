@@ -1,23 +1,23 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { syncFolder } from '../files/atomic.ts'
-import { orFileError } from './file-error.ts'
-import { displacedOf, readLocal } from './local-file.ts'
+import { removeAbandoned, syncFolder } from '../files/atomic.ts'
+import { displacedOf, orFileError, readLocal } from './local-file.ts'
 import { isKnown, type Known, sameBytes, sha256 } from './verdict.ts'
 
-export const MAX_BACKUPS = 5
+const MAX_BACKUPS = 5
 
 /**
- * Settle what a replacement left behind under its second name: a text that came from the server is
- * removed, any other becomes a dated backup beside the file, and the newest five backups are kept. This works the
- * same after a replacement and after one that was cut off because its process ended.
+ * Settle what a replacement left behind, be it complete or cut off because its process was killed: what it had
+ * begun to write is removed. The old file, under its second name, is removed if its text came from the server;
+ * any other text becomes a dated backup beside the file, and the newest five backups are kept.
  * @param target a path without symbolic links.
  * @returns the backup's path; undefined where there was nothing to keep.
  * @throws {AtlasError} `file_error`; what was left behind is still there.
  */
-export function settleDisplaced(target: string, known: Known, now: Date): string | undefined {
-  const displaced = displacedOf(target)
-  return orFileError(displaced, () => {
+export const settleDisplaced = (target: string, known: Known, now: Date): string | undefined =>
+  orFileError(target, () => {
+    removeAbandoned(path.dirname(target))
+    const displaced = displacedOf(target)
     const left = readLocal(displaced)
     if (left === undefined) return undefined
     // The same text is still in its place where the replacement was cut off before it happened.
@@ -27,32 +27,27 @@ export function settleDisplaced(target: string, known: Known, now: Date): string
     fs.rmSync(displaced)
     return undefined
   })
-}
 
 function makeBackup(target: string, displaced: string, now: Date): string {
   const folder = path.dirname(target)
   const older = listBackups(target)
-  const backup = path.join(folder, backupName(target, dateAfter(older.at(-1), now)))
+  const backup = path.join(folder, `${path.basename(target)}.${dateAfter(older.at(-1), now)}.bak`)
   fs.renameSync(displaced, backup)
-  for (const surplus of older.slice(0, Math.max(0, older.length - (MAX_BACKUPS - 1))))
-    fs.rmSync(path.join(folder, surplus))
+  for (const surplus of older.slice(0, -(MAX_BACKUPS - 1))) fs.rmSync(path.join(folder, surplus))
   syncFolder(folder)
   return backup
 }
 
+/** As in `CLAUDE.md.2026-01-02T030405678Z.bak`: Windows allows no colon. */
+const DATED = /\.(\d{4}-\d\d-\d\dT\d\d)(\d\d)(\d\d)(\d{3}Z)\.bak$/
+
 /** Now, but later than the newest backup: a clock that was set back must not make the new one the oldest. */
-function dateAfter(newest: string | undefined, now: Date): Date {
-  const [, date, hour, minute, second, ms] = DATED.exec(newest ?? '') ?? []
-  if (date === undefined) return now
-  const newestMs = Date.parse(`${date}T${hour}:${minute}:${second}.${ms}Z`)
-  return newestMs < now.getTime() || Number.isNaN(newestMs) ? now : new Date(newestMs + 1)
+function dateAfter(newest: string | undefined, now: Date): string {
+  const [, hour, minute, second, ms] = DATED.exec(newest ?? '') ?? []
+  const newestMs = Date.parse(`${hour}:${minute}:${second}.${ms}`)
+  const date = newestMs >= now.getTime() ? new Date(newestMs + 1) : now
+  return date.toISOString().replaceAll(/[:.]/g, '')
 }
-
-/** `CLAUDE.md.2026-01-02T030405678Z.bak`; Windows allows no colon. */
-const backupName = (target: string, moment: Date): string =>
-  `${path.basename(target)}.${moment.toISOString().replaceAll(/[:.]/g, '')}.bak`
-
-const DATED = /\.(\d{4}-\d\d-\d\d)T(\d\d)(\d\d)(\d\d)(\d{3})Z\.bak$/
 
 /** The names of a file's backups, oldest first. */
 export function listBackups(target: string): string[] {

@@ -1,18 +1,27 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { errorCode } from '../errors.ts'
-import { createFile, removeAbandoned, syncFolder, writeTemporary } from '../files/atomic.ts'
+import { createFile, syncFolder, writeTemporary } from '../files/atomic.ts'
+import { faultOf } from '../files/faults.ts'
 import { type RegularFile, readRegularFile } from '../files/private.ts'
-import { fileError, orFileError } from './file-error.ts'
 import { sameBytes } from './verdict.ts'
 
-/** Far more than a server sends; beyond it a file is no configuration, in bytes. */
+/** Far more than a server sends; beyond it a file is not a configuration. */
 const MAX_LOCAL_BYTES = 64 * 1024 * 1024
 /** Where a file system, or the ownership of a file, allows no second name for it. */
 const NO_LINKS = new Set(['EPERM', 'EACCES', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV', 'EINVAL'])
 
 /** The local file as it was read. */
 export type LocalFile = RegularFile
+
+/** Do something with a file. @throws {AtlasError} `file_error`, where it cannot be done. */
+export function orFileError<T>(file: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw faultOf(error)?.toError('file_error', `${file} cannot be used`, '--dir') ?? error
+  }
+}
 
 /** A second name for the old file while it is being replaced: what is written to it meanwhile is not lost. */
 export const displacedOf = (target: string): string =>
@@ -36,14 +45,16 @@ export const readLocal = (target: string): LocalFile | undefined =>
  * @returns false where the file is no longer as it was seen; nothing was changed then.
  * @throws {AtlasError} `file_error`; the old file is intact then.
  */
-export function replaceLocal(target: string, content: Uint8Array, seen: LocalFile | undefined): boolean {
-  try {
-    return seen === undefined ? createLocal(target, content) : exchangeLocal(target, content, seen)
-  } catch (error) {
-    if (seen !== undefined && errorCode(error) === 'ENOENT') return false
-    throw fileError(target, error)
-  }
-}
+export const replaceLocal = (target: string, content: Uint8Array, seen: LocalFile | undefined): boolean =>
+  orFileError(target, () => {
+    if (seen === undefined) return createLocal(target, content)
+    try {
+      return exchangeLocal(target, content, seen)
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return false
+      throw error
+    }
+  })
 
 function createLocal(target: string, content: Uint8Array): boolean {
   fs.mkdirSync(path.dirname(target), { recursive: true })
@@ -67,22 +78,18 @@ function createLocal(target: string, content: Uint8Array): boolean {
 function exchangeLocal(target: string, content: Uint8Array, seen: LocalFile): boolean {
   // A rename would replace a file that its owner has made read-only.
   fs.accessSync(target, fs.constants.W_OK)
-  const displaced = displacedOf(target)
+  using undo = new DisposableStack()
   const temporary = writeTemporary(target, content, seen.stats)
-  let replaced = false
-  try {
-    keepDisplaced(target, displaced, seen)
-    try {
-      const latest = readLocal(target)
-      if (latest === undefined || !sameBytes(latest.bytes, seen.bytes)) return false
-      fs.renameSync(temporary, target)
-      replaced = true
-    } finally {
-      if (!replaced) fs.rmSync(displaced)
-    }
-  } finally {
-    if (!replaced) fs.rmSync(temporary)
-  }
+  undo.defer(() => fs.rmSync(temporary, { force: true }))
+  const displaced = displacedOf(target)
+  keepDisplaced(target, displaced, seen)
+  undo.defer(() => fs.rmSync(displaced, { force: true }))
+
+  const latest = readLocal(target)
+  if (latest === undefined || !sameBytes(latest.bytes, seen.bytes)) return false
+  fs.renameSync(temporary, target)
+  // From here on nothing is undone.
+  undo.move()
   syncFolder(path.dirname(target))
   return true
 }
@@ -95,7 +102,3 @@ function keepDisplaced(target: string, displaced: string, seen: LocalFile): void
     createFile(displaced, seen.bytes, seen.stats)
   }
 }
-
-/** Remove what a sync that was killed had begun to write. @throws {AtlasError} `file_error` */
-export const removeTemporary = (target: string): void =>
-  orFileError(target, () => removeAbandoned(path.dirname(target)))

@@ -1,8 +1,7 @@
 import path from 'node:path'
 import { replaceFile } from '../files/atomic.ts'
-import { faultOf } from '../files/faults.ts'
 import { readRegularFile } from '../files/private.ts'
-import { fileError, orFileError } from './file-error.ts'
+import { orFileError } from './local-file.ts'
 import type { Known } from './verdict.ts'
 
 const VERSION = 1
@@ -25,8 +24,7 @@ export const NEVER_SYNCED: SyncState = {
 /** The memory of one profile, server and folder. Callers that change it hold the synced file's lock. */
 export interface SyncMemory {
   /**
-   * What is remembered. A file that is not what atlas writes counts as nothing remembered, which can
-   * overwrite nothing.
+   * What is remembered. A text that atlas did not write counts as nothing remembered, which can overwrite nothing.
    * @throws {AtlasError} `file_error`: it cannot be read.
    */
   recall(): SyncState
@@ -44,19 +42,11 @@ export interface SyncMemoryOptions {
 
 /** A memory in a file of its own beside the config file. It holds hashes and no text. */
 export function createSyncMemory({ configFolder, profile, apiUrl, folder }: SyncMemoryOptions): SyncMemory {
-  const name = new Bun.CryptoHasher('sha256').update(JSON.stringify([profile, apiUrl, folder])).digest('hex')
+  const name = Bun.SHA256.hash(JSON.stringify([profile, apiUrl, folder]), 'hex')
   const file = path.join(configFolder, 'sync', `${name.slice(0, 32)}.json`)
   return {
-    recall() {
-      try {
-        const found = readRegularFile(file, MAX_STATE_BYTES)
-        return parseState(found?.bytes.toString() ?? '')
-      } catch (error) {
-        const kind = faultOf(error)?.kind
-        if (kind === 'unfit' || kind === 'missing') return NEVER_SYNCED
-        throw fileError(file, error)
-      }
-    },
+    recall: () =>
+      orFileError(file, () => parseState(readRegularFile(file, MAX_STATE_BYTES)?.bytes.toString() ?? '')),
     remember({ syncedSha256, pendingSha256, commitSha, syncedAt }) {
       const content = {
         version: VERSION,

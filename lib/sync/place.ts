@@ -3,11 +3,9 @@ import path from 'node:path'
 import { absolutePath, requireHome, type Surroundings } from '../config/load.ts'
 import type { Setting } from '../config/settings.ts'
 import { AtlasError, errorCode } from '../errors.ts'
-import { orFileError } from './file-error.ts'
+import { orFileError } from './local-file.ts'
 
 const FILE_NAME = 'CLAUDE.md'
-/** As many as Linux follows. */
-const MAX_LINKS = 40
 
 /** Where the synced file is. */
 export interface Place {
@@ -24,12 +22,12 @@ export interface Place {
  * @throws {AtlasError} `usage`: the folder is empty, or the environment's is relative; `file_error`: its links lead nowhere.
  */
 export function findPlace(dir: string | undefined, surroundings: Surroundings): Place {
-  const folder = syncFolder(dir, surroundings)
+  const folder = chooseFolder(dir, surroundings)
   const file = path.join(folder.value, FILE_NAME)
   return { folder, file, target: orFileError(file, () => followLinks(file)) }
 }
 
-function syncFolder(dir: string | undefined, { env, platform, homeFolder }: Surroundings): Setting<string> {
+function chooseFolder(dir: string | undefined, { env, platform, homeFolder }: Surroundings): Setting<string> {
   const home = (): string => requireHome(homeFolder, platform, 'CLAUDE_CONFIG_DIR')
   if (dir === '') throw new AtlasError('usage', '--dir is empty.', 'Name a folder.')
   if (dir !== undefined) {
@@ -45,36 +43,29 @@ function syncFolder(dir: string | undefined, { env, platform, homeFolder }: Surr
 }
 
 /**
- * The path without symbolic links, as the kernel would walk it, but on past what does not exist:
- * `realpath` gives up there, and a link may name a file that is yet to be made.
+ * The path without symbolic links, also where the last one leads to what does not exist: a link may name
+ * a file that is yet to be made.
  * @throws the file system's own error; ELOOP for a circle.
  */
 export function followLinks(file: string): string {
-  let { root: resolved } = path.parse(file)
-  const pending = file.slice(resolved.length).split(path.sep)
-  let followed = 0
-  for (let name = pending.shift(); name !== undefined; name = pending.shift()) {
-    if (name === '' || name === '.') continue
-    // Without links in it, the path above is what ".." means.
-    const place = name === '..' ? path.dirname(resolved) : path.join(resolved, name)
-    if (name === '..' || !isLink(place)) {
-      resolved = place
-      continue
-    }
-    if (++followed > MAX_LINKS) throw Object.assign(new Error('too many symbolic links'), { code: 'ELOOP' })
-    const link = fs.readlinkSync(place)
-    const { root } = path.parse(link)
-    if (root !== '') resolved = root
-    pending.unshift(...link.slice(root.length).split(path.sep))
+  try {
+    return fs.realpathSync(file)
+  } catch (error) {
+    if (!['ENOENT', 'ENOTDIR'].includes(errorCode(error) ?? '')) throw error
   }
-  return resolved
+  // Without links in it, the folder is what ".." means.
+  const folder = followLinks(path.dirname(file))
+  const place = path.join(folder, path.basename(file))
+  const link = linkAt(place)
+  if (link === undefined) return place
+  return followLinks(path.isAbsolute(link) ? link : `${folder}${path.sep}${link}`)
 }
 
-function isLink(place: string): boolean {
+function linkAt(place: string): string | undefined {
   try {
-    return fs.lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink() ?? false
-  } catch (error) {
-    if (errorCode(error) === 'ENOTDIR') return false
-    throw error
+    return fs.readlinkSync(place)
+  } catch {
+    // Not a link, or not there; anything else shows when the file is read.
+    return undefined
   }
 }

@@ -1,8 +1,8 @@
+import { AtlasError } from '../errors.ts'
 import type { Lock } from '../files/lock.ts'
 import { settleDisplaced } from './backups.ts'
 import type { Configuration } from './configuration.ts'
-import { unusable } from './file-error.ts'
-import { type LocalFile, readLocal, removeTemporary, replaceLocal } from './local-file.ts'
+import { type LocalFile, readLocal, replaceLocal } from './local-file.ts'
 import type { SyncMemory, SyncState } from './memory.ts'
 import type { Place } from './place.ts'
 import { isKnown, judge, sha256, type Verdict } from './verdict.ts'
@@ -27,7 +27,7 @@ export interface SyncDependencies {
 }
 
 /** How a local file stands to the server's text. */
-export interface Comparison {
+interface Comparison {
   readonly verdict: Verdict
   /** Undefined where there is no file. */
   readonly local: LocalFile | undefined
@@ -35,29 +35,14 @@ export interface Comparison {
   readonly state: SyncState
 }
 
-export type SyncResult =
-  | 'up_to_date'
-  | 'written'
-  | 'remote_empty'
-  /** There are local changes, and nothing was written. */
-  | 'refused'
-  /** Something would be written or refused, and was not. */
-  | 'dry_run'
-
 /** How a sync ended. The comparison is the one that it acted on. */
 export interface Synced extends Comparison {
-  readonly result: SyncResult
+  /** `refused`: there are local changes; `dry_run`: something would be written or refused. Neither wrote anything. */
+  readonly result: 'up_to_date' | 'written' | 'remote_empty' | 'refused' | 'dry_run'
   /** Where the overwritten local text is; null where it came from the server. */
   readonly backup: string | null
   /** Where a local text is that an earlier sync, killed in the act, had left behind; null where there was none. */
   readonly recovered: string | null
-}
-
-/** @throws {AtlasError} `file_error` */
-export function compare(place: Place, memory: SyncMemory, remote: Configuration): Comparison {
-  const state = memory.recall()
-  const local = readLocal(place.target)
-  return { verdict: judge(local?.bytes, remote.content, state), local, remote, state }
 }
 
 /**
@@ -65,41 +50,47 @@ export function compare(place: Place, memory: SyncMemory, remote: Configuration)
  * @throws {AtlasError} `file_error`, `lock_timeout`, and what fetching may throw; the local file is as
  * it was then.
  */
-export async function sync(options: SyncOptions, dependencies: SyncDependencies): Promise<Synced> {
+export async function sync({ force, dryRun }: SyncOptions, dependencies: SyncDependencies): Promise<Synced> {
   const { place, memory, lock, fetchConfiguration, now } = dependencies
-  if (options.dryRun) {
+  if (dryRun) {
     const comparison = compare(place, memory, await fetchConfiguration())
     return { ...comparison, result: resting(comparison) ?? 'dry_run', backup: null, recovered: null }
   }
   // Held while fetching too: an older answer must not be written after a newer one.
   return lock.hold(async () => {
-    removeTemporary(place.target)
     const recovered = settleDisplaced(place.target, memory.recall(), now()) ?? null
     const remote = await fetchConfiguration()
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const comparison = compare(place, memory, remote)
-      const done = (result: SyncResult, backup: string | null = null): Synced => ({
-        ...comparison,
-        result,
-        backup,
-        recovered,
-      })
+      const { verdict } = comparison
+      const ended = { ...comparison, backup: null, recovered }
+      if (verdict === 'in_sync') rememberUnwritten(comparison, dependencies)
       const result = resting(comparison)
-      if (result === 'up_to_date') rememberUnwritten(comparison, dependencies)
-      if (result !== undefined) return done(result)
-      if (isEdited(comparison) && !options.force) return done('refused')
+      if (result !== undefined) return { ...ended, result }
+      const isEdited = verdict === 'local_changed' || verdict === 'diverged'
+      if (isEdited && !force) return { ...ended, result: 'refused' }
       const written = write(comparison, dependencies)
-      if (written !== undefined) return done('written', written.backup)
+      if (written !== undefined) return { ...ended, result: 'written', ...written }
     }
-    throw unusable(place.file, 'it is being changed again and again', 'Close the program that writes to it.')
+    throw new AtlasError(
+      'file_error',
+      `${place.file} cannot be used: it is being changed again and again.`,
+      'Close the program that writes to it.',
+    )
   })
 }
 
-/** Where there is nothing to write or to refuse. */
-const resting = ({ verdict }: Comparison): 'up_to_date' | 'remote_empty' | undefined =>
-  verdict === 'in_sync' ? 'up_to_date' : verdict === 'remote_empty' ? verdict : undefined
+function compare(place: Place, memory: SyncMemory, remote: Configuration): Comparison {
+  const state = memory.recall()
+  const local = readLocal(place.target)
+  return { verdict: judge(local?.bytes, remote.content, state), local, remote, state }
+}
 
-const isEdited = ({ verdict }: Comparison): boolean => verdict === 'local_changed' || verdict === 'diverged'
+/** The result where there is nothing to write or to refuse. */
+function resting({ verdict }: Comparison): 'up_to_date' | 'remote_empty' | undefined {
+  if (verdict === 'in_sync') return 'up_to_date'
+  return verdict === 'remote_empty' ? verdict : undefined
+}
 
 /** The text is here already: by a first sync, by a sync that was killed at its end, or by hand. */
 function rememberUnwritten({ remote, state }: Comparison, { memory, now }: SyncDependencies): void {
@@ -118,13 +109,9 @@ function write(
   const syncedSha256 = sha256(remote.content)
   // Announced first: after a crash behind the replacement the new text would pass for a local edit. What
   // is replaced stays known too, be it the pending text of a sync that had crashed there.
-  const replacedSha256 = local === undefined ? null : sha256(local.bytes)
-  const begun = {
-    ...state,
-    syncedSha256:
-      replacedSha256 !== null && isKnown(replacedSha256, state) ? replacedSha256 : state.syncedSha256,
-    pendingSha256: syncedSha256,
-  }
+  const replacedSha256 = local && sha256(local.bytes)
+  const known = replacedSha256 && isKnown(replacedSha256, state) ? replacedSha256 : state.syncedSha256
+  const begun = { ...state, syncedSha256: known, pendingSha256: syncedSha256 }
   memory.remember(begun)
   if (!replaceLocal(place.target, remote.content, local)) {
     memory.remember(state)

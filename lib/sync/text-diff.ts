@@ -12,7 +12,7 @@ export interface DiffLabels {
 
 /**
  * The change from one text to another as a unified diff, its lines without line endings.
- * @returns undefined where one of them is not UTF-8 text.
+ * @returns undefined where one of them is not UTF-8 text, or the search for a diff took too long.
  */
 export async function unifiedDiff(
   before: Uint8Array,
@@ -22,13 +22,12 @@ export async function unifiedDiff(
   const [old, next] = [decode(before), decode(after)]
   if (old === undefined || next === undefined) return undefined
   const { createTwoFilesPatch, FILE_HEADERS_ONLY } = await import('diff')
-  const patch =
-    createTwoFilesPatch(labels.file, labels.file, old, next, labels.before, labels.after, {
-      context: CONTEXT_LINES,
-      headerOptions: FILE_HEADERS_ONLY,
-      timeout: MAX_DIFF_MS,
-    }) ?? wholeReplacement(old, next, labels)
-  return patch.replace(/\n$/, '').split('\n')
+  const patch = createTwoFilesPatch(labels.file, labels.file, old, next, labels.before, labels.after, {
+    context: CONTEXT_LINES,
+    headerOptions: FILE_HEADERS_ONLY,
+    timeout: MAX_DIFF_MS,
+  })
+  return patch?.replace(/\n$/, '').split('\n')
 }
 
 /** The byte-order mark is kept: it is a difference like any other. */
@@ -38,24 +37,4 @@ function decode(bytes: Uint8Array): string | undefined {
   } catch {
     return undefined
   }
-}
-
-/** The diff that takes no search: all old lines out, all new lines in. */
-function wholeReplacement(old: string, next: string, { file, before, after }: DiffLabels): string {
-  const side = (text: string, sign: string): string[] => {
-    const lines = text.split('\n').map(line => sign + line)
-    if (text.endsWith('\n')) lines.pop()
-    else lines.push('\\ No newline at end of file')
-    return text === '' ? [] : lines
-  }
-  const count = (text: string): number =>
-    text.split('\n').length - (text.endsWith('\n') || text === '' ? 1 : 0)
-  const range = (text: string): string => `${text === '' ? 0 : 1},${count(text)}`
-  return [
-    `--- ${file}\t${before}`,
-    `+++ ${file}\t${after}`,
-    `@@ -${range(old)} +${range(next)} @@`,
-    ...side(old, '-'),
-    ...side(next, '+'),
-  ].join('\n')
 }

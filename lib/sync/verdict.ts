@@ -15,8 +15,7 @@ export interface Known {
   readonly pendingSha256: string | null
 }
 
-export const sha256 = (bytes: Uint8Array): string =>
-  new Bun.CryptoHasher('sha256').update(bytes).digest('hex')
+export const sha256 = (bytes: Uint8Array): string => Bun.SHA256.hash(bytes, 'hex')
 
 /** Whether a text came from the server by a sync, so that overwriting it loses nothing. */
 export const isKnown = (hash: string, { syncedSha256, pendingSha256 }: Known): boolean =>
@@ -36,5 +35,4 @@ export function judge(local: Uint8Array | undefined, remote: Uint8Array, known: 
   return sha256(remote) === known.syncedSha256 ? 'local_changed' : 'diverged'
 }
 
-export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.byteLength === b.byteLength && Buffer.compare(a, b) === 0
+export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0

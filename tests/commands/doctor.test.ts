@@ -444,6 +444,6 @@ test('doctor: says whether a sync can write, and what the last one took', async 
     name: 'sync',
     status: 'fail',
     detail: '~/.claude/CLAUDE.md cannot be used: a file is in the place of its folder.',
-    fix: 'Choose another folder with --dir.',
+    fix: 'Fix this, or choose another folder with --dir.',
   })
 })

@@ -181,7 +181,8 @@ describe('atlas sync', () => {
   test('sync: says that a file is not text instead of a diff', async () => {
     await using atlas = await stage({ loggedIn: true })
     atlas.claude.edit(Uint8Array.of(0xff, 0xfe, 0x41))
-    const said = 'Not shown: the local file is not UTF-8 text (3 bytes here, 8 on the server).\n'
+    const said =
+      'No diff: the local file is not UTF-8 text, or differs too much (3 bytes here, 8 on the server).\n'
     const { status, stderr } = await atlas.run(['sync'])
     expect([status, stderr.startsWith(said)]).toEqual([1, true])
     expect((await atlas.run(['sync', '-n'])).stdout).toBe(said)

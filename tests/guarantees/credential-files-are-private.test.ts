@@ -236,7 +236,7 @@ describe('a config file that is a link', () => {
         status: 1,
         stderr:
           `atlas: The config file ${link} could not be written: it is a link to ${target}, which belongs to another user.\n` +
-          '       Fix this, or choose another folder with ATLAS_CONFIG_DIR.\n',
+          '       Run atlas as that user, or choose another folder with ATLAS_CONFIG_DIR.\n',
         log: [],
       })
       expect([fs.readlinkSync(link), fs.readFileSync(target, 'utf8')]).toEqual([

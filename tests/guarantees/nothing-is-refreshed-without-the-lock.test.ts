@@ -223,7 +223,7 @@ describe('a disk', () => {
       status: 1,
       stderr:
         `atlas: The config file ${disk.folder}/config.json could not be written: the disk is full.\n` +
-        '       Fix this, or choose another folder with ATLAS_CONFIG_DIR.\n',
+        '       Make room, or choose another folder with ATLAS_CONFIG_DIR.\n',
     })
     expect({ log: atlas.server.log(), stored: atlas.keychain.search('atlas-cli') }).toEqual({
       log: [],

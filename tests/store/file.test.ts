@@ -99,7 +99,7 @@ describe('proving a write', () => {
     expect({ code, message, hint }).toEqual({
       code: 'store_unavailable',
       message: expect.stringMatching(/^The credential store .*\.json cannot be used: the disk is full\.$/),
-      hint: 'Make room and try again.',
+      hint: 'Make room, or choose another folder with ATLAS_CONFIG_DIR.',
     })
     expect(await store.read(ACCOUNT)).toBe(RECORD)
   })
@@ -178,7 +178,6 @@ const REFUSED: [what: string, reason: string, harm: (kit: Kit) => void, repaired
     },
     undefined,
   ],
-  ['a file of 8 GiB', 'it is too large', kit => fs.truncateSync(kit.file, 8 * 1024 ** 3), undefined],
 ]
 
 /** Move what is there to another place and leave a link to it. */
@@ -219,6 +218,20 @@ describe('what others can reach', () => {
       // What a link led to is as it was.
       const aim = path.join(kit.root, 'aim')
       if (fs.existsSync(aim) && fs.statSync(aim).isFile()) expect(fs.readFileSync(aim, 'utf8')).toBe(RECORD)
+    })
+  }
+})
+
+posixTest('file store: refuses a file of 8 GiB without reading it', async () => {
+  using kit = createStore()
+  await kit.store.write(ACCOUNT, RECORD)
+  fs.truncateSync(kit.file, 8 * 1024 ** 3)
+  for (const work of [kit.store.read(ACCOUNT), kit.store.write(ACCOUNT, 'new')]) {
+    const { code, message, hint } = await refusal(work)
+    expect({ code, message, hint }).toEqual({
+      code: 'store_denied',
+      message: `The credential store ${kit.file} cannot be used: it is too large (8589934592 bytes).`,
+      hint: 'Move it away, or choose another folder with ATLAS_CONFIG_DIR.',
     })
   }
 })

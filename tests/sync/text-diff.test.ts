@@ -25,15 +25,10 @@ test('diff: bytes that are not UTF-8 have none', async () => {
   expect(await diff(Uint8Array.of(0x61, 0xff), 'a\n')).toBeUndefined()
 })
 
-test('diff: long texts with nothing in common are replaced as a whole in bounded time', async () => {
-  const lines = (word: string): string[] => Array.from({ length: 30_000 }, (_, index) => `${word} ${index}`)
-  const [before, after] = [lines('old'), lines('new')]
-  const told = await diff(`${before.join('\n')}\n`, after.join('\n'))
-  expect(told).toEqual([
-    ...HEAD,
-    '@@ -1,30000 +1,30000 @@',
-    ...before.map(line => `-${line}`),
-    ...after.map(line => `+${line}`),
-    '\\ No newline at end of file',
-  ])
+test('diff: long texts with nothing in common have none, in bounded time', async () => {
+  const lines = (word: string): string =>
+    Array.from({ length: 30_000 }, (_, index) => `${word} ${index}\n`).join('')
+  const startedAt = performance.now()
+  expect(await diff(lines('old'), lines('new'))).toBeUndefined()
+  expect(performance.now() - startedAt).toBeLessThan(10_000)
 })

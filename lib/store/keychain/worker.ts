@@ -3,7 +3,6 @@
  * decides when it is given up.
  */
 
-import { FileFault } from '../../files/faults.ts'
 import type { AddonFolder } from '../../files/user-folder.ts'
 import { type Addon, loadAddon } from './addon.ts'
 import { callKeychain, type KeychainRequest } from './item.ts'
@@ -46,8 +45,7 @@ self.onmessage = async ({ data: request }) => {
       id,
       ok: false,
       stage,
-      message:
-        error instanceof FileFault ? error.reason : error instanceof Error ? error.message : String(error),
+      message: error instanceof Error ? error.message : String(error),
       tookMs: performance.now() - startedAt,
     })
   }
