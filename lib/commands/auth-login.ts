@@ -1,13 +1,15 @@
+import { isUtf8 } from 'node:buffer'
 import type { Flags } from '../cli/flags.ts'
 import { type Login, loginAt, profilesOf, withLogin } from '../config/file.ts'
-import { flagHelp, SETTINGS } from '../config/settings.ts'
-import { AtlasError, Cancelled } from '../errors.ts'
+import { flagHelp, NAME_YOUR_SERVER, SETTINGS } from '../config/settings.ts'
+import { AtlasError, recoverable } from '../errors.ts'
 import type { Run } from '../run.ts'
 import { fixedBearer } from '../session/credentials.ts'
 import { whoIs } from '../session/identity.ts'
 import type { Session } from '../session/record.ts'
 import { logIn } from '../session/session.ts'
 import { shellQuoted } from '../shell-quote.ts'
+import { readAll } from '../terminal/streams.ts'
 import { styled } from '../terminal/style.ts'
 import { reportJson } from './auth-report.ts'
 import type { Register } from './context.ts'
@@ -22,141 +24,123 @@ export interface LoginOptions {
   readonly passwordStdin: boolean
 }
 
-type Needs = Pick<
-  Run,
-  | 'config'
-  | 'configFile'
-  | 'credentials'
-  | 'stored'
-  | 'storedAs'
-  | 'http'
-  | 'reader'
-  | 'secrets'
-  | 'terminal'
-  | 'interrupts'
-  | 'readStdin'
-  | 'now'
->
-
 /**
- * Prompt for e-mail and password where they are not given, log in, store the session and make its profile
- * the current one.
+ * Prompt for e-mail and password if omitted, log in, store the session and make its profile the current one.
  * @throws {AtlasError} `store_*` before anything is asked or sent; `input_required`, `bad_credentials`, …
  */
-export async function login({ email: givenEmail, passwordStdin }: LoginOptions, needs: Needs): Promise<void> {
-  const { config, configFile, credentials, stored, terminal } = needs
+export async function login({ email: given, passwordStdin }: LoginOptions, run: Run): Promise<void> {
+  const { config, configFile, credentials, stored, terminal } = run
   const server = config.apiUrl.value
-  if (!passwordStdin && !config.mayAsk.value) throw cannotAsk(givenEmail)
   if (passwordStdin && terminal.stdinIsTerminal)
     throw new AtlasError(
       'usage',
       '--password-stdin reads a pipe or a file, but standard input is a terminal, which would show the password.',
       'Leave the flag out to be prompted, or pipe the password in.',
     )
+  if (!passwordStdin && !config.mayAsk.value)
+    throw new AtlasError(
+      'input_required',
+      'Logging in needs a password, and there is no terminal to prompt on (or --no-input is set).',
+      `Pipe it in: atlas auth login --email ${given ?? 'you@example.com'} --password-stdin < password-file`,
+    )
   if (credentials.source === 'env')
     terminal.notice('ATLAS_ACCESS_TOKEN is set: commands use that token, not this login, until you unset it.')
 
   await terminal.during(`Checking ${stored.store.location}`, stored.proveStore())
   await configFile.prove()
-  if (config.apiUrl.source === 'default' && !passwordStdin) await reach(server, needs)
-  const email = givenEmail ?? (await terminal.ask(`E-mail for ${server}`, faultInEmail)).trim()
-  const password = passwordStdin ? await readPassword(needs) : await terminal.askSecret('Password')
+  if (config.apiUrl.source === 'default' && !passwordStdin) await findServer(server, run)
+  const email = given ?? (await terminal.ask(`E-mail for ${server}`, faultInEmail)).trim()
+  const password = passwordStdin ? await readPassword(run) : await terminal.askSecret('Password')
 
   const entry: Login = { profile: config.profile.value, apiUrl: server, store: stored.store.kind, email }
   const remember = (): Promise<void> => configFile.update(file => withLogin(file, entry))
   const session = await terminal.during(
     `Logging in to ${server}`,
-    logIn({ email, password }, stored, needs, remember),
+    logIn({ email, password }, stored, run, remember),
   )
-  await removeOlderRecord(entry, needs)
-  if (terminal.json) await printJson(session, needs)
+  await removeOlderRecord(entry, run)
+  if (terminal.json) await printJson(session, run)
   else await terminal.say([styled('green', `Logged in to ${server} as ${email}`)])
-  noticeConsequences(entry, session, needs)
+  noticeChanges(entry, session, run)
 }
 
-/** A profile has one login on a server: what an earlier one left in another store goes. */
-async function removeOlderRecord(entry: Login, { config, storedAs, terminal }: Needs): Promise<void> {
-  const older = loginAt(config.file, entry.profile, entry.apiUrl)
-  if (older === undefined || older.store === entry.store) return
-  const stored = storedAs(older)
-  try {
-    await stored.exclusively(() => stored.delete())
-  } catch (error) {
-    if (!(error instanceof AtlasError) || error instanceof Cancelled) throw error
-    terminal.notice(`The older login in ${stored.store.location} could not be deleted. ${error.message}`)
-  }
-}
-
-/**
- * The session is stored and stays so, whatever the server says of it now, and a signal that comes meanwhile
- * does not prevent the output.
- */
-function printJson(session: Session, needs: Needs): Promise<void> {
-  const { config, stored, secrets, terminal, interrupts } = needs
-  return interrupts.shield(async hurry => {
-    const confirmation = await whoIs(
-      { apiRoot: session.apiRoot, bearer: fixedBearer(session.accessToken) },
-      needs,
-      hurry,
-    )
-    const doubt = confirmation.kind === 'failed' ? secrets.mask(confirmation.error.message) : null
-    await terminal.sayJson(
-      reportJson(config, {
-        state: doubt === null ? 'authenticated' : 'unverified',
-        credential: session,
-        source: stored.store.kind,
-        user: confirmation.user,
-        reason: doubt,
-      }),
-    )
+/** See that the default server is there before a person types a password for it. */
+async function findServer(server: string, { http, terminal, interrupts }: Run): Promise<void> {
+  const health = http.fetch(`${server}/health`, { signal: interrupts.cancelled })
+  await terminal.during(`Looking for ${server}`, health).catch(error => {
+    const { code, message } = recoverable(error)
+    throw new AtlasError(code, message, NAME_YOUR_SERVER)
   })
 }
 
-/** What a login changes beside itself, and what is worth knowing of it. */
-function noticeConsequences(
+/** All of standard input without its last line ending. */
+async function readPassword({ readStdin }: Run): Promise<string> {
+  const bytes = await readAll(readStdin(), MAX_PASSWORD_BYTES)
+  if (bytes === undefined)
+    throw new AtlasError(
+      'usage',
+      `Standard input holds more than ${MAX_PASSWORD_BYTES} bytes, which cannot be a password.`,
+    )
+  if (!isUtf8(bytes)) throw new AtlasError('usage', 'The password on standard input is not UTF-8 text.')
+  const password = bytes.toString().replace(/\r?\n$/, '')
+  if (password !== '') return password
+  throw new AtlasError(
+    'usage',
+    'The password on standard input is empty.',
+    'Check the command or file before the pipe.',
+  )
+}
+
+/** A profile has one login on a server: the record of an earlier one in another store is deleted. */
+async function removeOlderRecord(entry: Login, { config, storedAs, terminal }: Run): Promise<void> {
+  const older = loginAt(config.file, entry.profile, entry.apiUrl)
+  if (older === undefined || older.store === entry.store) return
+  const stored = storedAs(older)
+  await stored
+    .exclusively(() => stored.delete())
+    .catch(error => {
+      const { message } = recoverable(error)
+      terminal.notice(`The older login in ${stored.store.location} could not be deleted. ${message}`)
+    })
+}
+
+/** Print the login even if the server does not confirm it, or a signal arrives: the session is stored. */
+function printJson({ apiRoot, accessToken, ...session }: Session, run: Run): Promise<void> {
+  const { config, stored, secrets, terminal, interrupts } = run
+  return interrupts.shield(async hurry => {
+    const confirmation = await whoIs({ apiRoot, bearer: fixedBearer(accessToken) }, run, hurry)
+    const { kind, user } = confirmation
+    const reason = kind === 'failed' ? secrets.mask(confirmation.error.message) : null
+    const state = kind === 'failed' ? 'unverified' : 'authenticated'
+    const { kind: source } = stored.store
+    await terminal.sayJson(reportJson(config, { state, credential: session, source, user, reason }))
+  })
+}
+
+/** Say what a login has changed, and what is worth knowing about it. */
+function noticeChanges(
   { profile, apiUrl }: Login,
   session: Session,
-  { config, stored, terminal }: Needs,
+  { config, stored, terminal }: Run,
 ): void {
-  const { file } = config
+  const { file, mayAsk } = config
   const profiles = profilesOf(file)
   const before = profiles.get(profile)
   if (profiles.size > 0 && (file.currentProfile ?? 'default') !== profile)
     terminal.notice(`The profile ${profile} is the current one now.`)
   if (before?.email != null && before.apiUrl !== apiUrl) {
     terminal.notice(`The profile ${profile} was logged in to ${before.apiUrl} before; that login is kept.`)
-    terminal.notice(
-      `End it with: atlas auth logout --profile ${profile} --api-url ${shellQuoted(before.apiUrl)}`,
-    )
+    const logoutCommand = `atlas auth logout --profile ${profile} --api-url ${shellQuoted(before.apiUrl)}`
+    terminal.notice(`End it with: ${logoutCommand}`)
   }
-  if (stored.store.kind === 'file')
-    terminal.notice([
-      styled(
-        'yellow',
-        `The credentials are in plain text in ${stored.store.location}, readable by you alone.`,
-      ),
-    ])
-  if (profiles.size === 0 && config.mayAsk.value) terminal.notice([styled('dim', 'Try: atlas api /auth/me')])
+  if (stored.store.kind === 'file') {
+    const { location } = stored.store
+    const warning = `The credentials are in plain text in ${location}, readable by you alone.`
+    terminal.notice([styled('yellow', warning)])
+  }
+  if (profiles.size === 0 && mayAsk.value) terminal.notice([styled('dim', 'Try: atlas api /auth/me')])
   if (session.refreshToken === null)
     terminal.notice('The server gave no refresh token, so this session ends with its access token.')
-}
-
-/**
- * See that the default server is there before a person types a password for it.
- * @throws {AtlasError} `network`, `timeout`, …
- */
-async function reach(server: string, { http, terminal, interrupts }: Needs): Promise<void> {
-  try {
-    const health = http.fetch(`${server}/health`, { signal: interrupts.cancelled })
-    await terminal.during(`Looking for ${server}`, health)
-  } catch (error) {
-    if (!(error instanceof AtlasError) || error instanceof Cancelled) throw error
-    throw new AtlasError(
-      error.code,
-      error.message,
-      'Name your server: atlas auth login --api-url https://atlas.example.com',
-    )
-  }
 }
 
 const faultInEmail = (value: string): string | undefined =>
@@ -164,43 +148,7 @@ const faultInEmail = (value: string): string | undefined =>
     ? undefined
     : 'Type an e-mail address, such as ada@example.com.'
 
-const cannotAsk = (email: string | undefined): AtlasError =>
-  new AtlasError(
-    'input_required',
-    'Logging in needs a password, and there is no terminal to prompt on (or --no-input is set).',
-    `Pipe it in: atlas auth login --email ${email ?? 'you@example.com'} --password-stdin < password-file`,
-  )
-
-/** The whole of standard input less one line ending. */
-async function readPassword({ readStdin }: Pick<Needs, 'readStdin'>): Promise<string> {
-  const pieces: Uint8Array[] = []
-  let size = 0
-  for await (const piece of readStdin()) {
-    size += piece.byteLength
-    if (size > MAX_PASSWORD_BYTES)
-      throw new AtlasError(
-        'usage',
-        `Standard input holds more than ${MAX_PASSWORD_BYTES} bytes, which cannot be a password.`,
-      )
-    pieces.push(piece)
-  }
-  let text: string
-  try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(pieces))
-  } catch {
-    throw new AtlasError('usage', 'The password on standard input is not UTF-8 text.')
-  }
-  const password = text.replace(/\r?\n$/, '')
-  if (password === '')
-    throw new AtlasError(
-      'usage',
-      'The password on standard input is empty.',
-      'Check the command or file before the pipe.',
-    )
-  return password
-}
-
-export function parseLogin(flags: Flags): LoginOptions {
+function parseLogin(flags: Flags): LoginOptions {
   const email = flags.text('email')
   const passwordStdin = flags.has('password-stdin')
   if (passwordStdin && email === undefined)

@@ -1,8 +1,9 @@
 import type { Flags } from '../cli/flags.ts'
 import { loginAt, withLogoutOf } from '../config/file.ts'
-import { AtlasError, Cancelled } from '../errors.ts'
+import { type AtlasError, recoverable } from '../errors.ts'
 import type { LoginPlace, Run } from '../run.ts'
-import { type EndedSession, LOGOUT_TIMEOUT_MS, logOut } from '../session/session.ts'
+import type { Session } from '../session/record.ts'
+import { type EndedSession, logOut } from '../session/session.ts'
 import { styled } from '../terminal/style.ts'
 import { describeMoment } from '../terminal/time.ts'
 import type { Register } from './context.ts'
@@ -12,109 +13,81 @@ export interface LogoutOptions {
 }
 
 /** A session that was ended, and where it was stored. */
-interface Ended extends EndedSession {
-  readonly place: LoginPlace
-}
-
-type Needs = Pick<
-  Run,
-  | 'config'
-  | 'configFile'
-  | 'credentials'
-  | 'storedAs'
-  | 'loginsInFiles'
-  | 'http'
-  | 'interrupts'
-  | 'terminal'
-  | 'now'
->
+type Ended = EndedSession & { readonly place: LoginPlace }
 
 /**
  * End the stored session, or all of them: tell the server, then delete locally whatever it said.
  * @throws {AtlasError} `store_*`, `lock_timeout`: credentials could not be deleted and are still there;
- * those that could be deleted are gone, and reported.
+ * the others are deleted, and reported.
  */
-export async function logout({ all }: LogoutOptions, needs: Needs): Promise<void> {
-  const { credentials, storedAs, terminal } = needs
-  const { places, fault } = await placesOf(all, needs)
-  const ended: Ended[] = []
-  let failure: AtlasError | undefined
-  // All servers together are waited for no longer than one alone, and one that hangs does not use it all up.
-  let leftMs = LOGOUT_TIMEOUT_MS
-  for (const [index, place] of places.entries()) {
+export async function logout({ all }: LogoutOptions, run: Run): Promise<void> {
+  const { credentials, storedAs, terminal } = run
+  const { places, fault } = await findPlaces(all, run)
+  // All at once, so that they take no longer than the slowest, and one that fails does not stop the others.
+  const attempts = places.map(async place => {
     try {
-      const timeoutMs = Math.max(1, leftMs / (places.length - index))
-      const ending = logOut(storedAs(place), needs, timeoutMs)
-      const result = await terminal.during(`Logging out of ${place.apiUrl}`, ending)
-      leftMs -= result?.waitedMs ?? 0
-      if (result) ended.push({ ...result, place })
-      await forget(place, needs)
+      return { place, ended: await logOut(storedAs(place), run) }
     } catch (error) {
-      if (!(error instanceof AtlasError) || error instanceof Cancelled) throw error
-      // One that cannot be ended does not keep the others.
-      failure ??= error
+      return { place, failure: recoverable(error) }
     }
-  }
-  failure ??= fault
+  })
+  const outcomes = await terminal.during('Logging out', Promise.all(attempts))
+  const failure = outcomes.find(outcome => outcome.failure)?.failure ?? fault
+  const ended = outcomes.flatMap(({ place, ended }) => (ended ? [{ place, ...ended }] : []))
+  const done = outcomes.filter(outcome => !outcome.failure)
+  const deleted = done.map(({ place }) => place)
+  await forget(deleted, run)
   if (failure !== undefined && ended.length === 0) throw failure
 
   if (credentials.source === 'env')
     terminal.notice('ATLAS_ACCESS_TOKEN is set: commands go on using that token until you unset it.')
-  await publish(ended, all, needs)
+  await print(ended, all, run)
   if (failure !== undefined) throw failure
 }
 
-/** Where the credentials are that are meant, and why there may be more than could be found. */
-async function placesOf(
+/** Where the credentials are, and why there may be more than could be found. */
+async function findPlaces(
   all: boolean,
-  { config, loginsInFiles }: Needs,
+  { config, loginsInFiles }: Run,
 ): Promise<{ places: LoginPlace[]; fault: AtlasError | undefined }> {
   const { profile, apiUrl, store, file } = config
   const configured = { profile: profile.value, apiUrl: apiUrl.value, store: store.value }
-  const isConfigured = (place: LoginPlace): boolean =>
-    place.profile === configured.profile && place.apiUrl === configured.apiUrl
+  const isStoreGiven = store.source === 'flag' || store.source === 'environment'
+  const isMeant = (place: LoginPlace): boolean =>
+    place.profile === configured.profile &&
+    place.apiUrl === configured.apiUrl &&
+    (!isStoreGiven || place.store === configured.store)
   let fault: AtlasError | undefined
   // The config file may have been deleted, or a login killed before it was noted there.
-  const inFiles = await loginsInFiles().catch((error: unknown): LoginPlace[] => {
-    if (!(error instanceof AtlasError)) throw error
-    fault = error
+  const inFiles = await loginsInFiles().catch((error): LoginPlace[] => {
+    fault = recoverable(error)
     return []
   })
-  const current = file.logins.filter(({ email }) => email !== null)
-  const isNamed = store.source === 'flag' || store.source === 'environment'
-  const known = [...current, ...inFiles].filter(
-    place => all || (isConfigured(place) && (!isNamed || place.store === configured.store)),
-  )
-  const unique = new Map(
-    known.map(place => [JSON.stringify([place.profile, place.apiUrl, place.store]), place]),
-  )
-  if (unique.size > 0) return { places: [...unique.values()], fault: all ? fault : undefined }
-  const mayBeInFiles = !isNamed || configured.store === 'file'
-  return fault !== undefined && mayBeInFiles
-    ? { places: [], fault }
-    : { places: [configured], fault: undefined }
+  const listed = file.logins.filter(({ email }) => email !== null)
+  const known = [...listed, ...inFiles].filter(place => all || isMeant(place))
+  const keyOf = (place: LoginPlace): string => JSON.stringify([place.profile, place.apiUrl, place.store])
+  const places = [...new Map(known.map(place => [keyOf(place), place])).values()]
+  if (places.length > 0) return { places, fault: all ? fault : undefined }
+  const mayBeInFiles = !isStoreGiven || configured.store === 'file'
+  return fault && mayBeInFiles ? { places, fault } : { places: [configured], fault: undefined }
 }
 
-/** The credentials are gone, which is what was asked for: a config file that cannot say so is a notice. */
-async function forget(
-  { profile, apiUrl, store }: LoginPlace,
-  { config, configFile, terminal }: Needs,
-): Promise<void> {
-  const login = loginAt(config.file, profile, apiUrl)
-  if (login?.email == null || login.store !== store) return
-  try {
-    await configFile.update(file => withLogoutOf(file, profile, apiUrl))
-  } catch (error) {
-    if (!(error instanceof AtlasError) || error instanceof Cancelled) throw error
-    terminal.notice(`${error.message} It still lists this login, which has ended.`)
-  }
+/** The credentials are deleted, which is what was asked for: a config file that cannot say so is a notice. */
+async function forget(places: readonly LoginPlace[], { config, configFile, terminal }: Run): Promise<void> {
+  const listed = places.filter(({ profile, apiUrl, store }) => {
+    const login = loginAt(config.file, profile, apiUrl)
+    return login?.email != null && login.store === store
+  })
+  if (listed.length === 0) return
+  const update = configFile.update(file =>
+    listed.reduce((rest, { profile, apiUrl }) => withLogoutOf(rest, profile, apiUrl), file),
+  )
+  await update.catch(error =>
+    terminal.notice(`${recoverable(error).message} It still lists logins that have ended.`),
+  )
 }
 
-async function publish(
-  ended: readonly Ended[],
-  all: boolean,
-  { config, terminal, now }: Needs,
-): Promise<void> {
+async function print(ended: readonly Ended[], all: boolean, { config, terminal, now }: Run): Promise<void> {
   if (terminal.json)
     return terminal.sayJson({
       logged_out: ended.map(({ place, session, serverTold }) => ({
@@ -130,30 +103,25 @@ async function publish(
       all ? 'Nobody was logged in.' : `Not logged in to ${config.apiUrl.value}; nothing to do.`,
     )
   for (const { place, session, serverTold } of ended) {
-    await terminal.say([
-      styled('green', `Logged out of ${place.apiUrl}${session ? ` as ${session.email}` : ''}`),
-    ])
+    const who = session ? ` as ${session.email}` : ''
+    await terminal.say([styled('green', `Logged out of ${place.apiUrl}${who}`)])
     if (!serverTold)
       terminal.notice('The server could not be told. The credentials on this machine are deleted anyway.')
     if (session) terminal.notice(describeRemains(session, now()))
   }
 }
 
-/** What a copy of the tokens, if there were one, could still do: the server does not revoke them at logout. */
-function describeRemains(
-  { expiresAt, sessionExpiresAt }: NonNullable<EndedSession['session']>,
-  now: Date,
-): string {
-  const until = (name: string, moment: Date | null): string | undefined => {
-    if (moment === null) return `${name} until it expires`
-    return moment > now ? `${name} until ${describeMoment(moment, now)}` : undefined
-  }
-  const remains = [until('the access token', expiresAt), until('the refresh token', sessionExpiresAt)].filter(
-    Boolean,
-  )
-  return remains.length === 0
-    ? 'Its tokens have expired.'
-    : `Local credentials deleted. The server does not revoke tokens: a copied one still works (${remains.join(' and ')}).`
+/** What a copy of the tokens can still do: the server does not revoke them at logout. */
+function describeRemains({ expiresAt, sessionExpiresAt }: Session, now: Date): string {
+  const remains = [
+    { name: 'the access token', end: expiresAt },
+    { name: 'the refresh token', end: sessionExpiresAt },
+  ]
+    .filter(({ end }) => end === null || end > now)
+    .map(({ name, end }) => `${name} until ${end ? describeMoment(end, now) : 'it expires'}`)
+    .join(' and ')
+  if (remains === '') return 'Its tokens have expired.'
+  return `Local credentials deleted. The server does not revoke tokens: a copied one still works (${remains}).`
 }
 
 export const registerLogout: Register = (cli, context) =>

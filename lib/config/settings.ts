@@ -174,6 +174,9 @@ export const apiPathHint = ({ apiUrl, accessToken }: Settings): string | undefin
     ? `With ATLAS_ACCESS_TOKEN the server URL needs the API's path too: ${apiUrl.value}/api/v1`
     : undefined
 
+/** What to do where the default server is not there. */
+export const NAME_YOUR_SERVER = 'Name your server: atlas auth login --api-url https://atlas.example.com'
+
 /** The command that logs in to what this run was pointed at by flags, which a later one would not know. */
 export function loginCommand({ apiUrl, profile }: Settings): string {
   const flags = [

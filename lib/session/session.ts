@@ -9,7 +9,7 @@ import { lifetimeFrom, type Session } from './record.ts'
 import type { StoredSession } from './stored-session.ts'
 
 /** The longest that logout waits for the server, in milliseconds. */
-export const LOGOUT_TIMEOUT_MS = 5_000
+const LOGOUT_TIMEOUT_MS = 5_000
 /** Where the API is below a server's origin, when the origin alone is configured. */
 const API_PATH = '/api/v1'
 
@@ -78,35 +78,28 @@ export interface EndedSession {
   readonly session: Session | undefined
   /** Whether the server confirmed the logout. */
   readonly serverTold: boolean
-  /** How long the server was waited for, in milliseconds. */
-  readonly waitedMs: number
 }
 
 /**
  * Tell the server, then delete the session locally whatever it said.
- * @param timeoutMs the longest wait for the server.
  * @returns undefined where nothing was stored.
  * @throws {AtlasError} `store_*`: the credentials could not be deleted and are still there.
  */
 export function logOut(
   stored: StoredSession,
   { http, interrupts }: Pick<SessionDependencies, 'http' | 'interrupts'>,
-  timeoutMs = LOGOUT_TIMEOUT_MS,
 ): Promise<EndedSession | undefined> {
   return stored.exclusively(async () => {
     const session = await stored.readOrDamaged()
-    const startedAt = performance.now()
-    const serverTold = session ? await tellServer(session, timeoutMs, http, interrupts.cancelled) : false
-    const waitedMs = performance.now() - startedAt
+    const serverTold = session ? await tellServer(session, http, interrupts.cancelled) : false
     // Where nothing is stored, this removes what a crash while writing left behind.
     await interrupts.shield(hurry => unlessAborted(hurry, stored.delete()))
-    return session === undefined ? undefined : { session: session ?? undefined, serverTold, waitedMs }
+    return session === undefined ? undefined : { session: session ?? undefined, serverTold }
   })
 }
 
 async function tellServer(
   { apiRoot, accessToken }: Session,
-  timeoutMs: number,
   http: Http,
   cancelled: AbortSignal,
 ): Promise<boolean> {
@@ -115,7 +108,7 @@ async function tellServer(
     const { status } = await http.ask(apiRoot, '/auth/logout', {
       method: 'POST',
       headers,
-      timeoutMs,
+      timeoutMs: LOGOUT_TIMEOUT_MS,
       signal: cancelled,
     })
     return status >= 200 && status < 300

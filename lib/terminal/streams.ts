@@ -91,3 +91,18 @@ export async function* readStdin(): AsyncGenerator<Uint8Array, void, undefined> 
     throw new AtlasError('usage', `Standard input ${fault}.`, 'Give a file or a pipe.')
   }
 }
+
+/** All of an input; undefined where it is longer than `maxBytes`. */
+export async function readAll(
+  input: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+): Promise<Buffer | undefined> {
+  const pieces: Uint8Array[] = []
+  let size = 0
+  for await (const piece of input) {
+    size += piece.byteLength
+    if (size > maxBytes) return undefined
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces)
+}
