@@ -1,9 +1,8 @@
 import type { Flags } from '../cli/flags.ts'
-import { apiPathHint } from '../config/settings.ts'
-import { AtlasError } from '../errors.ts'
-import type { Host, Run } from '../run.ts'
+import { type AtlasError, recoverable } from '../errors.ts'
+import type { Run } from '../run.ts'
 import type { Credential } from '../session/credentials.ts'
-import { type Configuration, fetchConfiguration, shortCommit } from '../sync/configuration.ts'
+import { type Configuration, shortCommit } from '../sync/configuration.ts'
 import { type LocalFile, readLocal } from '../sync/local-file.ts'
 import { NEVER_SYNCED, type SyncState } from '../sync/memory.ts'
 import { findPlace, type Place } from '../sync/place.ts'
@@ -11,140 +10,117 @@ import { isKnown, judge, sha256, type Verdict } from '../sync/verdict.ts'
 import type { Row } from '../terminal/output.ts'
 import { describeMoment } from '../terminal/time.ts'
 import type { Register } from './context.ts'
-import { DIR_FLAG, memoryOf } from './sync-file.ts'
+import { askServer, DIR_FLAG, memoryOf } from './sync-file.ts'
 
-/** The longest that the server is waited for, in milliseconds. */
+/** The longest wait for the server, in milliseconds. */
 const BUDGET_MS = 10_000
 
-export interface SyncStatusOptions {
-  /** The folder as typed; undefined where it follows from the environment. */
-  readonly dir: string | undefined
-}
-
-type Needs = Host & Pick<Run, 'config' | 'credentials' | 'http' | 'reader'>
-
-/** What could be found out, and the first thing that could not. */
 interface Findings {
+  readonly place: Place
   readonly credential: Credential | undefined
   readonly remote: Configuration | undefined
   readonly local: LocalFile | undefined
   readonly state: SyncState
+  readonly verdict: Verdict | 'unknown'
+  /** The first thing that could not be found out. */
   readonly fault: AtlasError | undefined
 }
 
 /**
- * Report how the local file stands to the server's configuration. What cannot be found out leaves the
- * rest of the report as it is, with the verdict `unknown` and the reason.
+ * Report how the local file compares with the server's text. What can be found out is reported even where
+ * the rest cannot; the verdict is `unknown` then, with the reason.
+ * @param dir the folder as typed; undefined where it follows from the environment.
  * @returns the exit status: 0, or that of what could not be found out.
  */
-export async function syncStatus({ dir }: SyncStatusOptions, needs: Needs): Promise<number> {
-  const place = findPlace(dir, needs)
-  const { config, credentials, http, reader, terminal, interrupts, now } = needs
-  let fault: AtlasError | undefined
+export async function syncStatus(dir: string | undefined, run: Run): Promise<number> {
+  const place = findPlace(dir, run)
+  const faults: AtlasError[] = []
   const attempt = async <T>(work: () => T | Promise<T>): Promise<T | undefined> => {
     try {
       return await work()
     } catch (error) {
-      if (!(error instanceof AtlasError) || error.code === 'cancelled') throw error
-      fault ??= error
+      faults.push(recoverable(error))
       return undefined
     }
   }
-  const credential = await attempt(() => credentials.require())
-  const ask = (from: Credential): Promise<Configuration> =>
-    fetchConfiguration(from, { http, reader, interrupts, now, notFoundHint: apiPathHint(config) })
-  const remote =
-    credential && (await attempt(() => terminal.during(`Asking ${config.apiUrl.value}`, ask(credential))))
-  const state = (await attempt(() => memoryOf(place, config).recall())) ?? NEVER_SYNCED
+  const credential = await attempt(() => run.credentials.require())
+  const remote = credential && (await attempt(() => askServer(credential, run)))
+  const state = (await attempt(() => memoryOf(place, run).recall())) ?? NEVER_SYNCED
   const local = await attempt(() => readLocal(place.target))
-  await print(place, { credential, remote, local, state, fault }, needs)
+  const [fault] = faults
+  const verdict = remote && !fault ? judge(local?.bytes, remote.content, state) : 'unknown'
+  await print({ place, credential, remote, local, state, verdict, fault }, run)
   return fault?.exitStatus ?? 0
 }
 
-async function print(place: Place, findings: Findings, needs: Needs): Promise<void> {
-  const { credential, remote, local, state, fault } = findings
-  const { config, terminal, now } = needs
-  const verdict =
-    fault === undefined && remote !== undefined ? judge(local?.bytes, remote.content, state) : 'unknown'
-  const email = credential?.email ?? null
-  if (terminal.json)
-    return terminal.sayJson({
-      verdict,
-      reason: fault?.message ?? null,
-      profile: config.profile.value,
-      api_url: config.apiUrl.value,
-      email,
-      local: {
-        file: place.file,
-        size: local?.bytes.byteLength ?? null,
-        modified: local?.stats.mtime ?? null,
-      },
-      remote: remote
-        ? { size: remote.content.byteLength, commit_sha: remote.commitSha, updated_at: remote.updatedAt }
-        : null,
-      last_sync: state.syncedAt && { synced_at: state.syncedAt, commit_sha: state.commitSha },
-    })
-
-  const when = (moment: Date | null): string | undefined =>
-    moment === null ? undefined : describeMoment(moment, now())
-  const commit = (sha: string | null): string | undefined =>
-    sha === null ? undefined : `commit ${shortCommit(sha)}`
-  const listed = (...parts: (string | undefined)[]): string =>
-    parts.filter(part => part !== undefined).join(', ')
-  const rows: Row[] = [
-    ['Server', config.apiUrl.value],
-    ['Profile', config.profile.value],
-    ['Account', email ?? undefined],
-    ['Local', `${place.file}${place.target === place.file ? '' : ` → ${place.target}`}`],
-    [
-      '',
-      local &&
-        listed(
-          bytes(local.bytes),
-          `modified ${when(local.stats.mtime)}`,
-          isEditedSince(local, state) ? 'changed since the last sync' : undefined,
-        ),
-    ],
-    [
-      'Remote',
-      remote && remote.content.byteLength > 0
-        ? listed(bytes(remote.content), commit(remote.commitSha), when(remote.updatedAt))
-        : undefined,
-    ],
-    ['Last sync', state.syncedAt === null ? 'never' : listed(commit(state.commitSha), when(state.syncedAt))],
-    [
-      'Verdict',
-      `${verdict}: ${fault?.message ?? describeVerdict(verdict as Verdict, state)}`,
-      fault ? 'red' : verdict === 'in_sync' ? 'green' : 'yellow',
-    ],
-  ]
-  await terminal.sayRows(rows)
-  const next = fault?.hint ?? (fault === undefined ? NEXT[verdict as Verdict] : undefined)
+async function print(findings: Findings, run: Run): Promise<void> {
+  const { terminal } = run
+  if (terminal.json) return terminal.sayJson(toJson(findings, run))
+  await terminal.sayRows(describe(findings, run))
+  const next = findings.fault?.hint ?? NEXT[findings.verdict]
   if (next !== undefined) terminal.notice(next)
 }
 
-/** What can be told without the server. */
-const isEditedSince = ({ bytes }: LocalFile, state: SyncState): boolean =>
-  state.syncedAt !== null && !isKnown(sha256(bytes), state)
+const toJson = ({ place, credential, remote, local, state, verdict, fault }: Findings, { config }: Run) => ({
+  verdict,
+  reason: fault?.message ?? null,
+  profile: config.profile.value,
+  api_url: config.apiUrl.value,
+  email: credential?.email ?? null,
+  local: {
+    file: place.file,
+    size: local?.bytes.byteLength ?? null,
+    modified: local?.stats.mtime ?? null,
+  },
+  remote: remote
+    ? { size: remote.content.byteLength, commit_sha: remote.commitSha, updated_at: remote.updatedAt }
+    : null,
+  last_sync: state.syncedAt && { synced_at: state.syncedAt, commit_sha: state.commitSha },
+})
 
-const bytes = ({ byteLength }: Uint8Array): string => `${byteLength} ${byteLength === 1 ? 'byte' : 'bytes'}`
+function describe(findings: Findings, { config, now }: Run): Row[] {
+  const { place, credential, remote, local, state, verdict, fault } = findings
+  const size = ({ byteLength }: Uint8Array): string => `${byteLength} ${byteLength === 1 ? 'byte' : 'bytes'}`
+  const when = (moment: Date | null): string | null => moment && describeMoment(moment, now())
+  const commit = (sha: string | null): string | null => sha && `commit ${shortCommit(sha)}`
+  const listed = (...parts: (string | null)[]): string => parts.filter(part => part !== null).join(', ')
+  const isEdited = local && state.syncedAt && !isKnown(sha256(local.bytes), state)
+  const edited = isEdited ? 'changed since the last sync' : null
+  const style = verdict === 'in_sync' ? 'green' : 'yellow'
+  return [
+    ['Server', config.apiUrl.value],
+    ['Profile', config.profile.value],
+    ['Account', credential?.email],
+    ['Local', place.target === place.file ? place.file : `${place.file} → ${place.target}`],
+    ['', local && listed(size(local.bytes), `modified ${when(local.stats.mtime)}`, edited)],
+    [
+      'Remote',
+      remote && remote.content.byteLength > 0
+        ? listed(size(remote.content), commit(remote.commitSha), when(remote.updatedAt))
+        : undefined,
+    ],
+    ['Last sync', state.syncedAt ? listed(commit(state.commitSha), when(state.syncedAt)) : 'never'],
+    ['Verdict', `${verdict}: ${fault?.message ?? meaningOf(verdict, state)}`, fault ? 'red' : style],
+  ]
+}
 
-const describeVerdict = (verdict: Verdict, { syncedAt }: SyncState): string =>
+const meaningOf = (verdict: Findings['verdict'], { syncedAt }: SyncState): string =>
   verdict === 'diverged' && syncedAt === null
     ? 'the local file has not been synced before and differs from the server’s text.'
-    : SAYS[verdict]
+    : MEANING[verdict]
 
-const SAYS: Record<Verdict, string> = {
+const MEANING: Record<Findings['verdict'], string> = {
   in_sync: 'the local file is the server’s text.',
   remote_changed: 'the server has a newer text.',
   local_changed: 'the local file has changes that the server does not have.',
   diverged: 'the local file has changes, and the server has another text than at the last sync.',
   local_missing: 'there is no local file yet.',
   remote_empty: 'the server has no configuration for you yet.',
+  unknown: 'not everything could be found out.',
 }
 
 const SEE_DIFF = 'See the differences with: atlas sync --dry-run'
-const NEXT: Partial<Record<Verdict, string>> = {
+const NEXT: Partial<Record<Findings['verdict'], string>> = {
   remote_changed: 'Take it over with: atlas sync',
   local_changed: SEE_DIFF,
   diverged: SEE_DIFF,
@@ -153,10 +129,10 @@ const NEXT: Partial<Record<Verdict, string>> = {
 
 export const registerSyncStatus: Register = (cli, context) =>
   cli
-    .command('status', 'Show how CLAUDE.md stands to the configuration that the server keeps for you')
+    .command('status', 'Show how CLAUDE.md compares with the configuration that the server keeps for you')
     .option(...DIR_FLAG)
     .example('  $ atlas status')
     .example('  $ atlas status --json')
     .action(async (flags: Flags) =>
-      syncStatus({ dir: flags.text('dir') }, await context.run(flags, { budgetMs: BUDGET_MS })),
+      syncStatus(flags.text('dir'), await context.run(flags, { budgetMs: BUDGET_MS })),
     )

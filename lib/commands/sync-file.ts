@@ -1,4 +1,7 @@
-import type { Config } from '../config/load.ts'
+import { apiPathHint } from '../config/settings.ts'
+import type { Run } from '../run.ts'
+import type { Credential } from '../session/credentials.ts'
+import { type Configuration, fetchConfiguration } from '../sync/configuration.ts'
 import { createSyncMemory, type SyncMemory } from '../sync/memory.ts'
 import type { Place } from '../sync/place.ts'
 
@@ -7,11 +10,18 @@ export const DIR_FLAG = [
   'The folder of CLAUDE.md (default: CLAUDE_CONFIG_DIR, else ~/.claude)',
 ] as const
 
-/** The memory of the configured profile and server for a folder. */
-export const memoryOf = ({ folder }: Place, config: Config): SyncMemory =>
+/** What the configured profile and server last synced into a folder. */
+export const memoryOf = ({ folder }: Place, { config }: Pick<Run, 'config'>): SyncMemory =>
   createSyncMemory({
     configFolder: config.folder.value,
     profile: config.profile.value,
     apiUrl: config.apiUrl.value,
     folder: folder.value,
   })
+
+/** The configuration that the server keeps for the user. @throws {AtlasError} as `fetchConfiguration` does. */
+export function askServer(credential: Credential, run: Run): Promise<Configuration> {
+  const { config, terminal } = run
+  const asking = fetchConfiguration(credential, { ...run, notFoundHint: apiPathHint(config) })
+  return terminal.during(`Asking ${config.apiUrl.value}`, asking)
+}

@@ -1,56 +1,50 @@
 import path from 'node:path'
 import type { Flags } from '../cli/flags.ts'
-import { apiPathHint } from '../config/settings.ts'
 import { AtlasError } from '../errors.ts'
-import type { Host, Run } from '../run.ts'
-import { fetchConfiguration, shortCommit } from '../sync/configuration.ts'
+import type { Run } from '../run.ts'
+import { shortCommit } from '../sync/configuration.ts'
 import { findPlace, type Place } from '../sync/place.ts'
 import { type Synced, sync as syncFile } from '../sync/pull.ts'
 import { unifiedDiff } from '../sync/text-diff.ts'
 import type { Terminal } from '../terminal/output.ts'
 import { type Line, renderLine, type Style, styled } from '../terminal/style.ts'
 import type { Register } from './context.ts'
-import { DIR_FLAG, memoryOf } from './sync-file.ts'
+import { askServer, DIR_FLAG, memoryOf } from './sync-file.ts'
 
-/** How much of a diff stands before an error. */
+/** How much of a diff is shown before an error. */
 const SHORT_DIFF_LINES = 20
 const SHORT_DIFF_COLUMNS = 160
 
-export interface SyncCommandOptions {
+export interface SyncOptions {
   /** The folder as typed; undefined where it follows from the environment. */
   readonly dir: string | undefined
   readonly force: boolean
   readonly dryRun: boolean
 }
 
-type Needs = Host & Pick<Run, 'config' | 'credentials' | 'http' | 'reader' | 'lockOf'>
-
 /**
  * Bring the server's configuration into the local file, unless that would lose local changes.
  * @throws {AtlasError} `local_changes`: there are some, a part of the diff was shown, nothing was written;
  * `file_error`, `lock_timeout`, and what a request may throw: the local file is as it was.
  */
-export async function sync({ dir, force, dryRun }: SyncCommandOptions, needs: Needs): Promise<void> {
-  const { config, credentials, http, reader, terminal, interrupts, now } = needs
-  const place = findPlace(dir, needs)
+export async function sync({ dir, force, dryRun }: SyncOptions, run: Run): Promise<void> {
+  const { config, credentials, terminal, lockOf, now } = run
+  const place = findPlace(dir, run)
   const credential = await credentials.require()
-  const ask = () =>
-    fetchConfiguration(credential, { http, reader, interrupts, now, notFoundHint: apiPathHint(config) })
-  const synced = await syncFile(
-    { force, dryRun },
-    {
-      place,
-      memory: memoryOf(place, config),
-      lock: needs.lockOf(place.target),
-      fetchConfiguration: () => terminal.during(`Asking ${config.apiUrl.value}`, ask()),
-      now,
-    },
-  )
+  const fetchConfiguration = () => askServer(credential, run)
+  const dependencies = {
+    place,
+    memory: memoryOf(place, run),
+    lock: lockOf(place.target),
+    fetchConfiguration,
+    now,
+  }
+  const synced = await syncFile({ force, dryRun }, dependencies)
   const { result, verdict, remote, backup, recovered } = synced
   if (recovered !== null)
     terminal.notice(`A local text that an interrupted sync had displaced is kept in ${recovered}`)
   if (result === 'refused') {
-    await showShortDiff(place, synced, terminal)
+    if (!terminal.json) showShortDiff((await diffOf(place, synced)) ?? [noDiff(synced)], terminal)
     throw localChanges(place, synced)
   }
   const diff = result === 'dry_run' ? await diffOf(place, synced) : undefined
@@ -68,7 +62,7 @@ export async function sync({ dir, force, dryRun }: SyncCommandOptions, needs: Ne
     })
   if (result === 'dry_run') {
     await showDiff(diff ?? [noDiff(synced)], terminal)
-    return terminal.notice(foretell(place, synced, force))
+    return terminal.notice(describeDryRun(place, synced, force))
   }
   const said = describe(place, synced, config.apiUrl.value)
   return terminal.say(result === 'remote_empty' ? said : [styled('green', said)])
@@ -82,24 +76,18 @@ function describe({ file }: Place, { result, local, remote, backup }: Synced, ap
   return `${local === undefined ? 'Wrote' : 'Updated'} ${file}${commit}${kept}`
 }
 
-function foretell({ file }: Place, { verdict }: Synced, force: boolean): string {
-  const edited = verdict === 'local_changed' || verdict === 'diverged'
-  if (!edited) return `A dry run: ${file} was not written.`
-  return force
-    ? `A dry run: ${file} was not written. Your text would be kept as a backup.`
-    : `A dry run: ${file} has local changes, so "atlas sync" would write nothing; --force would make these changes.`
-}
-
-const REFUSALS: Partial<Record<Synced['verdict'], string>> = {
-  local_changed: 'has local changes',
-  diverged: 'has local changes, and the server’s text has changed too',
+function describeDryRun({ file }: Place, { verdict }: Synced, force: boolean): string {
+  const isEdited = verdict === 'local_changed' || verdict === 'diverged'
+  if (isEdited && !force)
+    return `A dry run: ${file} has local changes, so "atlas sync" would write nothing; --force would make these changes.`
+  const kept = isEdited ? ' Your text would be kept as a backup.' : ''
+  return `A dry run: ${file} was not written.${kept}`
 }
 
 function localChanges({ file }: Place, { verdict, state }: Synced): AtlasError {
-  const reason =
-    state.syncedSha256 === null
-      ? 'has not been synced before and differs from the server’s text'
-      : REFUSALS[verdict]
+  let reason = 'has local changes'
+  if (verdict === 'diverged') reason += ', and the server’s text has changed too'
+  if (state.syncedSha256 === null) reason = 'has not been synced before and differs from the server’s text'
   return new AtlasError(
     'local_changes',
     `${file} ${reason}; nothing was written.`,
@@ -119,26 +107,28 @@ const noDiff = ({ local, remote }: Synced): string =>
 
 const STYLES: Record<string, Style> = { '+': 'green', '-': 'red', '@': 'cyan' }
 
-/** One line of a diff; its tabs pass, since a diff may be handed on to another program. */
-function renderDiffLine(line: string, index: number, colour: boolean): string {
+/** A piece of a line of a diff, in the style of the line. */
+function stylePiece(piece: string, line: string, index: number): Line {
   const style = index < 2 ? 'bold' : STYLES[line[0] ?? '']
-  return line
-    .split('\t')
-    .map(piece => renderLine([style && piece !== '' ? styled(style, piece) : piece], colour))
-    .join('\t')
+  return style ? [styled(style, piece)] : piece
 }
 
-const showDiff = (lines: readonly string[], { raw, colour }: Terminal): Promise<void> =>
-  raw(Buffer.from(lines.map((line, index) => `${renderDiffLine(line, index, colour.stdout)}\n`).join('')))
+/** Tabs are kept, as the diff may be handed on to another program. */
+async function showDiff(lines: readonly string[], { raw, colour }: Terminal): Promise<void> {
+  const shown = lines.map((line, index) =>
+    line
+      .split('\t')
+      .map(piece => renderLine(stylePiece(piece, line, index), colour.stdout))
+      .join('\t'),
+  )
+  await raw(`${shown.join('\n')}\n`)
+}
 
-async function showShortDiff(place: Place, synced: Synced, terminal: Terminal): Promise<void> {
-  if (terminal.json) return
-  const lines = (await diffOf(place, synced)) ?? [noDiff(synced)]
+function showShortDiff(lines: readonly string[], terminal: Terminal): void {
   for (const [index, line] of lines.slice(0, SHORT_DIFF_LINES).entries()) {
     const shown = line.replaceAll('\t', '    ')
     const cut = shown.length > SHORT_DIFF_COLUMNS ? `${shown.slice(0, SHORT_DIFF_COLUMNS)}…` : shown
-    const style = index < 2 ? 'bold' : STYLES[line[0] ?? '']
-    terminal.notice(style ? ([styled(style, cut)] satisfies Line) : cut)
+    terminal.notice(stylePiece(cut, line, index))
   }
   const more = lines.length - SHORT_DIFF_LINES
   if (more > 0) terminal.notice(`… ${more} more lines; all of them: atlas sync --dry-run`)

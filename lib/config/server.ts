@@ -47,6 +47,10 @@ export function requireSecure(url: URL, allowHttp: boolean): void {
 /** Whether the URL names a server alone, so that login may look for the API below it. */
 export const hasNoPath = (apiUrl: string): boolean => new URL(apiUrl).pathname === '/'
 
+/** Where the API of a server may be. */
+export const possibleApiRoots = (apiUrl: string): string[] =>
+  hasNoPath(apiUrl) ? [apiUrl, `${apiUrl}/api/v1`] : [apiUrl]
+
 /**
  * The URL a request path stands for: relative to the API root, with or without a leading slash, or
  * absolute on the same origin.

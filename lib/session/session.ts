@@ -1,4 +1,4 @@
-import { hasNoPath } from '../config/server.ts'
+import { possibleApiRoots } from '../config/server.ts'
 import { AtlasError } from '../errors.ts'
 import { badResponse, type Reader } from '../http/answer.ts'
 import type { Http } from '../http/requests.ts'
@@ -10,8 +10,6 @@ import type { StoredSession } from './stored-session.ts'
 
 /** The longest that logout waits for the server, in milliseconds. */
 const LOGOUT_TIMEOUT_MS = 5_000
-/** Where the API is below a server's origin, when the origin alone is configured. */
-const API_PATH = '/api/v1'
 
 export interface SessionDependencies {
   readonly http: Http
@@ -41,9 +39,8 @@ export function logIn(
   return stored.exclusively(async () => {
     secrets.add(password)
     const { apiUrl } = stored
-    const roots = hasNoPath(apiUrl) ? [apiUrl, apiUrl + API_PATH] : [apiUrl]
     let notFound: AtlasError | undefined
-    for (const apiRoot of roots) {
+    for (const apiRoot of possibleApiRoots(apiUrl)) {
       const answer = await http.ask(apiRoot, '/auth/login', {
         method: 'POST',
         headers: { 'content-type': 'application/x-www-form-urlencoded' },

@@ -1,4 +1,3 @@
-import type { FetchResponse } from 'ofetch'
 import { bodyForTerminal } from '../../terminal/json.ts'
 import type { Terminal } from '../../terminal/output.ts'
 import { describeProgress } from '../../terminal/spinner.ts'
@@ -6,8 +5,6 @@ import { renderLine, styled } from '../../terminal/style.ts'
 
 /** Shorter transfers show no progress, in milliseconds. */
 const PROGRESS_DELAY_MS = 1_000
-
-export type StreamedResponse = FetchResponse<ReadableStream<Uint8Array>>
 
 /** Status line and headers, as they are written on the wire. */
 export async function printHead(
@@ -19,51 +16,46 @@ export async function printHead(
     renderLine([styled('bold', `HTTP/1.1 ${status} ${statusText}`.trimEnd())], colour),
     ...[...headers].map(([name, value]) => renderLine([styled('cyan', name), `: ${value}`], colour)),
   ]
-  await terminal.raw(Buffer.from(`${lines.join('\n')}\n\n`))
+  await terminal.raw(`${lines.join('\n')}\n\n`)
 }
 
 /**
- * The body as it comes; made readable and harmless where it goes to a terminal.
+ * Print the body as it comes; readable and harmless where it goes to a terminal.
+ * @param request such as `GET /notes`, for the progress display.
  * @param silent read it to its end, but print nothing.
- * @param what the request, for the progress display.
  */
 export async function printBody(
-  response: StreamedResponse,
-  { silent, what }: { silent: boolean; what: string },
+  { body, headers }: Response,
+  request: string,
+  silent: boolean,
   terminal: Terminal,
 ): Promise<void> {
-  const body = response._data ?? response.body
   if (!body) return
+  const isJson = /\bjson\b/i.test(headers.get('content-type') ?? '')
+  const isShown = terminal.stdoutIsTerminal && !silent
+  const show = isShown ? bodyForTerminal(isJson, terminal.colour.stdout) : undefined
   let received = 0
   const copy = async (): Promise<void> => {
-    const reader = body.getReader()
-    const isJson = /\bjson\b/i.test(response.headers.get('content-type') ?? '')
-    const show = terminal.stdoutIsTerminal ? bodyForTerminal(isJson, terminal.colour.stdout) : undefined
     try {
-      for (;;) {
-        const { done, value } = await reader.read()
-        if (done) break
-        received += value.byteLength
-        if (!silent) await terminal.raw(show ? Buffer.from(show(value)) : value)
+      for await (const piece of body) {
+        received += piece.byteLength
+        if (!silent) await terminal.raw(show ? show(piece) : piece)
       }
-    } catch (error) {
-      await reader.cancel().catch(() => {})
-      throw error
     } finally {
-      if (show && !silent) await terminal.raw(Buffer.from(`${show()}\n`))
+      if (show) await terminal.raw(`${show()}\n`)
     }
   }
-  // Where the body itself goes to the terminal, it shows how far it is.
-  if (terminal.stdoutIsTerminal && !silent) return copy()
+  // A body on the terminal shows by itself how far it is.
+  if (show) return copy()
   const startedAt = performance.now()
-  const total = lengthOf(response)
-  const label = (): string =>
-    `${what}  ${describeProgress({ bytes: received, total, elapsedMs: performance.now() - startedAt })}`
-  return terminal.during(label, copy(), PROGRESS_DELAY_MS)
+  const total = lengthOf(headers)
+  const progress = (): string =>
+    describeProgress({ bytes: received, total, elapsedMs: performance.now() - startedAt })
+  return terminal.during(() => `${request}  ${progress()}`, copy(), PROGRESS_DELAY_MS)
 }
 
 /** How long the body will be, in bytes; not known where the length is that of its packed form. */
-function lengthOf({ headers }: Response): number | undefined {
+function lengthOf(headers: Headers): number | undefined {
   const length = headers.get('content-length')
   return length === null || headers.has('content-encoding') ? undefined : Number(length)
 }

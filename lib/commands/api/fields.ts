@@ -47,36 +47,30 @@ function parseKey(key: string): string[] {
   return [head, ...[...tail.matchAll(/\[([^[\]]*)\]/g)].map(([, name = '']) => name)]
 }
 
+/** Put a value at a path below a list (whose entries have no name) or an object. */
 function place(container: Json, [name = '', ...below]: string[], value: Json | undefined, key: string): void {
+  const [next] = below
   const conflict = (): AtlasError =>
     new AtlasError('usage', `The field "${key.slice(0, 80)}" contradicts an earlier one.`)
-  const [next] = below
-  const fresh = (): Json => (next === '' ? [] : Object.create(null))
-
+  const descend = (existing: Json | undefined): Json => {
+    if (existing !== undefined && Array.isArray(existing) !== (next === '')) throw conflict()
+    const entry = existing ?? (next === '' ? [] : Object.create(null))
+    place(entry, below, value, key)
+    return entry
+  }
   if (Array.isArray(container)) {
     if (name !== '') throw conflict()
-    if (next === undefined) {
-      if (value !== undefined) container.push(value)
-      return
-    }
     const last = container.at(-1)
-    const open = isObject(last) && next !== '' && (!(next in last) || Array.isArray(last[next]))
-    const entry = open ? last : fresh()
-    if (!open) container.push(entry)
-    place(entry, below, value, key)
+    const isOpen = isObject(last) && next && (!(next in last) || Array.isArray(last[next]))
+    if (next === undefined) container.push(...(value === undefined ? [] : [value]))
+    else if (isOpen) descend(last)
+    else container.push(descend(undefined))
     return
   }
   if (!isObject(container) || name === '') throw conflict()
-  if (next === undefined) {
-    if (name in container || value === undefined) throw conflict()
-    container[name] = value
-    return
-  }
-  const existing = container[name]
-  if (existing !== undefined && Array.isArray(existing) !== (next === '')) throw conflict()
-  const entry = existing ?? fresh()
-  container[name] = entry
-  place(entry, below, value, key)
+  if (next !== undefined) container[name] = descend(container[name])
+  else if (name in container || value === undefined) throw conflict()
+  else container[name] = value
 }
 
 const isObject = (value: Json | undefined): value is { [key: string]: Json } =>

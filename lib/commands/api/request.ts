@@ -1,8 +1,12 @@
 import fs from 'node:fs'
 import type { FetchOptions } from 'ofetch'
+import type { Flags } from '../../cli/flags.ts'
+import { nearest } from '../../cli/suggest.ts'
 import { AtlasError, errorCode } from '../../errors.ts'
+import { sendableMethods, USUAL_METHODS } from '../../http/methods.ts'
 import type { Run } from '../../run.ts'
-import { buildObject, type Field, toQuery, typedValue } from './fields.ts'
+import { readAll } from '../../terminal/streams.ts'
+import { buildObject, type Field, type Json, splitField, toQuery, typedValue } from './fields.ts'
 
 /** Standard input up to this size is kept, so that it can be sent again after a refresh, in bytes. */
 const MAX_REPLAYED_BYTES = 8 * 1024 * 1024
@@ -10,111 +14,153 @@ const MAX_REPLAYED_BYTES = 8 * 1024 * 1024
 /** More than this in one field is a file given by mistake, or one without end, in bytes. */
 const MAX_FIELD_BYTES = 16 * 1024 * 1024
 
-type Stdin = Pick<Run, 'readStdin'>
+/** Headers that atlas itself sets. */
+const OWN_HEADERS = new Set([
+  'authorization',
+  'host',
+  'content-length',
+  'transfer-encoding',
+  'connection',
+  'user-agent',
+])
 
-/** A field as typed; without a value it is an empty list. */
-export interface TypedField {
-  readonly key: string
-  readonly value: string | undefined
-  /** Whether its value may mean something other than the text; one that starts with `@` names a file. */
-  readonly typed: boolean
-}
+/** One byte a character, none of them a control. @see RFC 9110 §5.5 */
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
-/** What a request carries. */
-export interface Content {
-  readonly query: readonly (readonly [string, string])[]
-  readonly body: FetchOptions['body'] | undefined
-  readonly type: string | undefined
-}
-
-export interface ContentSource {
+/** A request as it was typed. */
+export interface TypedRequest {
   readonly method: string
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  /** Strings first, typed ones after them. */
   readonly fields: readonly TypedField[]
   /** A file, or `-` for standard input. */
   readonly input: string | undefined
 }
 
+interface TypedField {
+  readonly key: string
+  /** Undefined for an empty list. */
+  readonly value: string | undefined
+  /** Whether the value may mean something other than the text; one that starts with `@` names a file. */
+  readonly typed: boolean
+}
+
+/** What a request carries. */
+export interface Content {
+  readonly query: readonly (readonly [name: string, value: string])[]
+  /** JSON, unless a header says otherwise. */
+  readonly body: FetchOptions['body'] | undefined
+}
+
+/** @throws {AtlasError} `usage`: the flags ask for a request that cannot be made. */
+export async function parseRequest(flags: Flags): Promise<TypedRequest> {
+  const fieldsOf = (name: string, typed: boolean): TypedField[] =>
+    flags.all(name).map(text => ({ ...splitField(text, `--${name}`), typed }))
+  const fields = [...fieldsOf('raw-field', false), ...fieldsOf('field', true)]
+  const input = flags.text('input')
+  const method = await parseMethod(
+    flags.text('method') ?? (fields.length > 0 || input !== undefined ? 'POST' : 'GET'),
+  )
+  if (input !== undefined && !canHaveBody(method))
+    throw new AtlasError('usage', `${method} carries no body.`, 'Leave --input out, or use another method.')
+  const readsStdin = [input === '-', ...fields.map(({ typed, value }) => typed && value === '@-')]
+  if (readsStdin.filter(Boolean).length > 1)
+    throw new AtlasError('usage', 'Standard input can be read only once.', 'Use "-" for one flag alone.')
+  return { method, headers: flags.all('header').map(parseHeader), fields, input }
+}
+
+async function parseMethod(text: string): Promise<string> {
+  const method = text.toUpperCase()
+  if (USUAL_METHODS.includes(method)) return method
+  const methods = await sendableMethods()
+  if (methods.includes(method)) return method
+  const meant = await nearest(method, methods)
+  throw new AtlasError(
+    'usage',
+    `--method is "${text.slice(0, 80)}", which is not an HTTP method that atlas sends.`,
+    meant ? `Did you mean ${meant}?` : 'Give one such as GET, POST or DELETE.',
+  )
+}
+
+function parseHeader(text: string): [name: string, value: string] {
+  const [, name, value = ''] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*)$/.exec(text) ?? []
+  if (name === undefined) throw new AtlasError('usage', '--header needs "Name: value" on one line.')
+  if (!HEADER_VALUE.test(value))
+    throw new AtlasError(
+      'usage',
+      `The value of --header ${name} holds a character that no header can carry.`,
+      'Encode it as the server expects, for example in percent escapes.',
+    )
+  if (OWN_HEADERS.has(name.toLowerCase()))
+    throw new AtlasError('usage', `--header cannot set ${name}: atlas does that itself.`)
+  return [name, value]
+}
+
+const canHaveBody = (method: string): boolean => method !== 'GET' && method !== 'HEAD'
+
 /**
  * Read what a request carries from fields, files and standard input.
- * @param onSent told of each piece of a long standard input that has been handed on, in bytes.
  * @throws {AtlasError} `usage`: a file cannot be read, or fields contradict each other.
  */
-export async function requestContent(
-  { method, fields: typed, input }: ContentSource,
-  stdin: Stdin,
-  onSent: (bytes: number) => void,
+export async function readContent(
+  { method, fields: typed, input }: TypedRequest,
+  { readStdin }: Run,
 ): Promise<Content> {
-  const json = 'application/json; charset=utf-8'
-  const fields = await readFields(typed, stdin)
-  if (input !== undefined) {
-    const body = input === '-' ? await replayable(stdin.readStdin(), onSent) : await openFile(input, onSent)
-    return { query: toQuery(fields), body, type: json }
-  }
-  if (fields.length === 0) return { query: [], body: undefined, type: undefined }
+  const fields: Field[] = []
+  for (const field of typed) fields.push({ key: field.key, value: await readValue(field, readStdin) })
+  if (input !== undefined) return { query: toQuery(fields), body: await openInput(input, readStdin) }
   const object = buildObject(fields)
-  if (method === 'GET' || method === 'HEAD')
-    return { query: toQuery(fields), body: undefined, type: undefined }
-  return { query: [], body: JSON.stringify(object), type: json }
+  return fields.length > 0 && canHaveBody(method)
+    ? { query: [], body: JSON.stringify(object) }
+    : { query: toQuery(fields), body: undefined }
 }
 
-async function readFields(fields: readonly TypedField[], stdin: Stdin): Promise<Field[]> {
-  const read: Field[] = []
-  for (const { key, value, typed } of fields) {
-    if (value === undefined || !typed) read.push({ key, value })
-    else if (value.startsWith('@')) read.push({ key, value: await readText(value.slice(1), stdin) })
-    else read.push({ key, value: typedValue(value) })
-  }
-  return read
-}
-
-/** A file as a body that can be sent twice without being held in memory; a pipe in its place, like standard input. */
-async function openFile(file: string, onSent: (bytes: number) => void): Promise<Content['body']> {
-  try {
-    fs.accessSync(file, fs.constants.R_OK)
-    const found = fs.statSync(file)
-    if (found.isFile()) return Bun.file(file)
-    if (found.isDirectory())
-      throw new AtlasError('usage', `${file} is a folder.`, 'Name a file, or - for standard input.')
-  } catch (error) {
-    throw error instanceof AtlasError ? error : unreadable(file, error)
-  }
-  return replayable(fs.createReadStream(file), onSent)
-}
-
-/** Piece by piece: a pipe or a device may come to no end, and a signal must get in between. */
-async function readText(file: string, { readStdin }: Stdin): Promise<string> {
-  const pieces: Uint8Array[] = []
-  let size = 0
-  try {
-    for await (const piece of file === '-' ? readStdin() : fs.createReadStream(file)) {
-      size += piece.byteLength
-      if (size > MAX_FIELD_BYTES) throw tooLong(file)
-      pieces.push(piece)
-    }
-  } catch (error) {
-    throw error instanceof AtlasError ? error : unreadable(file, error)
-  }
-  return Buffer.concat(pieces).toString()
-}
-
-const tooLong = (file: string): AtlasError =>
-  new AtlasError(
+async function readValue(
+  { value, typed }: TypedField,
+  readStdin: Run['readStdin'],
+): Promise<Json | undefined> {
+  if (value === undefined || !typed) return value
+  if (!value.startsWith('@')) return typedValue(value)
+  const file = value.slice(1)
+  // Piece by piece: a pipe or a device may have no end, and a signal must get in between.
+  const source = file === '-' ? readStdin() : fs.createReadStream(file)
+  const bytes = await readAll(source, MAX_FIELD_BYTES).catch(error => {
+    throw unreadable(file, error)
+  })
+  if (bytes !== undefined) return bytes.toString()
+  throw new AtlasError(
     'usage',
     `${file === '-' ? 'Standard input' : file} holds more than ${MAX_FIELD_BYTES} bytes, which is too much for a field.`,
     'Send it as the whole body, with --input.',
   )
+}
 
-const unreadable = (file: string, error: unknown): AtlasError =>
-  new AtlasError(
+/** A file as a body that can be sent twice without being held in memory; a pipe in its place, like standard input. */
+async function openInput(file: string, readStdin: Run['readStdin']): Promise<Content['body']> {
+  if (file === '-') return replayable(readStdin())
+  try {
+    fs.accessSync(file, fs.constants.R_OK)
+    const found = fs.statSync(file)
+    if (found.isFile()) return Bun.file(file)
+    if (!found.isDirectory()) return replayable(fs.createReadStream(file))
+  } catch (error) {
+    throw unreadable(file, error)
+  }
+  throw new AtlasError('usage', `${file} is a folder.`, 'Name a file, or - for standard input.')
+}
+
+function unreadable(file: string, error: unknown): unknown {
+  if (error instanceof AtlasError) return error
+  return new AtlasError(
     'usage',
     `${file} cannot be read (${errorCode(error)}).`,
     'Check the path and its permissions.',
   )
+}
 
 /** A pipe as bytes where it is small enough to be kept for a second sending, else as a stream. */
 async function replayable(
   input: AsyncIterable<Uint8Array>,
-  onSent: (bytes: number) => void,
 ): Promise<Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>> {
   const iterator = input[Symbol.asyncIterator]()
   const pieces: Uint8Array[] = []
@@ -129,7 +175,6 @@ async function replayable(
     async pull(controller) {
       const piece = pieces.shift() ?? (await iterator.next()).value
       if (piece === undefined) return controller.close()
-      onSent(piece.byteLength)
       controller.enqueue(piece)
     },
   })

@@ -1,22 +1,25 @@
-import type { Config } from '../../config/load.ts'
 import { requireSecure } from '../../config/server.ts'
 import { describeSettings } from '../../config/settings.ts'
 import { writeFault } from '../../files/private.ts'
+import type { Run } from '../../run.ts'
 import { type Finding, fail, failedBy, ok } from './finding.ts'
 
-export function checkConfig(config: Config): Finding {
-  const { apiUrl, allowHttp, folder } = config
-  const more = describeSettings(config).map(({ name, value, from }) => `${name} ${value} (${from})`)
+export function checkConfig({ config }: Run): Finding {
+  const { status, detail, fix } = judge(config)
+  const settings = describeSettings(config).map(({ name, value, from }) => `${name} ${value} (${from})`)
+  return { status, detail: [...detail, ...settings], fix }
+}
+
+function judge({ apiUrl, allowHttp, folder }: Run['config']): Finding {
   try {
     requireSecure(new URL(apiUrl.value), allowHttp.value)
   } catch (error) {
-    return { ...failedBy(error), more }
+    return failedBy(error)
   }
   const fault = writeFault(folder.value)
-  if (fault === undefined) return ok('It can be used.', ...more)
-  const unwritable = fail(
+  if (fault === undefined) return ok('It can be used.')
+  return fail(
     `The config folder ${folder.value} cannot be written (${fault}), so a login cannot be remembered.`,
     'Fix its permissions, or choose another folder with ATLAS_CONFIG_DIR.',
   )
-  return { ...unwritable, more }
 }

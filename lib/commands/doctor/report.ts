@@ -3,64 +3,77 @@ import type { Terminal } from '../../terminal/output.ts'
 import { type Style, styled, wrap } from '../../terminal/style.ts'
 import type { Finding } from './finding.ts'
 
-/** A report may be published: home folders, which hold a name, are written as `~`. */
-function shortened({ status, detail, more, fix }: Finding, homes: readonly string[]): Finding {
-  const shorten = (text: string): string =>
-    homes
-      .filter(home => home.length > 1)
-      .reduce(
-        (shorter, home) => shorter.replace(new RegExp(`${RegExp.escape(home)}(?![\\w.-])`, 'g'), '~'),
-        text,
-      )
-  return { status, detail: shorten(detail), more: more.map(shorten), fix: fix && shorten(fix) }
-}
+/** The checks in the order of the report. */
+export const CHECKS = [
+  'version',
+  'config',
+  'server',
+  'tls',
+  'clock',
+  'store',
+  'credentials',
+  'lock',
+  'proxy',
+  'sync',
+] as const
+
+export type Findings = Readonly<Record<(typeof CHECKS)[number], Finding>>
 
 /** Narrower than this, lines are left to the terminal to break. */
-const MIN_ROOM = 30
+const MIN_COLUMNS = 30
+const STATUS_COLUMNS = 6
+const NAME_COLUMNS = Math.max(...CHECKS.map(name => name.length)) + 2
 
-const LOOKS: Record<Finding['status'], Style> = { ok: 'green', warn: 'yellow', fail: 'red' }
+const STYLES: Record<Finding['status'], Style> = { ok: 'green', warn: 'yellow', fail: 'red' }
 
-/** Print the findings, in the order of their checks. @returns the exit status: 1 where a check failed. */
+/**
+ * Print the findings.
+ * @param homes folders to write as `~`, since a report may be published and they hold a name.
+ * @returns the exit status: 1 where a check failed.
+ */
 export async function publish(
-  findings: ReadonlyMap<string, Finding>,
+  findings: Findings,
   homes: readonly string[],
   terminal: Terminal,
 ): Promise<number> {
-  const checks = [...findings].map(([name, finding]) => ({ name, ...shortened(finding, homes) }))
-  const failed = checks.filter(({ status }) => status === 'fail')
-  const exitStatus = failed.length === 0 ? 0 : EXIT_CODE.internal
+  const checks = CHECKS.map(name => ({ name, ...shortened(findings[name], homes) }))
+  const failed = checks.filter(({ status }) => status === 'fail').map(({ name }) => name)
   if (terminal.json) {
-    await terminal.sayJson({
-      ok: failed.length === 0,
-      checks: checks.map(({ name, status, detail, more, fix }) => ({
-        name,
-        status,
-        detail: [detail, ...more].join('\n'),
-        fix,
-      })),
-    })
-    return exitStatus
+    const joined = checks.map(({ name, status, detail, fix }) => ({
+      name,
+      status,
+      detail: detail.join('\n'),
+      fix,
+    }))
+    await terminal.sayJson({ ok: failed.length === 0, checks: joined })
+  } else {
+    for (const { name, ...finding } of checks) await sayFinding(name, finding, terminal)
+    await terminal.say(summary(failed))
   }
-  const margin = 6 + Math.max(...checks.map(({ name }) => name.length)) + 2
+  return failed.length === 0 ? 0 : EXIT_CODE.internal
+}
+
+async function sayFinding(name: string, { status, detail, fix }: Finding, terminal: Terminal): Promise<void> {
+  const margin = STATUS_COLUMNS + NAME_COLUMNS
+  const columns = Math.max(MIN_COLUMNS, (terminal.columns ?? Number.POSITIVE_INFINITY) - margin)
+  const [first = '', ...lines] = detail.flatMap(text => wrap(text, columns))
+  const gap = ' '.repeat(STATUS_COLUMNS - status.length)
+  await terminal.say([styled(STYLES[status], status), `${gap}${name.padEnd(NAME_COLUMNS)}${first}`])
   const indent = ' '.repeat(margin)
-  const room = Math.max(MIN_ROOM, (terminal.columns ?? Number.POSITIVE_INFINITY) - margin)
-  for (const { name, status, detail, more, fix } of checks) {
-    const [first = '', ...lines] = [detail, ...more].flatMap(text => wrap(text, room))
-    await terminal.say([
-      styled(LOOKS[status], status),
-      `${' '.repeat(6 - status.length)}${name.padEnd(margin - 6)}${first}`,
-    ])
-    for (const line of lines) await terminal.say(indent + line)
-    if (fix === null) continue
-    const [step = '', ...steps] = wrap(`Next: ${fix}`, room)
-    await terminal.say([indent, styled('bold', step)])
-    for (const line of steps) await terminal.say([indent, styled('bold', line)])
-  }
-  const [first] = failed
-  await terminal.say(
-    first === undefined
-      ? 'Nothing is broken.'
-      : `${failed.length === 1 ? 'One thing is' : `${failed.length} things are`} broken; begin with ${first.name}.`,
-  )
-  return exitStatus
+  for (const line of lines) await terminal.say(indent + line)
+  const steps = fix === null ? [] : wrap(`Next: ${fix}`, columns)
+  for (const line of steps) await terminal.say([indent, styled('bold', line)])
+}
+
+function summary([first, ...others]: readonly string[]): string {
+  if (first === undefined) return 'Nothing is broken.'
+  const count = others.length === 0 ? 'One thing is' : `${others.length + 1} things are`
+  return `${count} broken; begin with ${first}.`
+}
+
+function shortened({ status, detail, fix }: Finding, homes: readonly string[]): Finding {
+  const folders = homes.filter(home => home.length > 1).map(RegExp.escape)
+  const pattern = new RegExp(`(?:${folders.join('|')})(?![\\w.-])`, 'g')
+  const shorten = (text: string): string => (folders.length === 0 ? text : text.replace(pattern, '~'))
+  return { status, detail: detail.map(shorten), fix: fix && shorten(fix) }
 }

@@ -1,7 +1,6 @@
 import path from 'node:path'
-import { AtlasError } from '../../errors.ts'
 import { writeFault } from '../../files/private.ts'
-import type { Host, Run } from '../../run.ts'
+import type { Run } from '../../run.ts'
 import { shortCommit } from '../../sync/configuration.ts'
 import { readLocal } from '../../sync/local-file.ts'
 import { findPlace } from '../../sync/place.ts'
@@ -9,8 +8,8 @@ import { describeMoment } from '../../terminal/time.ts'
 import { memoryOf } from '../sync-file.ts'
 import { type Finding, fail, failedBy, ok } from './finding.ts'
 
-/** Whether a sync could write, and what the last one took over. */
-export function checkSync(run: Host & Pick<Run, 'config'>): Finding {
+/** Whether a sync could write, and when the last one did. */
+export function checkSync(run: Run): Finding {
   try {
     const place = findPlace(undefined, run)
     readLocal(place.target)
@@ -21,15 +20,11 @@ export function checkSync(run: Host & Pick<Run, 'config'>): Finding {
         `The folder ${folder} cannot be written (${fault}), so "atlas sync" cannot either.`,
         'Fix its permissions, or choose another folder with CLAUDE_CONFIG_DIR.',
       )
-    const { syncedAt, commitSha } = memoryOf(place, run.config).recall()
-    const at = commitSha === null ? '' : ` at commit ${shortCommit(commitSha)}`
-    const last =
-      syncedAt === null
-        ? 'Never synced.'
-        : `Last changed by a sync${at} ${describeMoment(syncedAt, run.now())}.`
-    return ok(`${place.file} can be written.`, last)
+    const { syncedAt, commitSha } = memoryOf(place, run).recall()
+    const commit = commitSha === null ? '' : ` at commit ${shortCommit(commitSha)}`
+    const last = syncedAt && `Last changed by a sync${commit} ${describeMoment(syncedAt, run.now())}.`
+    return ok(`${place.file} can be written.`, last ?? 'Never synced.')
   } catch (error) {
-    if (error instanceof AtlasError) return failedBy(error)
-    throw error
+    return failedBy(error)
   }
 }
