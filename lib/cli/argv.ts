@@ -1,7 +1,7 @@
 import type { CAC, Command } from 'cac'
 import { AtlasError } from '../errors.ts'
 import { type FlagDefinition, Flags, flagDefinitions } from './flags.ts'
-import { isTopic, TOPICS } from './help-text.ts'
+import { isTopic } from './help-text.ts'
 import { seeHelp, unknownCommand, unknownFlag } from './suggest.ts'
 
 /** What a command line asks for. */
@@ -23,29 +23,32 @@ export type Request =
  * @throws {AtlasError} `usage`: names what was not understood and the nearest name there is.
  */
 export async function readArgv(cli: CAC, argv: readonly string[]): Promise<Request> {
-  const globals = flagDefinitions(cli.globalCommand)
-  const { words, rest } = splitWords(cli, globals, argv)
+  const { words, rest } = splitWords(cli, argv)
   if (words[0] === 'help') {
-    const topic = [...words.slice(1), ...rest.filter(isWord)]
-    if (!isTopic(topic) && topic.join() !== 'help' && !isCommandOrGroup(cli, topic))
-      throw await unknownCommand(cli, topic, TOPICS)
-    return { kind: 'help', topic }
+    const topic = [...words, ...rest].filter(word => isWord(word) && word !== 'help')
+    if (isTopic(topic) || isCommandOrGroup(cli, topic)) return { kind: 'help', topic }
+    throw await unknownCommand(cli, topic)
   }
   if (!isCommandOrGroup(cli, words)) throw await unknownCommand(cli, words)
   if (asksForHelp(rest)) return { kind: 'help', topic: words }
 
   const command = findCommand(cli, words)
   if (command === undefined) {
-    const { flags, args } = await readFlags(globals, rest, 'atlas')
+    const { flags, args } = await readFlags(flagDefinitions(cli.globalCommand), rest, 'atlas')
     if (flags.has('version') && words.length === 0) return { kind: 'version' }
     if (args[0] !== undefined) throw await unknownCommand(cli, [...words, args[0]])
     return { kind: 'help', topic: words }
   }
-  const usable = [...flagDefinitions(command), ...globals.filter(({ name }) => name !== 'version')]
-  const { flags, args } = await readFlags(usable, rest, `atlas ${command.name}`)
+  const { flags, args } = await readFlags(flagsOf(cli, command), rest, `atlas ${command.name}`)
   checkArguments(command, args)
   return { kind: 'run', command, args, flags }
 }
+
+/** The flags that a command takes: its own, and those of every command but `--version`. */
+export const flagsOf = (cli: CAC, command: Command): FlagDefinition[] => [
+  ...flagDefinitions(command),
+  ...flagDefinitions(cli.globalCommand).filter(({ name }) => name !== 'version'),
+]
 
 export const findCommand = (cli: CAC, words: readonly string[]): Command | undefined =>
   cli.commands.find(({ name }) => name === words.join(' '))
@@ -60,16 +63,13 @@ const isCommandOrGroup = (cli: CAC, words: readonly string[]): boolean =>
 const isWord = (argument: string): boolean => !argument.startsWith('-')
 
 const asksForHelp = (argv: readonly string[]): boolean => {
-  const end = argv.indexOf('--')
-  return argv.slice(0, end < 0 ? undefined : end).some(argument => ['--help', '-h'].includes(argument))
+  const first = argv.find(argument => ['--help', '-h', '--'].includes(argument))
+  return first !== undefined && first !== '--'
 }
 
 /** Take the words of the command out of the arguments; flags may stand before and between them. */
-export function splitWords(
-  cli: CAC,
-  globals: readonly FlagDefinition[],
-  argv: readonly string[],
-): { words: string[]; rest: string[] } {
+export function splitWords(cli: CAC, argv: readonly string[]): { words: string[]; rest: string[] } {
+  const globals = flagDefinitions(cli.globalCommand)
   const words: string[] = []
   const rest: string[] = []
   for (let index = 0; index < argv.length; index++) {
@@ -81,8 +81,8 @@ export function splitWords(
       continue
     }
     rest.push(argument)
-    const takesValue = globals.some(flag => argument === `--${flag.name}` && flag.takesValue)
-    if (takesValue && index + 1 < argv.length) rest.push(argv[++index] ?? '')
+    const flag = globals.find(({ name }) => argument === `--${name}`)
+    if (flag?.type === 'string' && index + 1 < argv.length) rest.push(argv[++index] ?? '')
   }
   return { words, rest }
 }
@@ -92,46 +92,43 @@ async function readFlags(
   argv: readonly string[],
   command: string,
 ): Promise<{ flags: Flags; args: string[] }> {
-  const values = new Map<string, string[]>()
+  const flags = new Flags()
   const args: string[] = []
-  if (argv.length === 0) return { flags: new Flags(values), args }
+  if (argv.length === 0) return { flags, args }
   const { parseArgs } = await import('node:util')
+  const options = Object.fromEntries(definitions.map(definition => [definition.name, definition]))
   const { tokens } = parseArgs({
     args: [...argv],
+    options,
     strict: false,
     allowPositionals: true,
     tokens: true,
-    options: Object.fromEntries(
-      definitions.map(({ name, short, takesValue }) => [
-        name,
-        { type: takesValue ? ('string' as const) : ('boolean' as const), ...(short && { short }) },
-      ]),
-    ),
   })
   for (const token of tokens) {
     if (token.kind === 'positional') args.push(token.value)
     if (token.kind !== 'option') continue
     const { name, rawName } = token
     const definition = definitions.find(flag => flag.name === name)
-    if (definition === undefined || (rawName.startsWith('--') && rawName !== `--${name}`))
-      throw await unknownFlag(rawName, definitions, command)
+    if (definition === undefined) throw await unknownFlag(rawName, definitions, command)
     const value = flagValue(token, definition, command)
-    values.set(name, [...(values.get(name) ?? []), ...(value === undefined ? [] : [value])])
+    flags.set(name, value === undefined ? flags.all(name) : [...flags.all(name), value])
   }
-  return { flags: new Flags(values), args }
+  return { flags, args }
+}
+
+interface TypedFlag {
+  readonly rawName: string
+  readonly value?: string | undefined
+  readonly inlineValue?: boolean | undefined
 }
 
 /** @returns undefined for a switch. */
 function flagValue(
-  {
-    rawName,
-    value,
-    inlineValue,
-  }: { rawName: string; value?: string | undefined; inlineValue?: boolean | undefined },
-  { takesValue, usage }: FlagDefinition,
+  { rawName, value, inlineValue }: TypedFlag,
+  { type, usage }: FlagDefinition,
   command: string,
 ): string | undefined {
-  if (!takesValue) {
+  if (type === 'boolean') {
     if (value === undefined) return undefined
     throw new AtlasError('usage', `${rawName} takes no value.`, seeHelp(command))
   }

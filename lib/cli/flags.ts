@@ -1,21 +1,22 @@
 import type { Command } from 'cac'
 
-/** One flag as a command defines it: `-X, --method <method>`. */
+/** One flag as a command defines it, for help and as an option of `parseArgs`. */
 export interface FlagDefinition {
   /** The long name, without dashes. */
   readonly name: string
-  readonly short: string | undefined
-  readonly takesValue: boolean
-  /** As defined, for help. */
+  readonly short?: string
+  /** A switch is a boolean. */
+  readonly type: 'string' | 'boolean'
+  /** `-X, --method <method>` */
   readonly usage: string
   readonly description: string
 }
 
 export const flagDefinitions = ({ options }: Pick<Command, 'options'>): FlagDefinition[] =>
   options.map(({ rawName, description }) => {
-    const [, long = ''] = /--([a-z0-9-]+)/.exec(rawName) ?? []
-    const [, short] = /(?:^|\s)-([A-Za-z])(?=,|\s|$)/.exec(rawName) ?? []
-    return { name: long, short, takesValue: rawName.includes('<'), usage: rawName, description }
+    const [, short, name = ''] = /(?:-(\w), )?--([a-z0-9-]+)/.exec(rawName) ?? []
+    const type = rawName.includes('<') ? 'string' : 'boolean'
+    return { name, ...(short && { short }), type, usage: rawName, description }
   })
 
 /** The flags of one call: every value as it was typed, by long name without dashes; a switch has none. */

@@ -39,17 +39,16 @@ type Section =
  */
 export function renderHelp(cli: CAC, words: readonly string[], { columns, colour }: HelpLook): string {
   const width = Math.min(Math.max(columns, MIN_WIDTH), MAX_WIDTH)
+  const texts = sectionsOf(cli, words).map(section => render(section, width, colour))
+  return `${texts.filter(text => text !== '').join('\n\n')}\n`
+}
+
+function sectionsOf(cli: CAC, words: readonly string[]): Section[] {
+  const [word] = words
+  if (word === undefined) return describeProgram(cli)
+  if (isTopic(words)) return describeTopic(words[0])
   const command = findCommand(cli, words)
-  const [group] = words
-  const sections = command
-    ? describeCommand(command, flagDefinitions(cli.globalCommand))
-    : isTopic(words)
-      ? describeTopic(words[0])
-      : group === undefined
-        ? describeProgram(cli)
-        : describeGroup(cli, group)
-  const texts = sections.map(section => render(section, width, colour)).filter(text => text !== '')
-  return `${texts.join('\n\n')}\n`
+  return command ? describeCommand(cli, command) : describeGroup(cli, word)
 }
 
 function render(section: Section, width: number, colour: boolean): string {
@@ -128,9 +127,9 @@ function describeGroup({ commands, globalCommand }: CAC, group: string): Section
   ]
 }
 
-function describeCommand(command: Command, globals: readonly FlagDefinition[]): Section[] {
+function describeCommand({ globalCommand }: CAC, command: Command): Section[] {
   const own = flagRows(flagDefinitions(command))
-  const shared = flagRows(globals.filter(({ name }) => name !== 'version'))
+  const shared = flagRows(flagDefinitions(globalCommand).filter(({ name }) => name !== 'version'))
   const nameWidth = widest([...own, ...shared])
   return [
     `${command.description}.`,

@@ -1,6 +1,7 @@
 import type { CAC } from 'cac'
 import { AtlasError } from '../errors.ts'
 import { type FlagDefinition, flagDefinitions } from './flags.ts'
+import { TOPICS } from './help-text.ts'
 
 /*
  * What was probably meant by an unknown command or flag.
@@ -13,43 +14,33 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   get: 'api',
 }
 
-/** @param topics the topics of help, where one of them could have been meant. */
-export async function unknownCommand(
-  cli: CAC,
-  words: readonly string[],
-  topics: readonly string[] = [],
-): Promise<AtlasError> {
+export async function unknownCommand(cli: CAC, words: readonly string[]): Promise<AtlasError> {
   const [group = '', ...others] = words
-  const names = cli.commands.map(({ name }) => name)
-  const members = names.filter(name => name.startsWith(`${group} `))
+  const members = cli.commands.map(({ name }) => name).filter(name => name.startsWith(`${group} `))
+  const isGroup = members.length > 0
   // The first word of a group's commands must not make the others look alike.
-  const [typed, meanings] =
-    members.length > 0
-      ? [others.join(' '), new Map(members.map(name => [lastWord(name), name]))]
-      : [words.join(' '), meaningsOf(names, topics, flagDefinitions(cli.globalCommand))]
+  const typed = isGroup ? others.join(' ') : words.join(' ')
+  const meanings = isGroup ? new Map(members.map(name => [lastWord(name), name])) : meaningsOf(cli)
   const meant = meanings.get(typed) ?? meanings.get((await nearest(typed, [...meanings.keys()])) ?? '')
   return new AtlasError(
     'usage',
     `There is no command "atlas ${words.join(' ')}".`,
-    meant ? `Did you mean "atlas ${meant}"?` : seeHelp(members.length > 0 ? `atlas ${group}` : 'atlas'),
+    meant ? `Did you mean "atlas ${meant}"?` : seeHelp(isGroup ? `atlas ${group}` : 'atlas'),
   )
 }
 
 const lastWord = (name: string): string => name.split(' ').at(-1) ?? ''
 
 /** What people type, and what it means. They also type the second word alone, or a flag as a word: `atlas version`. */
-function meaningsOf(
-  names: readonly string[],
-  topics: readonly string[],
-  flags: readonly FlagDefinition[],
-): Map<string, string> {
+function meaningsOf({ commands, globalCommand }: CAC): Map<string, string> {
+  const names = commands.map(({ name }) => name)
   const groups = names.flatMap(name => name.split(' ').slice(0, -1))
   return new Map([
     ...Object.entries(OTHER_NAMES),
-    ...flags.map(({ name }): [string, string] => [name, `--${name}`]),
-    ...topics.map((topic): [string, string] => [topic, `help ${topic}`]),
-    ...names.map((name): [string, string] => [lastWord(name), name]),
-    ...[...groups, ...names].map((name): [string, string] => [name, name]),
+    ...flagDefinitions(globalCommand).map(({ name }) => [name, `--${name}`] as const),
+    ...TOPICS.map(topic => [topic, `help ${topic}`] as const),
+    ...names.map(name => [lastWord(name), name] as const),
+    ...[...groups, ...names].map(name => [name, name] as const),
   ])
 }
 

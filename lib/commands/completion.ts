@@ -1,7 +1,6 @@
-import type { CAC, Command } from 'cac'
 import { COMPLETION_SCRIPTS, SHELLS, type Shell } from '../cli/completion/scripts.ts'
 import { AtlasError } from '../errors.ts'
-import type { Context } from './context.ts'
+import type { Register } from './context.ts'
 
 function parseShell(name: string): Shell {
   const shell = SHELLS.find(known => known === name)
@@ -9,7 +8,7 @@ function parseShell(name: string): Shell {
   throw new AtlasError('usage', `Unsupported shell "${name.slice(0, 80)}".`, `Use ${SHELLS.join(', ')}.`)
 }
 
-export const registerCompletion = (cli: CAC, { terminal }: Context): Command =>
+export const registerCompletion: Register = (cli, { terminal }) =>
   cli
     .command('completion <shell>', 'Print a completion script for bash, zsh, fish or powershell')
     .example('  $ source <(atlas completion bash)')

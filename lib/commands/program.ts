@@ -1,10 +1,8 @@
-import type { CAC, Command } from 'cac'
+import type { CAC } from 'cac'
 import { ALL_SETTINGS, flagHelp } from '../config/settings.ts'
-import type { Context } from './context.ts'
+import type { Context, Register } from './context.ts'
 
 export { readArgv } from '../cli/argv.ts'
-
-type Register = (cli: CAC, context: Context) => Command
 
 /** Every command in the order of help, by name, with the module that defines it. */
 const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {

@@ -4,7 +4,7 @@ import { configFolder, type Surroundings } from '../../config/load.ts'
 import { ALL_SETTINGS, flagOf } from '../../config/settings.ts'
 import { AtlasError } from '../../errors.ts'
 import { USUAL_METHODS } from '../../http/methods.ts'
-import { findCommand, splitWords } from '../argv.ts'
+import { findCommand, flagsOf, splitWords } from '../argv.ts'
 import { flagDefinitions } from '../flags.ts'
 import { TOPICS } from '../help-text.ts'
 import { SHELLS } from './scripts.ts'
@@ -50,18 +50,13 @@ function candidatesAfter(
   wantsFlag: boolean,
   surroundings: Surroundings,
 ): Candidate[] {
-  const globals = flagDefinitions(cli.globalCommand)
-  const { words, rest } = splitWords(cli, globals, before)
+  const { words, rest } = splitWords(cli, before)
   const command = findCommand(cli, words)
-  const flags = command
-    ? [...flagDefinitions(command), ...globals.filter(({ name }) => name !== 'version')]
-    : globals
+  const flags = command ? flagsOf(cli, command) : flagDefinitions(cli.globalCommand)
 
   const previous = before.at(-1) ?? ''
-  const awaiting = flags.find(
-    ({ name, short, takesValue }) => takesValue && [`--${name}`, `-${short}`].includes(previous),
-  )
-  if (awaiting) return valuesOf(awaiting.name, surroundings)
+  const awaiting = flags.find(({ name, short }) => [`--${name}`, `-${short}`].includes(previous))
+  if (awaiting?.type === 'string') return valuesOf(awaiting.name, surroundings)
   if (wantsFlag) return flags.map(({ name, description }) => [`--${name}`, description])
   if (words[0] === 'help') {
     const topic = [...words.slice(1), ...rest]
