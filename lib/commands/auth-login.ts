@@ -46,7 +46,7 @@ export async function login({ email: given, passwordStdin }: LoginOptions, run: 
   if (credentials.source === 'env')
     terminal.notice('ATLAS_ACCESS_TOKEN is set: commands use that token, not this login, until you unset it.')
 
-  await terminal.during(`Checking ${stored.store.location}`, stored.proveStore())
+  await terminal.during(`Checking ${stored.store.location}`, stored.probeStore())
   await configFile.prove()
   if (config.apiUrl.source === 'default' && !passwordStdin) await findServer(server, run)
   const email = given ?? (await terminal.ask(`E-mail for ${server}`, faultInEmail)).trim()

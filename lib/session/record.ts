@@ -1,6 +1,6 @@
 import { isToken } from '../config/values.ts'
 import { parseJsonObject } from '../http/answer.ts'
-import { DamagedRecord } from '../store/store-error.ts'
+import { DamagedRecord } from '../store/store.ts'
 
 /** What atlas knows of a login: one record, replaced as a whole. */
 export interface Session {

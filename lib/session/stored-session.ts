@@ -2,8 +2,7 @@ import type { Login } from '../config/file.ts'
 import { PROFILE_NAME } from '../config/values.ts'
 import { AtlasError } from '../errors.ts'
 import type { Lock } from '../files/lock.ts'
-import { type CredentialStore, proveStore } from '../store/store.ts'
-import { DamagedRecord } from '../store/store-error.ts'
+import { type CredentialStore, DamagedRecord, probeStore } from '../store/store.ts'
 import type { Secrets } from '../terminal/secrets.ts'
 import { correctForClock, decodeRecord, encodeRecord, type Session } from './record.ts'
 
@@ -106,7 +105,7 @@ export class StoredSession {
    * that a keychain that hangs does not hold up Ctrl-C; the next proof removes the probe that is left.
    * @throws {AtlasError} `store_*`, `lock_timeout`
    */
-  proveStore(): Promise<void> {
-    return this.exclusively(() => proveStore(this.store, this.account))
+  probeStore(): Promise<void> {
+    return this.exclusively(() => probeStore(this.store, this.account))
   }
 }

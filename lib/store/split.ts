@@ -1,4 +1,4 @@
-import { DamagedRecord } from './store-error.ts'
+import { DamagedRecord } from './store.ts'
 
 /** Named strings, as a keychain holds them for one service. */
 export interface Items {
@@ -8,7 +8,7 @@ export interface Items {
   delete(account: string): Promise<boolean>
 }
 
-const HEADER = /^atlas-parts:([ab]):([1-9]\d{0,3}):([0-9a-f]{16}):([0-9a-f]{64})$/
+const HEADER = /^atlas-parts:([ab]):([1-9]\d{0,3}):[0-9a-f-]{36}:([0-9a-f]{64})$/
 /** A reader that keeps meeting a record in replacement gives up after this many looks. */
 const MAX_LOOKS = 20
 
@@ -55,7 +55,7 @@ export function splitItems(items: Items, maxItemBytes: number): Items {
       pieces.push(piece)
     }
     const whole = pieces.join('')
-    return sha256(whole) === digest ? whole : undefined
+    return Bun.SHA256.hash(whole, 'hex') === digest ? whole : undefined
   }
 
   return {
@@ -105,10 +105,10 @@ interface Header {
 
 /** No two headers are equal, so that a reader can tell that a value was replaced by the same one. */
 const formatHeader = (slot: Slot, count: number, value: string): string =>
-  `atlas-parts:${slot}:${count}:${Buffer.from(crypto.getRandomValues(new Uint8Array(8))).toString('hex')}:${sha256(value)}`
+  `atlas-parts:${slot}:${count}:${crypto.randomUUID()}:${Bun.SHA256.hash(value, 'hex')}`
 
 function parseHeader(item: string): Header | undefined {
-  const [, slot, count, , digest] = HEADER.exec(item) ?? []
+  const [, slot, count, digest] = HEADER.exec(item) ?? []
   if ((slot !== 'a' && slot !== 'b') || digest === undefined) return undefined
   return { slot, count: Number(count), digest }
 }
@@ -126,5 +126,3 @@ function cut(value: string, maxBytes: number): string[] {
 }
 
 const isInsideCharacter = (byte = 0): boolean => (byte & 0b1100_0000) === 0b1000_0000
-
-const sha256 = (text: string): string => new Bun.CryptoHasher('sha256').update(text).digest('hex')

@@ -1,6 +1,5 @@
 import type { StoreKind } from '../config/values.ts'
 import { AtlasError } from '../errors.ts'
-import { ALTERNATIVES, DamagedRecord } from './store-error.ts'
 
 /**
  * A place for credentials. An account is found, absent, or the call throws: a store that cannot be
@@ -34,11 +33,11 @@ export interface CredentialStore {
 }
 
 /**
- * Prove that a store keeps what it is given: see that what is there for the account can be reached, then write,
- * read back and delete a probe beside it.
+ * See that a store keeps what it is given: that what is there for the account can be reached, and that a probe
+ * beside it can be written, read back and deleted.
  * @throws {AtlasError} `store_*`
  */
-export async function proveStore(store: CredentialStore, account: string): Promise<void> {
+export async function probeStore(store: CredentialStore, account: string): Promise<void> {
   await store.read(account).catch((error: unknown) => {
     // A damaged record can be replaced.
     if (!(error instanceof DamagedRecord)) throw error
@@ -54,4 +53,18 @@ export async function proveStore(store: CredentialStore, account: string): Promi
       `What atlas wrote to ${store.location} could not be read back.`,
       `Check it, ${ALTERNATIVES}.`,
     )
+}
+
+export const ALTERNATIVES =
+  'use "atlas auth login --store file" (plain text, readable by you alone), or set ATLAS_ACCESS_TOKEN'
+
+/** What is stored is not what atlas wrote. It is kept, since it is no proof of being logged out. */
+export class DamagedRecord extends AtlasError {
+  constructor(account: string, reason: string) {
+    super(
+      'store_unavailable',
+      `The stored credentials of ${account} cannot be used: ${reason}.`,
+      'Replace them with "atlas auth login", or delete them with "atlas auth logout".',
+    )
+  }
 }

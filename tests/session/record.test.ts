@@ -9,7 +9,7 @@ import {
   isCookieValue,
   type Session,
 } from '../../lib/session/record.ts'
-import { DamagedRecord } from '../../lib/store/store-error.ts'
+import { DamagedRecord } from '../../lib/store/store.ts'
 
 const API_URL = 'https://atlas.example.com'
 const ACCOUNT = `default@${API_URL}`

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import type { Items } from '../../lib/store/split.ts'
 import { splitItems } from '../../lib/store/split.ts'
-import { DamagedRecord } from '../../lib/store/store-error.ts'
+import { DamagedRecord } from '../../lib/store/store.ts'
 import { Crash, createCrashingItems } from '../support/crashing-items.ts'
 
 const LIMIT = 120
@@ -39,7 +39,7 @@ describe('a value of any length', () => {
 
   test('that looks like a header is kept as a value', async () => {
     const split = splitItems(createCrashingItems(), 2_560)
-    const forged = `atlas-parts:a:1:${'0'.repeat(16)}:${'0'.repeat(64)}`
+    const forged = `atlas-parts:a:1:${crypto.randomUUID()}:${'0'.repeat(64)}`
     await split.set(ACCOUNT, forged)
     expect(await split.get(ACCOUNT)).toBe(forged)
   })

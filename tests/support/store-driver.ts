@@ -10,7 +10,7 @@ export type StoreCall =
   | readonly ['write', account: string, record: string]
   | readonly ['read' | 'prove' | 'delete', account: string]
 
-export type StoreOptions = Pick<KeychainOptions, 'platform' | 'maxItemBytes'>
+export type StoreOptions = Pick<KeychainOptions, 'platform'>
 
 /** What each call gave: its value, null for nothing, or the code of its error. */
 export async function callStore(

@@ -18,19 +18,14 @@ export type Addon = Pick<typeof import('@napi-rs/keyring'), 'Entry'>
  * @throws where the system cannot load it, or there is no build of it.
  */
 export async function loadAddon(folder: AddonFolder): Promise<Addon> {
-  const embedded = Bun.embeddedFiles.find(isAddon)
+  const embedded = (Bun.embeddedFiles as readonly File[]).find(({ name }) => name.endsWith('.node'))
   if (embedded === undefined) return requireAddon()
   const content = new Uint8Array(await embedded.arrayBuffer())
+  const file = at(folder.path, () => unpackAddon(embedded.name, content, folder))
   const loaded: { exports: Partial<Addon> } = { exports: {} }
-  process.dlopen(
-    loaded,
-    at(folder.path, () => unpackAddon(embedded.name, content, folder)),
-  )
+  process.dlopen(loaded, file)
   return loaded.exports as Addon
 }
-
-const isAddon = (file: Blob): file is Blob & { name: string } =>
-  'name' in file && typeof file.name === 'string' && file.name.endsWith('.node')
 
 /**
  * Write the addon where the system's loader can map it. What is there already is compared byte by byte
@@ -54,9 +49,8 @@ function holds(file: string, content: Uint8Array, uid: number | undefined): bool
   if (found?.size !== content.byteLength) return false
   try {
     requirePrivate(file, found, 'file', uid)
-  } catch (error) {
-    if (error instanceof FileFault) return false
-    throw error
+  } catch {
+    return false
   }
   // Mapped where that can be done: reading 3 MB takes as long as asking the keychain.
   const held = process.platform === 'win32' ? fs.readFileSync(file) : Bun.mmap(file, { shared: false })

@@ -1,15 +1,10 @@
-import { type AtlasCode, AtlasError } from '../../errors.ts'
+import { AtlasError } from '../../errors.ts'
 import type { AddonFolder } from '../../files/user-folder.ts'
 import { shellQuoted } from '../../shell-quote.ts'
-import { ALTERNATIVES, DamagedRecord } from '../store-error.ts'
+import { ALTERNATIVES, DamagedRecord } from '../store.ts'
 
-type KeychainCode = Extract<AtlasCode, `store_${string}`>
-
-/** Which keychain is called, and the service name of its items. */
-export interface Keychain {
-  readonly platform: NodeJS.Platform
-  readonly service: string
-}
+/** The service name of every item that atlas keeps in a keychain. */
+export const SERVICE = 'atlas-cli'
 
 /** The addon gives a Secret Service two seconds for each answer, then says what it also says of a lost connection. */
 const ADDON_WAIT_MS = 1_900
@@ -26,43 +21,53 @@ const NO_COLLECTION = /Secret Service: no result found/i
 const NOT_TEXT = /not valid UTF-8/i
 const AMBIGUOUS = /^Entry is matched by (\d+) credentials/
 
+/** What is said of each, and what to do about it on Linux and elsewhere. */
+const MEANING = {
+  store_locked: [
+    'is locked',
+    'Unlock it and try again (log in to the desktop, or run gnome-keyring-daemon --unlock)',
+    'Unlock it and try again',
+  ],
+  store_denied: ['refused access', 'Allow atlas to use it', 'Allow atlas to use it'],
+  store_unavailable: ['cannot be used', 'Start one (gnome-keyring, KWallet, KeePassXC)', 'Check it'],
+} as const
+
 /**
- * Which of the store's answers a failure is. The addon gives prose alone: that of the keyring library
+ * A failed call as an error that says what to do. The addon gives prose alone: that of the keyring library
  * and, inside it, of the platform.
  * @param tookMs how long the call took, in milliseconds.
  */
-export function classifyKeychainFailure(message: string, tookMs: number): KeychainCode {
-  if (LOCKED.test(message)) return 'store_locked'
-  if (DENIED.test(message)) return 'store_denied'
-  if (NO_REPLY.test(message) && tookMs >= ADDON_WAIT_MS) return 'store_timeout'
-  return 'store_unavailable'
-}
-
-/** A failed call as an error that says what to do. */
 export function keychainFailure(
   message: string,
   tookMs: number,
   account: string,
-  { platform, service }: Keychain,
+  platform: NodeJS.Platform,
 ): AtlasError {
   if (NOT_TEXT.test(message)) return new DamagedRecord(account, 'they are not text')
   const count = AMBIGUOUS.exec(message)?.[1]
   if (count !== undefined)
     return new AtlasError(
       'store_unavailable',
-      `${named(platform)} holds ${count} items for "${service}" and ${account}, and atlas wrote at most one of them.`,
-      `Delete them with: secret-tool clear service ${service} username ${shellQuoted(account)}, then log in again.`,
+      `${named(platform)} holds ${count} items for "${SERVICE}" and ${account}, and atlas wrote at most one of them.`,
+      `Delete them with: secret-tool clear service ${SERVICE} username ${shellQuoted(account)}, then log in again.`,
     )
-  const code = classifyKeychainFailure(message, tookMs)
-  if (code === 'store_timeout') return noAnswer(tookMs, platform)
-  const hint = NO_COLLECTION.test(message)
-    ? 'Create one (with Seahorse, KWallet or KeePassXC, or by logging in to the desktop)'
-    : NEXT_STEP[code](platform === 'linux')
+  const code = codeOf(message)
+  if (code === 'store_unavailable' && NO_REPLY.test(message) && tookMs >= ADDON_WAIT_MS)
+    return noAnswer(tookMs, platform)
+  const [says, onLinux, elsewhere] = MEANING[code]
+  let nextStep: string = platform === 'linux' ? onLinux : elsewhere
+  if (NO_COLLECTION.test(message))
+    nextStep = 'Create one (with Seahorse, KWallet or KeePassXC, or by logging in to the desktop)'
   return new AtlasError(
     code,
-    `${named(platform)} ${SAYS[code]} (${brief(message)}).`,
-    `${hint}, ${ALTERNATIVES}.`,
+    `${named(platform)} ${says} (${brief(message)}).`,
+    `${nextStep}, ${ALTERNATIVES}.`,
   )
+}
+
+function codeOf(message: string): keyof typeof MEANING {
+  if (LOCKED.test(message)) return 'store_locked'
+  return DENIED.test(message) ? 'store_denied' : 'store_unavailable'
 }
 
 /** The keychain did not answer in time. */
@@ -95,22 +100,6 @@ export function describeKeychain(platform: NodeJS.Platform): string {
 }
 
 const named = (platform: NodeJS.Platform): string => describeKeychain(platform).replace(/^t/, 'T')
-
-const SAYS = {
-  store_locked: 'is locked',
-  store_denied: 'refused access',
-  store_unavailable: 'cannot be used',
-}
-
-const NEXT_STEP = {
-  store_locked: (onLinux: boolean) =>
-    onLinux
-      ? 'Unlock it and try again (log in to the desktop, or run gnome-keyring-daemon --unlock)'
-      : 'Unlock it and try again',
-  store_denied: () => 'Allow atlas to use it',
-  store_unavailable: (onLinux: boolean) =>
-    onLinux ? 'Start one (gnome-keyring, KWallet, KeePassXC)' : 'Check it',
-}
 
 /** The platform's own words where they help, without the library's preface and what follows the first sentence. */
 function brief(message: string): string {

@@ -2,10 +2,7 @@ import type { AddonFolder } from '../../files/user-folder.ts'
 import { type Items, splitItems } from '../split.ts'
 import type { CredentialStore } from '../store.ts'
 import { describeKeychain } from './failures.ts'
-import { KeychainThread } from './timeout.ts'
-
-/** The service name of every item that atlas keeps in a keychain. */
-export const SERVICE = 'atlas-cli'
+import { type CallItem, createKeychainThread } from './timeout.ts'
 
 const WINDOWS_MAX_ITEM_BYTES = 2_560
 
@@ -16,41 +13,27 @@ export interface KeychainOptions {
   readonly lockFolder: string
   readonly addonFolder: AddonFolder
   readonly debug: (line: string) => void
-  /** What one item can hold, in bytes; the platform's limit unless given. */
-  readonly maxItemBytes?: number
 }
 
 /** The operating system's own keychain, with a bounded wait for every call. */
 export function createKeychainStore(options: KeychainOptions): CredentialStore {
   const { platform, timeoutMs, lockFolder, addonFolder, debug } = options
-  const thread = new KeychainThread({ platform, service: SERVICE }, timeoutMs, addonFolder)
+  const callItem = createKeychainThread(platform, timeoutMs, addonFolder)
 
-  const call = async (operation: 'get' | 'set' | 'delete', account: string, value?: string) => {
+  const call: CallItem = async (operation, account, value) => {
     const startedAt = performance.now()
     try {
-      return await thread.call({
-        operation,
-        account: itemName(account, platform),
-        ...(value !== undefined && { value }),
-      })
+      return await callItem(operation, itemName(account, platform), value)
     } finally {
       debug(`store keychain: ${operation} ${account} in ${(performance.now() - startedAt).toFixed(1)} ms`)
     }
   }
   const items: Items = {
-    async get(account) {
-      const value = await call('get', account)
-      return typeof value === 'string' ? value : undefined
-    },
-    async set(account, value) {
-      await call('set', account, value)
-    },
-    async delete(account) {
-      return (await call('delete', account)) === true
-    },
+    get: account => call('get', account),
+    set: (account, value) => call('set', account, value),
+    delete: account => call('delete', account),
   }
-  const limit = options.maxItemBytes ?? (platform === 'win32' ? WINDOWS_MAX_ITEM_BYTES : undefined)
-  const whole = limit === undefined ? items : splitItems(items, limit)
+  const whole = platform === 'win32' ? splitItems(items, WINDOWS_MAX_ITEM_BYTES) : items
   return {
     kind: 'keychain',
     location: describeKeychain(platform),
@@ -72,5 +55,5 @@ export function createKeychainStore(options: KeychainOptions): CredentialStore {
  */
 export const itemName = (account: string, platform: NodeJS.Platform): string =>
   platform === 'win32' && account !== account.toLowerCase()
-    ? `${account}#${new Bun.CryptoHasher('sha256').update(account).digest('hex').slice(0, 8)}`
+    ? `${account}#${Bun.SHA256.hash(account, 'hex').slice(0, 8)}`
     : account

@@ -1,52 +1,92 @@
-/*
- * The thread on which keychain calls are made: they block it, for ever where a keychain hangs. timeout.ts
- * decides when it is given up.
- */
-
 import type { AddonFolder } from '../../files/user-folder.ts'
 import { type Addon, loadAddon } from './addon.ts'
-import { callKeychain, type KeychainRequest } from './item.ts'
+import { SERVICE } from './failures.ts'
 
-/** A call, and where its addon is unpacked to. */
-export interface WorkerRequest extends KeychainRequest {
+/** What each operation on an item gives; of `delete`, whether there was something to delete. */
+export interface Answers {
+  readonly get: string | undefined
+  readonly set: undefined
+  readonly delete: boolean
+}
+
+export interface ItemRequest {
+  readonly operation: keyof Answers
+  readonly account: string
+  /** What to store. */
+  readonly value?: string
+  readonly platform: NodeJS.Platform
+}
+
+export interface WorkerRequest extends ItemRequest {
   readonly id: number
+  /** Where the addon is unpacked to. */
   readonly addonFolder: AddonFolder
 }
 
-export type KeychainReply =
-  | { readonly id: number; readonly ok: true; readonly value: string | boolean | null }
-  | {
-      readonly id: number
-      readonly ok: false
-      /** What failed, the addon or what it was asked; and why, as the end of a sentence. */
-      readonly stage: 'addon' | 'keychain'
-      readonly message: string
-      readonly tookMs: number
+export type WorkerReply =
+  | { readonly id: number; readonly ok: true; readonly answer: Answers[keyof Answers] }
+  /** What failed, the addon or what it was asked; and why, as the end of a sentence. */
+  | { readonly id: number; readonly ok: false; readonly stage: 'addon' | 'keychain'; readonly reason: string }
+
+/**
+ * Get, set or delete one item, on the thread that this may block.
+ * @throws what the addon throws: an Error with a message for people, and no code.
+ */
+export function callKeychain(
+  { Entry }: Addon,
+  { operation, account, value = '', platform }: ItemRequest,
+): Answers[keyof Answers] {
+  // Unpinned, the library falls back to the kernel's keys, which are gone at the next reboot.
+  const entry = new Entry(SERVICE, account, { linux: { store: 'secret-service' } })
+  // Windows limits an item in bytes and stores passwords as UTF-16; bytes hold twice as much.
+  const asBytes = platform === 'win32'
+  switch (operation) {
+    case 'get':
+      return (asBytes ? decodeUtf8(entry.getSecret()) : entry.getPassword()) ?? undefined
+    case 'set':
+      if (asBytes) entry.setSecret(new TextEncoder().encode(value))
+      else entry.setPassword(value)
+      return undefined
+    case 'delete': {
+      const existed = entry.deleteCredential()
+      // The addon reports no failure to delete on macOS.
+      if (existed && platform === 'darwin' && entry.getPassword() !== null)
+        throw new Error('access denied: the item could not be deleted')
+      return existed
     }
+  }
+}
+
+function decodeUtf8(bytes: ArrayLike<number> | null): string | null {
+  if (bytes === null) return null
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.from(bytes))
+  } catch {
+    throw new Error('Password data is not valid UTF-8')
+  }
+}
 
 declare const self: {
   onmessage: (event: { data: WorkerRequest }) => void
-  postMessage(reply: KeychainReply): void
+  postMessage(reply: WorkerReply): void
 }
 
-let loading: Promise<Addon> | undefined
-
-self.onmessage = async ({ data: request }) => {
-  const { id } = request
-  const startedAt = performance.now()
-  let stage: 'addon' | 'keychain' = 'addon'
-  try {
-    loading ??= loadAddon(request.addonFolder)
-    const addon = await loading
-    stage = 'keychain'
-    self.postMessage({ id, ok: true, value: callKeychain(addon, request) })
-  } catch (error) {
-    self.postMessage({
-      id,
-      ok: false,
-      stage,
-      message: error instanceof Error ? error.message : String(error),
-      tookMs: performance.now() - startedAt,
-    })
+/** Answer requests, each of which blocks this thread, for ever if the keychain hangs: timeout.ts gives it up then. */
+function serve(): void {
+  let loading: Promise<Addon> | undefined
+  self.onmessage = async ({ data: request }) => {
+    const { id, addonFolder } = request
+    let stage: 'addon' | 'keychain' = 'addon'
+    try {
+      loading ??= loadAddon(addonFolder)
+      const addon = await loading
+      stage = 'keychain'
+      self.postMessage({ id, ok: true, answer: callKeychain(addon, request) })
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      self.postMessage({ id, ok: false, stage, reason })
+    }
   }
 }
+
+if (!Bun.isMainThread) serve()

@@ -1,19 +1,12 @@
 import { describe, expect, test } from 'bun:test'
-import {
-  classifyKeychainFailure,
-  describeKeychain,
-  type Keychain,
-  keychainFailure,
-  noAnswer,
-} from '../../../lib/store/keychain/failures.ts'
-import { callKeychain } from '../../../lib/store/keychain/item.ts'
+import { describeKeychain, keychainFailure, noAnswer } from '../../../lib/store/keychain/failures.ts'
 import { itemName } from '../../../lib/store/keychain/keychain.ts'
+import { callKeychain } from '../../../lib/store/keychain/worker.ts'
 import { secretServiceTest } from '../../support/needs.ts'
 import { startSecretService } from '../../support/secret-service.ts'
 import { callStore } from '../../support/store-driver.ts'
 
 const ACCOUNT = 'default@https://atlas.example.com'
-const SECRET_SERVICE: Keychain = { platform: 'linux', service: 'atlas-cli' }
 
 describe('keychain failures', () => {
   // The Linux ones as the addon gave them; the others from the words of the platforms, and the addon's
@@ -100,34 +93,30 @@ describe('keychain failures', () => {
     ['', 5, 'store_unavailable'],
   ]
   test.each(SAID)('keychain: "%s" after %d ms is %s', (message, tookMs, code) => {
-    expect(classifyKeychainFailure(message, tookMs)).toBe(code as never)
+    expect(keychainFailure(message, tookMs, ACCOUNT, 'linux').code).toBe(code as never)
   })
 })
 
 describe('keychain messages', () => {
   const WAYS_OUT =
     'use "atlas auth login --store file" (plain text, readable by you alone), or set ATLAS_ACCESS_TOKEN.'
-  const told = (message: string, keychain: Keychain, tookMs = 5) => {
-    const { code, message: says, hint } = keychainFailure(message, tookMs, ACCOUNT, keychain)
+  const told = (message: string, platform: NodeJS.Platform, tookMs = 5) => {
+    const { code, message: says, hint } = keychainFailure(message, tookMs, ACCOUNT, platform)
     return [code, says, hint]
   }
 
   test('keychain: a failure quotes the platform and names the ways out', () => {
-    expect(
-      told('Platform failure: DBus error: Did not receive a reply. Possible causes…', SECRET_SERVICE),
-    ).toEqual([
+    expect(told('Platform failure: DBus error: Did not receive a reply. Possible causes…', 'linux')).toEqual([
       'store_unavailable',
       'The Secret Service keychain cannot be used (DBus error: Did not receive a reply).',
       `Start one (gnome-keyring, KWallet, KeePassXC), ${WAYS_OUT}`,
     ])
-    expect(
-      told('Platform failure: User interaction is not allowed.', { ...SECRET_SERVICE, platform: 'darwin' }),
-    ).toEqual([
+    expect(told('Platform failure: User interaction is not allowed.', 'darwin')).toEqual([
       'store_locked',
       'The macOS Keychain is locked (User interaction is not allowed).',
       `Unlock it and try again, ${WAYS_OUT}`,
     ])
-    expect(told('Platform failure: Windows error code 5', { ...SECRET_SERVICE, platform: 'win32' })).toEqual([
+    expect(told('Platform failure: Windows error code 5', 'win32')).toEqual([
       'store_denied',
       'The Windows Credential Manager refused access (Windows error code 5).',
       `Allow atlas to use it, ${WAYS_OUT}`,
@@ -136,9 +125,9 @@ describe('keychain messages', () => {
 
   test('keychain: a timeout says how long was waited, by atlas or by the library', () => {
     expect(noAnswer(2_500, 'linux').message).toBe('The Secret Service keychain did not answer within 2.5 s.')
-    expect(
-      told('Platform failure: DBus error: Did not receive a reply. Possible…', SECRET_SERVICE, 2_013)[1],
-    ).toBe('The Secret Service keychain did not answer within 2 s.')
+    expect(told('Platform failure: DBus error: Did not receive a reply. Possible…', 'linux', 2_013)[1]).toBe(
+      'The Secret Service keychain did not answer within 2 s.',
+    )
   })
 })
 
@@ -199,7 +188,6 @@ function fakeAddon({ deletes = true } = {}) {
 
 describe('addon calls', () => {
   const request = (platform: NodeJS.Platform, operation: 'get' | 'set' | 'delete', value?: string) => ({
-    service: 'atlas-cli',
     account: ACCOUNT,
     platform,
     operation,
@@ -212,8 +200,8 @@ describe('addon calls', () => {
   ]
   test.each(PLATFORMS)('keychain: on %s it stores with %s and reads with %s', (platform, set, get) => {
     const { addon, calls } = fakeAddon()
-    expect(callKeychain(addon, request(platform, 'get'))).toBeNull()
-    expect(callKeychain(addon, request(platform, 'set', 'pässwörd 🔑'))).toBe(true)
+    expect(callKeychain(addon, request(platform, 'get'))).toBeUndefined()
+    expect(callKeychain(addon, request(platform, 'set', 'pässwörd 🔑'))).toBeUndefined()
     expect(callKeychain(addon, request(platform, 'get'))).toBe('pässwörd 🔑')
     expect(callKeychain(addon, request(platform, 'delete'))).toBe(true)
     expect(callKeychain(addon, request(platform, 'delete'))).toBe(false)
@@ -231,7 +219,9 @@ describe('addon calls', () => {
     callKeychain(addon, request('darwin', 'set', 'x'))
     const failed = () => callKeychain(addon, request('darwin', 'delete'))
     expect(failed).toThrow('access denied: the item could not be deleted')
-    expect(classifyKeychainFailure('access denied: the item could not be deleted', 5)).toBe('store_denied')
+    expect(keychainFailure('access denied: the item could not be deleted', 5, ACCOUNT, 'darwin').code).toBe(
+      'store_denied',
+    )
   })
 
   test('keychain: on Windows an item that is not text is an error', () => {
@@ -310,14 +300,5 @@ describe('a real Secret Service', () => {
       ]),
     ).toEqual([true, null])
     expect(keychain.search('atlas-cli')).toEqual([])
-  })
-
-  secretServiceTest('keychain: keeps any record under a lower limit', async () => {
-    await using keychain = await startSecretService()
-    const options = { platform: 'linux', maxItemBytes: 200 } as const
-    const records = [1, 199, 200, 201, 1_000, 3].map(length => '€'.repeat(length))
-    const calls = records.flatMap(record => [['write', ACCOUNT, record] as const, ['read', ACCOUNT] as const])
-    expect(await callStore(keychain.env, options, calls)).toEqual(records.flatMap(record => [null, record]))
-    expect(keychain.search('atlas-cli')).toEqual([{ account: ACCOUNT, secret: '€€€' }])
   })
 })
