@@ -55,7 +55,7 @@ export function loadConfig(flags: GivenFlags, surroundings: Surroundings): Confi
   const login = loginAt(file, profile.value, apiUrl.value) ?? newest
   const allowed = find(SETTINGS.mayAsk)
   const mayAsk = { ...allowed, value: allowed.value && interactive }
-  const { keychainTimeoutMs } = SETTINGS
+  const keychainDefault = mayAsk.value ? SETTINGS.keychainTimeoutMs.defaultIfAsking : undefined
   return Object.freeze({
     folder,
     file,
@@ -64,11 +64,7 @@ export function loadConfig(flags: GivenFlags, surroundings: Surroundings): Confi
     store: find(SETTINGS.store, login?.store),
     accessToken: find(SETTINGS.accessToken),
     timeoutMs: find(SETTINGS.timeoutMs),
-    keychainTimeoutMs: find(
-      keychainTimeoutMs,
-      undefined,
-      mayAsk.value ? keychainTimeoutMs.defaultIfAsking : keychainTimeoutMs.default,
-    ),
+    keychainTimeoutMs: find(SETTINGS.keychainTimeoutMs, undefined, keychainDefault),
     allowHttp: find(SETTINGS.allowHttp),
     mayAsk,
     debug: find(SETTINGS.debug),

@@ -46,20 +46,19 @@ function sharePiece(text: string, secret: string): boolean {
 
 export function createSecrets(): Secrets {
   const known = new Set<string>()
-  const longestFirst = (): string[] => [...known].sort((a, b) => b.length - a.length)
   return {
     add(...values) {
       for (const value of values) if (value) for (const form of forms(value)) known.add(form)
     },
     mask: text =>
-      longestFirst()
+      [...known]
         .filter(secret => secret.length >= MIN_MASKED_LENGTH)
+        .sort((a, b) => b.length - a.length)
         .reduce((masked, secret) => masked.replaceAll(secret, '[hidden]'), text),
     isSafeToShow: text =>
-      !decodings(text).some(form =>
-        longestFirst().some(
-          secret => form.includes(secret) || sharePiece(form.slice(0, MAX_SEARCHED_LENGTH), secret),
-        ),
-      ),
+      !decodings(text).some(form => {
+        const start = form.slice(0, MAX_SEARCHED_LENGTH)
+        return [...known].some(secret => form.includes(secret) || sharePiece(start, secret))
+      }),
   }
 }

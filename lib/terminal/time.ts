@@ -10,13 +10,12 @@ export function describeMoment(moment: Date, now: Date): string {
 
 /** A duration in the largest unit of which there are at least two. */
 export function describeDuration(ms: number): string {
-  const units: [string, number][] = [
+  const units = [
     ['day', 86_400_000],
     ['hour', 3_600_000],
     ['minute', 60_000],
-    ['second', 1000],
-  ]
-  const [unit, size] = units.find(([, length]) => ms >= length * 2) ?? units.at(-1) ?? ['second', 1000]
+  ] as const
+  const [unit, size] = units.find(([, length]) => ms >= length * 2) ?? ['second', 1000]
   const count = Math.round(ms / size)
   return `${count} ${unit}${count === 1 ? '' : 's'}`
 }

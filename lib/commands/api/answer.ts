@@ -47,11 +47,8 @@ export async function printBody(
   }
   // A body on the terminal shows by itself how far it is.
   if (show) return copy()
-  const startedAt = performance.now()
   const total = lengthOf(headers)
-  const progress = (): string =>
-    describeProgress({ bytes: received, total, elapsedMs: performance.now() - startedAt })
-  return terminal.during(() => `${request}  ${progress()}`, copy(), PROGRESS_DELAY_MS)
+  return terminal.during(() => `${request}  ${describeProgress(received, total)}`, copy(), PROGRESS_DELAY_MS)
 }
 
 /** How long the body will be, in bytes; not known where the length is that of its packed form. */
