@@ -81,8 +81,8 @@ async function dispatch(
       return sayVersion()
     case 'help': {
       const { renderHelp } = await import('./lib/cli/help.ts')
-      const look = { columns: terminal.columns ?? 80, colour: terminal.colour.stdout }
-      await terminal.raw(renderHelp(cli, request.topic, look))
+      const { columns = 80, colour } = terminal
+      await terminal.raw(renderHelp(cli, request.topic, columns, colour.stdout))
       return 0
     }
     case 'run': {

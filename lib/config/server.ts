@@ -1,11 +1,12 @@
 import { AtlasError } from '../errors.ts'
 
 const MAX_SHOWN_LENGTH = 200
-const RULE =
+const WHAT_IS_ACCEPTED =
   'Give an http or https URL with a host and without user, query or fragment, such as https://atlas.example.com.'
 
-/** Nothing that the URL parser would drop or change, so that every URL has one form. */
+/** No user, query or fragment, and no character that the URL parser would drop or replace. */
 const SERVER_URL = /^https?:\/\/[^/@\s\\?#\u0000-\u001f\u007f]+(?:\/[^\s\\?#\u0000-\u001f\u007f]*)?$/i
+
 /**
  * The URL of a server as atlas compares and stores it: lower-case scheme and host, no default port,
  * no trailing slash.
@@ -16,7 +17,7 @@ export function normalizeApiUrl(text: string, from: string): string {
   const url = SERVER_URL.test(text) ? URL.parse(text) : null
   if (url !== null) return url.origin + url.pathname.replace(/\/+$/, '')
   const meant = withScheme(text)
-  const hint = meant ? `Did you mean ${meant}?` : RULE
+  const hint = meant ? `Did you mean ${meant}?` : WHAT_IS_ACCEPTED
   throw new AtlasError('usage', `${from} is not a usable server URL.`, hint)
 }
 

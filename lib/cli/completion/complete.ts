@@ -19,29 +19,14 @@ const HELP: Candidate = ['help', 'Show help for a command or a topic']
  * @param typed the words after `atlas`; the last one is being typed and may be empty.
  */
 export function complete(cli: CAC, typed: readonly string[], surroundings: Surroundings): string {
-  const { before, current, lead } = splitCurrent(typed)
+  // `--store=fi` is one word, but three in bash, which wants the value alone back.
+  const [, lead = '', flag, last = ''] = /^((--[a-z-]+)=)?(.*)$/s.exec(typed.at(-1) ?? '') ?? []
+  const before = [...typed.slice(0, -1).filter(word => word !== '='), ...(flag ? [flag] : [])]
+  const current = last === '=' ? '' : last.trim()
   return candidatesAfter(cli, before, current.startsWith('-'), surroundings)
     .filter(([value]) => value.startsWith(current))
     .map(([value, description]) => `${lead}${value}\t${description}\n`)
     .join('')
-}
-
-/**
- * The word being typed, apart from those before it. `--store=fi` is the value of a flag; bash passes it as
- * three words and wants the value alone back.
- */
-function splitCurrent(typed: readonly string[]): {
-  before: readonly string[]
-  current: string
-  lead: string
-} {
-  const current = typed.at(-1) ?? ''
-  const before = typed.slice(0, -1)
-  if (current === '=') return { before, current: '', lead: '' }
-  if (before.at(-1) === '=') return { before: before.slice(0, -1), current, lead: '' }
-  const [, flag, value] = /^(--[a-z-]+)=(.*)$/.exec(current) ?? []
-  if (flag === undefined || value === undefined) return { before, current: current.trim(), lead: '' }
-  return { before: [...before, flag], current: value, lead: `${flag}=` }
 }
 
 function candidatesAfter(
