@@ -62,9 +62,7 @@ export const PRECEDENCE =
 
 /** The variables that atlas reads. */
 export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
-  ...ALL_SETTINGS.flatMap(setting =>
-    setting.variable === undefined ? [] : [[setting.variable, variableHelp(setting)] as const],
-  ),
+  ...ALL_SETTINGS.map(setting => [setting.variable, variableHelp(setting)] as const),
   ['CLAUDE_CONFIG_DIR', 'The folder of CLAUDE.md (sync --dir; default: ~/.claude)'],
   ['NO_COLOR, FORCE_COLOR', 'Never use colours; always use them'],
   ['TERM', 'dumb: plain prompts without colours, spinner or progress, for screen readers too'],

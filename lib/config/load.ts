@@ -43,7 +43,7 @@ export function loadConfig(flags: GivenFlags, surroundings: Surroundings): Confi
     const flag = flagOf(definition)
     const typed = flag && flags.get(flag.slice('--'.length))
     if (typed) return { value: parse(typed.at(-1) ?? '1', flag), source: 'flag', from: flag }
-    const text = variable && env[variable]
+    const text = env[variable]
     if (text) return { value: parse(text, variable), source: 'environment', from: variable }
     if (inFile !== undefined) return { value: inFile, source: 'file', from: configFilePath(folder.value) }
     return { value: parse(byDefault, 'default'), source: 'default', from: 'default' }

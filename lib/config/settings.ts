@@ -16,7 +16,7 @@ export interface SettingDefinition<T> {
   readonly flag?: string
   /** The only command that has the flag; otherwise every command has it. */
   readonly onlyFor?: string
-  readonly variable?: string
+  readonly variable: string
   readonly description: string
   /** As a user would type it. */
   readonly default: string
@@ -88,7 +88,6 @@ export const SETTINGS = {
     flag: '--allow-http',
     variable: 'ATLAS_ALLOW_HTTP',
     description: 'Allow plain http to other machines',
-    default: '0',
     ...SWITCH,
   },
   mayAsk: {
@@ -96,7 +95,6 @@ export const SETTINGS = {
     flag: '--no-input',
     variable: 'ATLAS_NO_INPUT',
     description: 'Never prompt; fail instead',
-    default: '0',
     ...SWITCH,
     parse: (text: string, from: string) => !SWITCH.parse(text, from),
   },
@@ -122,7 +120,6 @@ export const SETTINGS = {
     flag: '--debug',
     variable: 'ATLAS_DEBUG',
     description: 'Print diagnostics to standard error, without secrets',
-    default: '0',
     ...SWITCH,
   },
 } satisfies Record<string, SettingDefinition<unknown>>

@@ -61,5 +61,5 @@ function parseToken(text: string, from: string): string | undefined {
 
 /** Seconds as a text, milliseconds as a value. */
 export const SECONDS = { parse: parseSeconds, show: (ms: number) => `${ms / 1000} s` }
-export const SWITCH = { parse: parseSwitch, show: (value: boolean) => (value ? 'yes' : 'no') }
+export const SWITCH = { default: '0', parse: parseSwitch, show: (value: boolean) => (value ? 'yes' : 'no') }
 export const TOKEN = { parse: parseToken, show: (token?: string) => (token === undefined ? 'none' : 'set') }
