@@ -8,24 +8,18 @@ import {
   type Reader,
   serverWords,
 } from '../http/answer.ts'
-import { isCookieValue } from './record.ts'
+import { isCookieValue, type Session } from './record.ts'
 
 /** The name of the cookie that carries the refresh token. */
 const REFRESH_COOKIE = 'refresh_token'
 
 const MAX_LIFETIME_S = 10 * 365 * 86_400
 
-/** The tokens that a login or a refresh gave. */
-export interface Tokens {
-  readonly accessToken: string
-  /** Null where the server did not say, or said something that is not a lifetime. */
-  readonly expiresAt: Date | null
-}
+/** The access token that a login or a refresh gave. */
+export type AccessToken = Pick<Session, 'accessToken' | 'expiresAt' | 'lifetimeMs'>
 
-export interface RefreshCookie {
-  readonly token: string
-  readonly expiresAt: Date | null
-}
+/** The refresh token that came with it. */
+export type RefreshToken = Pick<Session, 'sessionExpiresAt'> & { readonly refreshToken: string }
 
 /** The body of a login request. @see RFC 6749 §4.3.2 */
 export const loginForm = (email: string, password: string): URLSearchParams =>
@@ -40,7 +34,7 @@ export const refreshCookieHeader = (refreshToken: string): string => `${REFRESH_
  * @throws {AtlasError} `bad_response`: the answer is not one that an Atlas server gives.
  * @see RFC 6749 §5.1
  */
-export function parseTokens(answer: Answer, { mayOmitType = false } = {}): Tokens {
+export function parseAccessToken(answer: Answer, { mayOmitType = false } = {}): AccessToken {
   const fields = parseJsonObject(answer.body)
   if (fields === undefined) throw badResponse(answer, 'the answer is not a JSON object')
   const { access_token: accessToken, token_type: tokenType, expires_in: expiresIn } = fields
@@ -50,42 +44,49 @@ export function parseTokens(answer: Answer, { mayOmitType = false } = {}): Token
   if (!omitted && (typeof tokenType !== 'string' || tokenType.toLowerCase() !== 'bearer'))
     throw badResponse(answer, 'the token is not of type "bearer"')
   const lifetimeS = parseLifetime(expiresIn)
-  return { accessToken, expiresAt: lifetimeS === undefined ? null : after(answer.receivedAt, lifetimeS) }
+  return lifetimeS === null
+    ? { accessToken, expiresAt: null, lifetimeMs: null }
+    : { accessToken, expiresAt: after(answer.receivedAt, lifetimeS), lifetimeMs: lifetimeS * 1000 }
 }
 
-/** Seconds, or undefined for what is not a lifetime: such an answer still holds a good token. */
-function parseLifetime(value: unknown): number | undefined {
+/** Seconds, or null for what is not a lifetime: such an answer still holds a good token. */
+function parseLifetime(value: unknown): number | null {
   const seconds = typeof value === 'string' && /^\d{1,10}$/.test(value) ? Number(value) : value
-  if (typeof seconds !== 'number' || !(seconds >= 0 && seconds <= MAX_LIFETIME_S)) return undefined
-  return seconds
+  return typeof seconds === 'number' && seconds >= 0 && seconds <= MAX_LIFETIME_S ? seconds : null
 }
 
 /**
- * The refresh token among an answer's cookies; undefined where there is none, or where it is cleared.
+ * The refresh token among an answer's cookies, and when it expires: by the cookie, or else by its own claim;
+ * undefined where there is none, or where it is cleared.
+ *
  * Cookies of one name, domain and path are one cookie, the last of which counts. Of several, the one counts
  * that a client would send to the refresh address; a lone one counts whatever its path, since proxies strip
  * prefixes. `Secure` is ignored: servers set it on plain http://localhost too.
  * @throws {AtlasError} `bad_response`: a refresh token that cannot be sent back.
  * @see RFC 6265 §5.3, §5.4
  */
-export function parseRefreshCookie(answer: Omit<Answer, 'body'>): RefreshCookie | undefined {
+export function parseRefreshToken(answer: Omit<Answer, 'body'>): RefreshToken | undefined {
   const { headers, url, receivedAt } = answer
-  const serverDate = headers.get('date')
   const found = new Map<string, Cookie>()
   for (const line of headers.getSetCookie()) {
-    const cookie = readCookie(line, url)
-    if (cookie.name !== REFRESH_COOKIE || !domainMatches(cookie.domain, url.hostname)) continue
-    found.set(`${cookie.domain}|${cookie.path}`, cookie)
+    const cookie = readCookie(line, answer)
+    if (cookie.name === REFRESH_COOKIE && domainMatches(cookie.domain, url.hostname))
+      found.set(`${cookie.domain}|${cookie.path}`, cookie)
   }
   const refreshPath = `${defaultPath(url)}/refresh`
   const [chosen] = [...found.values()]
     .reverse()
-    .filter(cookie => cookie.value !== '' && cookie.value !== '""' && !isCleared(cookie, serverDate))
+    .filter(({ value, lifetimeS }) => value !== '' && value !== '""' && (lifetimeS ?? 1) > 0)
     .sort((a, b) => matchedLength(b.path, refreshPath) - matchedLength(a.path, refreshPath))
   if (chosen === undefined) return undefined
-  if (!isCookieValue(chosen.value))
+  const { value: refreshToken, lifetimeS } = chosen
+  if (!isCookieValue(refreshToken))
     throw badResponse(answer, 'the refresh token holds characters that no cookie can carry, or is too long')
-  return { token: chosen.value, expiresAt: cookieEnd(chosen, serverDate, receivedAt) }
+  const sessionExpiresAt =
+    lifetimeS === null
+      ? readClaims(refreshToken).expiresAt
+      : after(receivedAt, Math.min(lifetimeS, MAX_LIFETIME_S))
+  return { refreshToken, sessionExpiresAt }
 }
 
 interface Cookie {
@@ -94,34 +95,47 @@ interface Cookie {
   /** Empty where the cookie is for the host alone that was asked. */
   readonly domain: string
   readonly path: string
-  /** In seconds; undefined where the attribute is absent or not a number. */
-  readonly maxAge: number | undefined
-  readonly expires: Date | undefined
+  /** In seconds; 0 or less where the server clears the cookie, null where it does not say. */
+  readonly lifetimeS: number | null
 }
 
 /** A Set-Cookie line; attributes that cannot be read are ignored. @see RFC 6265 §5.2 */
-function readCookie(line: string, url: URL): Cookie {
-  const [pair = '', ...rest] = line.split(';')
-  const [name, value] = splitAtEquals(pair)
-  const attributes = new Map(rest.map(splitAtEquals).map(([key, text]) => [key.toLowerCase(), text]))
+function readCookie(line: string, { headers, url, receivedAt }: Omit<Answer, 'body'>): Cookie {
+  const [[name, value] = ['', ''], ...rest] = line.split(';').map(splitAtEquals)
+  const attributes = new Map(rest.map(([key, text]) => [key.toLowerCase(), text]))
   const path = attributes.get('path') ?? ''
-  const maxAge = attributes.get('max-age') ?? ''
-  // The platform's parser also takes "0" for a date, and the session would be given up.
-  const expires = /\d:\d\d/.exec(attributes.get('expires') ?? '')
-  const date = new Date(expires?.input ?? Number.NaN)
   return {
     name,
     value,
     domain: (attributes.get('domain') ?? '').replace(/^\./, '').toLowerCase(),
     path: path.startsWith('/') ? path : defaultPath(url),
-    maxAge: /^-?\d+$/.test(maxAge) ? Number(maxAge) : undefined,
-    expires: Number.isNaN(date.getTime()) ? undefined : date,
+    lifetimeS: cookieLifetime(attributes, Date.parse(headers.get('date') ?? ''), receivedAt),
   }
 }
 
 function splitAtEquals(text: string): [name: string, value: string] {
-  const equals = text.indexOf('=')
-  return equals < 0 ? [text.trim(), ''] : [text.slice(0, equals).trim(), text.slice(equals + 1).trim()]
+  const [name = '', ...value] = text.split('=')
+  return [name.trim(), value.join('=').trim()]
+}
+
+/** No cookie that was meant to live has ended this long ago; a server clears one by such a date. */
+const LONG_PAST_MS = Date.UTC(2020)
+
+/** Max-Age beats Expires, which is a time of the server's clock; ours may differ. @see RFC 6265 §5.3 */
+function cookieLifetime(
+  attributes: ReadonlyMap<string, string>,
+  servedAtMs: number,
+  now: Date,
+): number | null {
+  const maxAge = attributes.get('max-age') ?? ''
+  if (/^-?\d+$/.test(maxAge)) return Number(maxAge)
+  const expires = attributes.get('expires') ?? ''
+  // The platform's parser also takes "0" for a date, and the session would be given up.
+  const expiresAtMs = /\d:\d\d/.test(expires) ? Date.parse(expires) : Number.NaN
+  if (Number.isNaN(expiresAtMs)) return null
+  if (expiresAtMs < LONG_PAST_MS) return 0
+  if (!Number.isNaN(servedAtMs)) return (expiresAtMs - servedAtMs) / 1000
+  return expiresAtMs > now.getTime() ? (expiresAtMs - now.getTime()) / 1000 : null
 }
 
 /** @see RFC 6265 §5.1.3 */
@@ -139,28 +153,9 @@ function matchedLength(cookiePath: string, requestPath: string): number {
   return `${requestPath}/`.startsWith(folder) ? folder.length : -1
 }
 
-/** No cookie that was meant to live has ended this long ago; a server clears one by such a date. */
-const LONG_PAST_MS = Date.UTC(2020)
-
-/** Max-Age beats Expires, which is a time of the server's clock. @see RFC 6265 §5.3 */
-function isCleared({ maxAge, expires }: Cookie, serverDate: string | null): boolean {
-  if (maxAge !== undefined) return maxAge <= 0
-  if (expires === undefined) return false
-  return expires.getTime() < LONG_PAST_MS || expires.getTime() <= Date.parse(serverDate ?? '')
-}
-
-/** When a cookie ends by our clock, which may differ from the server's; null where that is not known. */
-function cookieEnd({ maxAge, expires }: Cookie, serverDate: string | null, now: Date): Date | null {
-  if (maxAge !== undefined) return after(now, Math.min(maxAge, MAX_LIFETIME_S))
-  if (expires === undefined) return null
-  const servedAt = Date.parse(serverDate ?? '')
-  if (Number.isNaN(servedAt)) return expires > now ? expires : null
-  return after(now, Math.min((expires.getTime() - servedAt) / 1000, MAX_LIFETIME_S))
-}
-
 /**
- * What a person can be told of a token: its `exp` and `email` claims, unverified. Nothing is decided
- * by them, and a token that is not a JWT has none.
+ * The `exp` and `email` claims of a token, unverified: to show, and to decide nothing. A token that is not a
+ * JWT has none.
  * @see RFC 7519 §4.1.4
  */
 export function readClaims(token: string): { expiresAt: Date | null; email: string | null } {

@@ -40,10 +40,6 @@ export function correctForClock(session: Session, now: Date): Session {
     : session
 }
 
-/** How long an access token lives that was given now, in milliseconds. */
-export const lifetimeFrom = (now: Date, expiresAt: Date | null): number | null =>
-  expiresAt && expiresAt.getTime() - now.getTime()
-
 const VERSION = 1
 
 /** @param account the account the record is stored under, which it repeats. */

@@ -1,21 +1,13 @@
 import { AtlasError } from '../errors.ts'
-import type { Answer, Reader } from '../http/answer.ts'
-import { badResponse, errorFor } from '../http/answer.ts'
-import type { Http } from '../http/requests.ts'
-import type { Interrupts } from '../interrupts.ts'
-import { isRefusal, parseRefreshCookie, parseTokens, readClaims, refreshCookieHeader } from './protocol.ts'
-import { endsWithin, lifetimeFrom, type Session } from './record.ts'
+import { type Answer, badResponse, errorFor } from '../http/answer.ts'
+import { isRefusal, parseAccessToken, parseRefreshToken, refreshCookieHeader } from './protocol.ts'
+import { endsWithin, type Session } from './record.ts'
+import type { SessionDependencies } from './session.ts'
 import type { StoredSession } from './stored-session.ts'
 
 /** How often the storing of a refreshed session is tried, and the pause between, in milliseconds. */
 const WRITE_ATTEMPTS = 3
 const WRITE_PAUSE_MS = 100
-
-export interface RefreshDependencies {
-  readonly http: Http
-  readonly interrupts: Interrupts
-  readonly reader: Reader
-}
 
 /**
  * Replace a session's tokens, or take over the tokens that another process has put in their place. A signal
@@ -30,7 +22,7 @@ export interface RefreshDependencies {
 export function refresh(
   seen: Session,
   stored: StoredSession,
-  { http, interrupts, reader }: RefreshDependencies,
+  { http, interrupts, reader }: Pick<SessionDependencies, 'http' | 'interrupts' | 'reader'>,
 ): Promise<Session> {
   return stored.exclusively(async stillExcludes => {
     const session = await stored.require()
@@ -76,23 +68,15 @@ export function refresh(
  * @throws {AtlasError} `bad_response`: there is nothing in the answer to keep.
  */
 function renew(session: Session, answer: Answer): { session: Session; fault?: AtlasError } {
-  const now = answer.receivedAt
-  const cookie = parseRefreshCookie(answer)
-  const kept: Session = cookie
-    ? {
-        ...session,
-        refreshToken: cookie.token,
-        sessionExpiresAt: cookie.expiresAt ?? readClaims(cookie.token).expiresAt,
-      }
-    : session
+  const kept: Session = { ...session, ...parseRefreshToken(answer) }
   try {
-    const { accessToken, expiresAt } = parseTokens(answer, { mayOmitType: true })
-    if (containsToken(accessToken, session.refreshToken))
+    const renewed = parseAccessToken(answer, { mayOmitType: true })
+    if (containsToken(renewed.accessToken, session.refreshToken))
       throw badResponse(answer, 'it gives the refresh token back as an access token, which would be printed')
-    return { session: { ...kept, accessToken, expiresAt, lifetimeMs: lifetimeFrom(now, expiresAt) } }
+    return { session: { ...kept, ...renewed } }
   } catch (fault) {
     if (!(fault instanceof AtlasError) || kept.refreshToken === session.refreshToken) throw fault
-    return { session: { ...kept, expiresAt: now }, fault }
+    return { session: { ...kept, expiresAt: answer.receivedAt }, fault }
   }
 }
 

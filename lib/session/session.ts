@@ -4,8 +4,8 @@ import { badResponse, type Reader } from '../http/answer.ts'
 import type { Http } from '../http/requests.ts'
 import { type Interrupts, unlessAborted } from '../interrupts.ts'
 import type { Secrets } from '../terminal/secrets.ts'
-import { loginError, loginForm, parseRefreshCookie, parseTokens, readClaims } from './protocol.ts'
-import { lifetimeFrom, type Session } from './record.ts'
+import { loginError, loginForm, parseAccessToken, parseRefreshToken } from './protocol.ts'
+import type { Session } from './record.ts'
 import type { StoredSession } from './stored-session.ts'
 
 /** The longest that logout waits for the server, in milliseconds. */
@@ -18,11 +18,6 @@ export interface SessionDependencies {
   readonly reader: Reader
 }
 
-export interface LoginCredentials {
-  readonly email: string
-  readonly password: string
-}
-
 /**
  * Log in and store the session.
  * @param remember run once the session is stored; a signal does not come between.
@@ -31,7 +26,7 @@ export interface LoginCredentials {
  * @see RFC 6749 §4.3
  */
 export function logIn(
-  { email, password }: LoginCredentials,
+  { email, password }: { readonly email: string; readonly password: string },
   stored: StoredSession,
   { http, interrupts, secrets, reader }: SessionDependencies,
   remember: () => Promise<void> = async () => {},
@@ -52,16 +47,11 @@ export function logIn(
         continue
       }
       if (answer.status !== 200) throw loginError(answer, reader)
-      const { accessToken, expiresAt } = parseTokens(answer)
-      const cookie = parseRefreshCookie(answer)
       const session: Session = {
         apiRoot,
         email,
-        accessToken,
-        refreshToken: cookie?.token ?? null,
-        expiresAt,
-        lifetimeMs: lifetimeFrom(answer.receivedAt, expiresAt),
-        sessionExpiresAt: cookie ? (cookie.expiresAt ?? readClaims(cookie.token).expiresAt) : null,
+        ...parseAccessToken(answer),
+        ...(parseRefreshToken(answer) ?? { refreshToken: null, sessionExpiresAt: null }),
       }
       await interrupts.shield(hurry => unlessAborted(hurry, stored.write(session).then(remember)))
       return session

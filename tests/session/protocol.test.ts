@@ -6,8 +6,8 @@ import {
   isRefusal,
   loginError,
   loginForm,
-  parseRefreshCookie,
-  parseTokens,
+  parseAccessToken,
+  parseRefreshToken,
   readClaims,
   refreshCookieHeader,
 } from '../../lib/session/protocol.ts'
@@ -32,7 +32,7 @@ const withCookies = (cookies: readonly string[], date: string | null = null): An
   }
   return answer(200, '', headers as Headers)
 }
-const tokens = (body: unknown) => parseTokens(answer(200, body))
+const tokens = (body: unknown) => parseAccessToken(answer(200, body))
 const codeOf = (work: () => unknown): string => {
   try {
     work()
@@ -77,6 +77,7 @@ describe('tokens', () => {
     expect(tokens({ ...GOOD, expires_in: expiresIn })).toEqual({
       accessToken: 'access',
       expiresAt: seconds === null ? null : later(seconds),
+      lifetimeMs: seconds === null ? null : seconds * 1000,
     })
   })
 
@@ -86,11 +87,11 @@ describe('tokens', () => {
 
   test.each([undefined, null])('of type %p are taken where the type may be left out', type => {
     const got = answer(200, { ...GOOD, token_type: type })
-    expect(parseTokens(got, { mayOmitType: true }).accessToken).toBe('access')
+    expect(parseAccessToken(got, { mayOmitType: true }).accessToken).toBe('access')
   })
   test.each(['mac', '', 7, {}])('of type %p are refused all the same', type => {
     const got = answer(200, { ...GOOD, token_type: type })
-    expect(codeOf(() => parseTokens(got, { mayOmitType: true }))).toBe('bad_response')
+    expect(codeOf(() => parseAccessToken(got, { mayOmitType: true }))).toBe('bad_response')
   })
 
   const BAD: [what: string, body: unknown][] = [
@@ -146,11 +147,11 @@ describe('tokens', () => {
         (body, cookies) => {
           const got: Answer = { ...withCookies(cookies), body }
           try {
-            const { accessToken, expiresAt } = parseTokens(got)
-            const refresh = parseRefreshCookie(got)
+            const { accessToken, expiresAt } = parseAccessToken(got)
+            const refresh = parseRefreshToken(got)
             expect(accessToken).toMatch(/^[\x21-\x7e]+$/)
             expect(expiresAt?.getTime()).not.toBeNaN()
-            if (refresh) expect(refresh.token).toMatch(/^[\x21-\x3a\x3c-\x7e]+$/)
+            if (refresh) expect(refresh.refreshToken).toMatch(/^[\x21-\x3a\x3c-\x7e]+$/)
           } catch (error) {
             if (!(error instanceof AtlasError)) throw error
             expect(error.code).toBe('bad_response')
@@ -163,8 +164,8 @@ describe('tokens', () => {
 
 describe('the refresh cookie', () => {
   const WEEK = 604_800
-  const session = (token: string) => ({ token, expiresAt: null })
-  const COOKIES: [what: string, cookies: string[], parsed: ReturnType<typeof parseRefreshCookie>][] = [
+  const session = (token: string) => ({ refreshToken: token, sessionExpiresAt: null })
+  const COOKIES: [what: string, cookies: string[], parsed: ReturnType<typeof parseRefreshToken>][] = [
     ['none', [], undefined],
     ['another', ['sid=1; Path=/'], undefined],
     ['one that only begins like it', ['refresh_token2=x'], undefined],
@@ -172,7 +173,7 @@ describe('the refresh cookie', () => {
     [
       'the usual',
       [`refresh_token=abc; HttpOnly; Max-Age=${WEEK}; Path=/api/v1/auth; SameSite=lax; Secure`],
-      { token: 'abc', expiresAt: later(WEEK) },
+      { refreshToken: 'abc', sessionExpiresAt: later(WEEK) },
     ],
     ['one among others', ['sid=1', 'refresh_token=abc', 'theme=dark'], session('abc')],
     ['two, of which the last counts', ['refresh_token=a', 'refresh_token=b'], session('b')],
@@ -188,24 +189,24 @@ describe('the refresh cookie', () => {
     [
       'a huge Max-Age',
       ['refresh_token=a; Max-Age=9999999999999'],
-      { token: 'a', expiresAt: later(315_360_000) },
+      { refreshToken: 'a', sessionExpiresAt: later(315_360_000) },
     ],
     [
       'Expires ahead',
       ['refresh_token=a; Expires=Wed, 04 Mar 2026 05:06:17 GMT'],
-      { token: 'a', expiresAt: later(10) },
+      { refreshToken: 'a', sessionExpiresAt: later(10) },
     ],
     [
       'Expires in the old way',
       ['refresh_token=a; expires=Wed, 04-Mar-2026 05:06:17 GMT'],
-      { token: 'a', expiresAt: later(10) },
+      { refreshToken: 'a', sessionExpiresAt: later(10) },
     ],
     ['Expires gone by', ['refresh_token=a; Expires=Thu, 01 Jan 1970 00:00:00 GMT'], undefined],
     ['Expires that is no date', ['refresh_token=a; Expires=0'], session('a')],
     [
       'Max-Age, which beats Expires',
       ['refresh_token=a; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=10'],
-      { token: 'a', expiresAt: later(10) },
+      { refreshToken: 'a', sessionExpiresAt: later(10) },
     ],
     ['its own domain', ['refresh_token=a; Domain=atlas.example.com'], session('a')],
     ['its own domain with a dot', ['refresh_token=a; Domain=.ATLAS.example.com'], session('a')],
@@ -253,7 +254,7 @@ describe('the refresh cookie', () => {
     [
       'a year of two digits (RFC 6265 §5.1.1)',
       ['refresh_token=a; Expires=Wed, 04-Mar-26 05:06:17 GMT'],
-      { token: 'a', expiresAt: later(10) },
+      { refreshToken: 'a', sessionExpiresAt: later(10) },
     ],
     ['Secure, although the server is on plain http', ['refresh_token=a; Secure'], session('a')],
   ]
@@ -288,16 +289,16 @@ describe('the refresh cookie', () => {
     ['ages ahead', 'Fri, 31 Dec 9999 23:59:59 GMT', 'Wed, 04 Mar 2026 06:00:00 GMT', 315_360_000],
   ]
   test.each(DATES)('with Expires %s', (_, expires, date, seconds) => {
-    const parsed = parseRefreshCookie(withCookies([`refresh_token=a; Expires=${expires}`], date))
+    const parsed = parseRefreshToken(withCookies([`refresh_token=a; Expires=${expires}`], date))
     expect(parsed).toEqual(
       seconds === 'cleared'
         ? undefined
-        : { token: 'a', expiresAt: typeof seconds === 'number' ? later(seconds) : null },
+        : { refreshToken: 'a', sessionExpiresAt: typeof seconds === 'number' ? later(seconds) : null },
     )
   })
 
   test.each(COOKIES)('%s', (_, cookies, parsed) => {
-    expect(parseRefreshCookie(withCookies(cookies))).toEqual(parsed)
+    expect(parseRefreshToken(withCookies(cookies))).toEqual(parsed)
   })
 
   test.each([
@@ -307,12 +308,12 @@ describe('the refresh cookie', () => {
     'a\tb',
     'x'.repeat(65_537),
   ])('that cannot be sent back is refused', token => {
-    expect(codeOf(() => parseRefreshCookie(withCookies([`refresh_token=${token}`])))).toBe('bad_response')
+    expect(codeOf(() => parseRefreshToken(withCookies([`refresh_token=${token}`])))).toBe('bad_response')
   })
 
   test.each(['127.0.0.1', '[::1]'])('of the address %s is for the address alone', host => {
     const url = new URL(`http://${host}:8000/`)
-    const parse = (cookie: string) => parseRefreshCookie({ ...withCookies([cookie]), url })
+    const parse = (cookie: string) => parseRefreshToken({ ...withCookies([cookie]), url })
     expect(parse(`refresh_token=a; Domain=${host}`)).toEqual(session('a'))
     expect(parse('refresh_token=a; Domain=0.0.1')).toBeUndefined()
     expect(parse('refresh_token=a; Domain=1]')).toBeUndefined()
@@ -338,11 +339,11 @@ describe('the refresh cookie', () => {
     fc.assert(
       fc.property(fc.array(line, { maxLength: 4 }), lines => {
         try {
-          const parsed = parseRefreshCookie(withCookies(lines))
+          const parsed = parseRefreshToken(withCookies(lines))
           if (!parsed) return
-          expect(parsed.token).toMatch(/^[\x21-\x3a\x3c-\x7e]+$/)
-          expect(parsed.expiresAt?.getTime()).not.toBeNaN()
-          expect(refreshCookieHeader(parsed.token).split(';')).toHaveLength(1)
+          expect(parsed.refreshToken).toMatch(/^[\x21-\x3a\x3c-\x7e]+$/)
+          expect(parsed.sessionExpiresAt?.getTime()).not.toBeNaN()
+          expect(refreshCookieHeader(parsed.refreshToken).split(';')).toHaveLength(1)
         } catch (error) {
           if (!(error instanceof AtlasError)) throw error
           expect(error.code).toBe('bad_response')
