@@ -6,7 +6,7 @@ import { type Outcome, readUntil } from '../support/binary.ts'
 import { forRun, secretServiceTest } from '../support/needs.ts'
 import { type Stage, stage } from '../support/stage.ts'
 
-const PROCESSES = forRun({ short: 16, full: 40 })
+const PROCESSES = forRun({ short: 12, full: 40 })
 const REFRESH = 'POST /api/v1/auth/refresh'
 
 const atOnce = <T>(start: (index: number) => Promise<T>): Promise<T[]> =>

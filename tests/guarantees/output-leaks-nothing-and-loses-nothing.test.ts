@@ -236,16 +236,18 @@ describe('secrets', () => {
   }
 
   const STATUSES = [200, 302, 400, 401, 403, 404, 422, 429, 500]
-  const paddings = ['', 'x'.repeat(185)]
+  const paddingLengths = [0, 185]
   const ECHOES = STATUSES.flatMap((status, index) =>
-    forRun({ short: [index % 2], full: [0, 1] }).map(which => [status, paddings[which] ?? ''] as const),
+    forRun({ short: paddingLengths.slice(index % 2).slice(0, 1), full: paddingLengths }).map(
+      length => [status, length] as const,
+    ),
   )
   test.each(
     ECHOES,
-  )('secrets: none is printed when the server answers %d and repeats everything after %j', async (status, padding) => {
+  )('secrets: none is printed when the server answers %d and repeats everything after %d characters', async (status, paddingLength) => {
     await using server = await startAtlasServer()
-    for (const route of ROUTES) server.fault(route, echo(status, padding))
-    const flags = padding === '' ? [] : ['--json']
+    for (const route of ROUTES) server.fault(route, echo(status, 'x'.repeat(paddingLength)))
+    const flags = paddingLength === 0 ? [] : ['--json']
     const text = await everything(server.apiRoot, flags)
     const withToken = await everything(server.apiRoot, flags, { ATLAS_ACCESS_TOKEN: SECRETS.fixed })
     const heard = server.requests.map(({ headers, body }) => JSON.stringify(headers) + body).join()
