@@ -11,6 +11,7 @@ import {
   outcomeOf,
   type RunOptions,
 } from './support/binary.ts'
+import { inProcess } from './support/in-process.ts'
 import { stage } from './support/stage.ts'
 
 /** See that a failure is told as scripts are promised: one object on standard error, nothing else anywhere. */
@@ -70,7 +71,7 @@ describe('other errors', () => {
   test.each(
     ON_SESSION,
   )('errors: a store that others can read is one JSON object: atlas %s %s', async (...command) => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     const folder = path.join(atlas.configFolder, 'credentials')
     for (const file of fs.readdirSync(folder).filter(name => name.endsWith('.json')))
       fs.chmodSync(path.join(folder, file), 0o644)
@@ -94,7 +95,7 @@ describe('other errors', () => {
     expectError(await sandbox.run([...command, '--json']), 'insecure_url')
   })
 
-  type Way = (sandbox: Machine, server: AtlasServer) => Promise<Outcome> | Outcome
+  type Way = (sandbox: Pick<Machine, 'run'>, server: AtlasServer) => Promise<Outcome> | Outcome
   const run =
     (args: string[], options?: RunOptions): Way =>
     sandbox =>
@@ -167,7 +168,7 @@ describe('other errors', () => {
     ['api_error', 'an e-mail that the server does not take', logInAgainst(422, { detail: [{ msg: 'no' }] })],
   ]
   test.each(CAUSES)('errors: %s for %s', async (code, _, way) => {
-    await using atlas = await stage()
+    await using atlas = await inProcess()
     const { server } = atlas
     await atlas.logIn()
     expectError(await way(atlas, server), code)

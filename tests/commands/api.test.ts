@@ -5,6 +5,7 @@ import { sendableMethods } from '../../lib/http/methods.ts'
 import { answer } from '../support/atlas-server.ts'
 import { createSandbox, LOGIN } from '../support/binary.ts'
 import { answering } from '../support/hostile-answers.ts'
+import { inProcess } from '../support/in-process.ts'
 import { startRawServer } from '../support/raw-server.ts'
 import { stage } from '../support/stage.ts'
 
@@ -47,7 +48,7 @@ describe('a request', () => {
     [['/echo', '--method', 'delete'], 'DELETE', '/echo', null, ''],
     [['/echo', '-H', 'Content-Type: text/plain', '-f', 'a=1'], 'POST', '/echo', 'text/plain', '{"a":"1"}'],
     [['/echo', '-F', 'text=@note.txt'], 'POST', '/echo', JSON_TYPE, '{"text":"a note\\n"}'],
-    [['/echo', '-f', 'text=@note.txt'], 'POST', '/echo', JSON_TYPE, '{"text":"@note.txt"}'],
+    [['/echo', '-f', 'text=@file'], 'POST', '/echo', JSON_TYPE, '{"text":"@file"}'],
     [['/echo', '--input', 'note.txt'], 'POST', '/echo', JSON_TYPE, 'a note\n'],
     [['/echo', '--input', 'note.txt', '-X', 'PUT', '-f', 'q=1'], 'PUT', '/echo?q=1', JSON_TYPE, 'a note\n'],
     [['/echo', '--input', '-'], 'POST', '/echo', JSON_TYPE, 'from a pipe'],
@@ -56,9 +57,11 @@ describe('a request', () => {
   test.each(
     CASES,
   )('api: sends the request of atlas api %j', async (args, method, requestPath, type, body) => {
-    await using atlas = await stage({ loggedIn: true })
-    fs.writeFileSync(path.join(atlas.cwd, 'note.txt'), 'a note\n')
-    const { status, stdout, stderr } = await atlas.run(['api', ...args], { input: 'from a pipe' })
+    await using atlas = await inProcess({ loggedIn: true })
+    const file = path.join(atlas.home, 'note.txt')
+    fs.writeFileSync(file, 'a note\n')
+    const typed = args.map(word => word.replace(/(?<=^|text=@)note\.txt$/, file))
+    const { status, stdout, stderr } = await atlas.run(['api', ...typed], { input: 'from a pipe' })
     expect({ status, stderr, told: JSON.parse(stdout) }).toEqual({
       status: 0,
       stderr: '',
@@ -73,7 +76,7 @@ describe('a request', () => {
   })
 
   test('api: HEAD with -i prints the headers', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     atlas.server.fault('HEAD /x', response => void response.writeHead(200, { 'content-length': '100' }).end())
     const { status, stdout, stderr } = await atlas.run(['api', '/x', '-X', 'HEAD', '-i'])
     expect({ status, stderr, first: stdout.split('\n')[0] }).toEqual({
@@ -84,7 +87,7 @@ describe('a request', () => {
   })
 
   test('api: sends the given headers beside its own', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     const { server } = atlas
     await atlas.run(['api', '/echo', '-H', 'X-One: 1', '-H', 'Accept: text/plain'])
     const { authorization, accept, 'x-one': one } = server.requests[0]?.headers ?? {}
@@ -96,18 +99,40 @@ describe('a request', () => {
   })
 
   test('api: sends a Latin-1 header value', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     await atlas.run(['api', '/echo', '-H', 'X-Name: J\u00fcrgen'])
     expect(atlas.server.requests[0]?.headers['x-name']).toBe('J\u00fcrgen')
   })
 
   test('api: accepts an absolute URL of the same origin', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     expect((await atlas.run(['api', `${atlas.server.url}/health`])).stdout).toBe('{"status":"healthy"}')
   })
 
+  test('api: an expired token is refreshed once, before it is sent', async () => {
+    await using atlas = await inProcess({ loggedIn: true })
+    const { server } = atlas
+    const { access: before, refresh } = server.lastTokens
+    atlas.advanceClock(1_800_000)
+    const { status, stdout, stderr } = await atlas.run(['api', '/auth/me'])
+    expect({ status, stderr, email: JSON.parse(stdout).email }).toEqual({
+      status: 0,
+      stderr: '',
+      email: 'ada@example.com',
+    })
+    const sent = server.requests.map(({ method, path: at, headers }) => [
+      `${method} ${at}`,
+      headers['authorization'] ?? headers['cookie'],
+    ])
+    expect(sent).toEqual([
+      ['POST /api/v1/auth/refresh', `refresh_token=${refresh}`],
+      ['GET /api/v1/auth/me', `Bearer ${server.lastTokens.access}`],
+    ])
+    expect(server.lastTokens.access).not.toBe(before)
+  })
+
   test('api: sends a piped body again after a refresh', async () => {
-    await using atlas = await stage({ rotate: true, loggedIn: true })
+    await using atlas = await inProcess({ rotate: true, loggedIn: true })
     const { server } = atlas
     server.expireAccessTokens()
     const { status, stdout } = await atlas.run(['api', '/echo', '--input', '-'], { input: 'once' })
@@ -147,7 +172,7 @@ describe('an answer', () => {
     [500, {}, 'atlas: GET /api/v1/x answered 500 Internal Server Error.\n'],
   ]
   test.each(STATUSES)('api: status %d is an error, its body printed', async (status, headers, stderr) => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     const { server } = atlas
     server.fault('GET /x', response => answer(response, status, { no: 1 }, headers))
     expect(await atlas.run(['api', '/x'])).toEqual({ status: 1, stdout: '{"no":1}', stderr })
@@ -167,7 +192,7 @@ describe('an answer', () => {
   })
 
   test('api: a 404 says when PATH repeats the path of the API', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     expect((await atlas.run(['api', '/api/v1/auth/me'])).stderr).toBe(
       'atlas: GET /api/v1/api/v1/auth/me answered 404 Not Found.\n' +
         `       PATH is relative to ${atlas.server.apiRoot}: try atlas api /auth/me\n`,
@@ -175,7 +200,7 @@ describe('an answer', () => {
   })
 
   test('api: --json prints one JSON error', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     const { status, stdout, stderr } = await atlas.run(['api', '/nowhere', '--json'])
     expect({ status, stdout, told: JSON.parse(stderr) }).toEqual({
       status: 1,
@@ -187,7 +212,7 @@ describe('an answer', () => {
   })
 
   test('api: -i prints status and headers, --silent no body', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     atlas.server.fault('GET /x', response => answer(response, 200, {}, { 'x-shown': 'yes' }))
     const { stdout } = await atlas.run(['api', '/x', '-i', '--silent'])
     const lines = stdout.split('\n')
@@ -221,7 +246,7 @@ describe('an answer', () => {
   })
 
   test('api: a body that stops is waited for until the timeout', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     atlas.server.fault(
       'GET /x',
       response => void response.writeHead(200, { 'content-length': '100' }).write('part'),
@@ -302,7 +327,7 @@ describe('wrong use', () => {
     [['/x', '--input', 'missing.json'], 'missing.json cannot be read (ENOENT).'],
   ]
   test.each(CASES)('api: wrong use of atlas api %j sends nothing', async (args, message) => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     const { status, stdout, stderr } = await atlas.run(['api', ...args, '--json'])
     expect({ status, stdout, message: JSON.parse(stderr).error.message }).toEqual({
       status: 2,

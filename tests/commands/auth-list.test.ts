@@ -1,16 +1,23 @@
 import { expect, test } from 'bun:test'
 import { startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox } from '../support/binary.ts'
+import { inProcess } from '../support/in-process.ts'
+
+test('list: says how to begin where nobody has logged in', async () => {
+  await using atlas = await inProcess()
+  expect(await atlas.run(['auth', 'list'])).toEqual({
+    status: 0,
+    stdout: 'No profiles yet. Log in with: atlas auth login\n',
+    stderr: '',
+  })
+})
 
 test('list: prints every profile and marks the current one', async () => {
-  await using home = await startAtlasServer()
+  await using atlas = await inProcess()
+  const { server: home } = atlas
   await using work = await startAtlasServer()
-  using sandbox = createSandbox({})
-  const store = { ATLAS_CREDENTIAL_STORE: 'file' }
-  await sandbox.logIn(home, { env: { ...store, ATLAS_PROFILE: 'home' } })
-  await sandbox.logIn(work, { env: { ...store, ATLAS_PROFILE: 'work' } })
-  const list = async (): Promise<unknown> =>
-    JSON.parse((await sandbox.run(['auth', 'list', '--json'])).stdout)
+  await atlas.logIn({ env: { ATLAS_PROFILE: 'home' } })
+  await atlas.logIn({ server: work, env: { ATLAS_PROFILE: 'work' } })
+  const list = async (): Promise<unknown> => JSON.parse((await atlas.run(['auth', 'list', '--json'])).stdout)
   const entry = (name: string, url: string, email: string | null) => ({
     name,
     api_url: url,
@@ -21,11 +28,11 @@ test('list: prints every profile and marks the current one', async () => {
     current: 'work',
     profiles: [entry('home', home.url, 'ada@example.com'), entry('work', work.url, 'ada@example.com')],
   })
-  expect((await sandbox.run(['auth', 'list'])).stdout).toBe(
+  expect((await atlas.run(['auth', 'list'])).stdout).toBe(
     `  home  ${home.url}  ada@example.com  file\n* work  ${work.url}  ada@example.com  file\n`,
   )
 
-  await sandbox.run(['auth', 'logout', '--profile', 'home'])
+  await atlas.run(['auth', 'logout', '--profile', 'home'])
   expect(await list()).toEqual({
     current: 'work',
     profiles: [entry('home', home.url, null), entry('work', work.url, 'ada@example.com')],

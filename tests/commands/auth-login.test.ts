@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { answer, type Fault, startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, LOGIN, outcomeOf } from '../support/binary.ts'
+import { inProcess } from '../support/in-process.ts'
 import { stage } from '../support/stage.ts'
 
 test('login: prints the server and the e-mail, and sends the password form once', async () => {
@@ -24,7 +25,7 @@ test('login: prints the server and the e-mail, and sends the password form once'
 })
 
 test('login: --json prints the same object as status', async () => {
-  await using atlas = await stage()
+  await using atlas = await inProcess()
   const { server } = atlas
   const { status, stdout } = await atlas.run([...LOGIN, '--json'], {
     input: 'correct horse',
@@ -50,6 +51,47 @@ test('login: --json prints the same object as status', async () => {
   expect(told.expires_at).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
 })
 
+test('login: at a terminal, asks again for a mistyped e-mail and sends what was typed at last', async () => {
+  await using atlas = await inProcess()
+  const { server } = atlas
+  const answers = ['ada', ' ada@example.com ', '', 'correct horse']
+  expect(await atlas.run(['auth', 'login'], { answers })).toEqual({
+    status: 0,
+    stdout: `Logged in to ${server.url} as ada@example.com\n`,
+    stderr: [
+      'Type an e-mail address, such as ada@example.com.',
+      'Type your password.',
+      `The credentials are in plain text in ${atlas.configFolder}/credentials, readable by you alone.`,
+      'Try: atlas api /auth/me',
+      '',
+    ].join('\n'),
+  })
+  expect(atlas.questions).toEqual([
+    `E-mail for ${server.url}: `,
+    `E-mail for ${server.url}: `,
+    'Password (not shown): ',
+    'Password (not shown): ',
+  ])
+  // The API is looked for at the server's origin first.
+  expect(server.requests.map(({ method, path, body }) => [method, path, body])).toEqual(
+    ['/auth/login', '/api/v1/auth/login'].map(path => [
+      'POST',
+      path,
+      'grant_type=password&username=ada%40example.com&password=correct+horse',
+    ]),
+  )
+})
+
+test('login: Ctrl-C at a question sends and stores nothing', async () => {
+  await using atlas = await inProcess()
+  expect(await atlas.run(['auth', 'login'], { answers: ['ada@example.com'] })).toEqual({
+    status: 130,
+    stdout: '',
+    stderr: 'atlas: Cancelled.\n',
+  })
+  expect([atlas.server.log(), atlas.filesHolding('access_token')]).toEqual([[], []])
+})
+
 const PASSWORDS: [what: string, input: string | Uint8Array, sent: string][] = [
   ['without a line ending', 'correct horse', 'correct horse'],
   ['with a line ending', 'correct horse\n', 'correct horse'],
@@ -59,7 +101,7 @@ const PASSWORDS: [what: string, input: string | Uint8Array, sent: string][] = [
   ['in any script', 'pässwörd 🔑', 'pässwörd 🔑'],
 ]
 test.each(PASSWORDS)('login: a piped password %s arrives unchanged', async (_, input, sent) => {
-  await using atlas = await stage()
+  await using atlas = await inProcess()
   const { server } = atlas
   await atlas.run(LOGIN, { input, env: { ATLAS_API_URL: server.apiRoot } })
   expect(new URLSearchParams(server.requests[0]?.body).get('password')).toBe(sent)
@@ -113,7 +155,7 @@ describe('a failed login', () => {
   test.each(
     CASES,
   )('login: a failure %s has its own error code and stores nothing', async (_, fault, status, code) => {
-    await using atlas = await stage()
+    await using atlas = await inProcess()
     const { server } = atlas
     server.fault('POST /auth/login', fault)
     const outcome = await atlas.run([...LOGIN, '--json'], {
@@ -131,7 +173,7 @@ describe('a failed login', () => {
   })
 
   test('login: wrong credentials print the server’s words and the next step', async () => {
-    await using atlas = await stage()
+    await using atlas = await inProcess()
     const { server } = atlas
     expect(await atlas.run(LOGIN, { input: 'wrong', env: { ATLAS_API_URL: server.url } })).toEqual({
       status: 4,
@@ -143,7 +185,7 @@ describe('a failed login', () => {
   })
 
   test('login: a rate limit says how long to wait', async () => {
-    await using atlas = await stage()
+    await using atlas = await inProcess()
     const { server } = atlas
     server.fault('POST /auth/login', json(429, {}, { 'retry-after': '17' }))
     expect(await atlas.run(LOGIN, { input: 'x', env: { ATLAS_API_URL: server.url } })).toEqual({
@@ -162,7 +204,7 @@ describe('a failed login', () => {
     ['a form-encoded detail', { detail: 'you sent password=correct+horse' }],
   ]
   test.each(ECHOES)('login: never prints the password that a server repeats in %s', async (_, body) => {
-    await using atlas = await stage()
+    await using atlas = await inProcess()
     const { server } = atlas
     server.fault('POST /auth/login', json(422, body))
     const { status, stdout, stderr } = await atlas.run([...LOGIN, '--debug'], {
@@ -176,7 +218,7 @@ describe('a failed login', () => {
 
 describe('what login needs', () => {
   test('login: without a terminal it fails before anything is sent', async () => {
-    await using atlas = await stage()
+    await using atlas = await inProcess()
     const { server } = atlas
     expect(await atlas.run(['auth', 'login'], { env: { ATLAS_API_URL: server.url } })).toEqual({
       status: 2,
@@ -221,7 +263,7 @@ describe('what login needs', () => {
     ],
   ]
   test.each(REFUSED)('login: %s is a usage error', async (_, args, input, message) => {
-    await using atlas = await stage()
+    await using atlas = await inProcess()
     const { server } = atlas
     const outcome = await atlas.run(['auth', 'login', ...args, '--json'], {
       input,
@@ -238,7 +280,7 @@ describe('what login needs', () => {
 })
 
 test('login: says that ATLAS_ACCESS_TOKEN is set, and stores the session anyway', async () => {
-  await using atlas = await stage()
+  await using atlas = await inProcess()
   const { server } = atlas
   const { status, stderr } = await atlas.logIn({ env: { ATLAS_ACCESS_TOKEN: 'ready-made' } })
   expect({ status, first: stderr.split('\n')[0] }).toEqual({
@@ -261,7 +303,7 @@ test('login: checks the stored record before it prompts and sends', async () => 
 })
 
 test('login: --json keeps the session when the server rejects it right after', async () => {
-  await using atlas = await stage()
+  await using atlas = await inProcess()
   const { server } = atlas
   server.fault('GET /auth/me', response => answer(response, 401, {}))
   server.fault('POST /auth/refresh', response => answer(response, 401, {}))
@@ -300,7 +342,7 @@ test('login: --json prints the login even if a signal arrives before the server 
 })
 
 test('login: the config file holds no secret', async () => {
-  await using atlas = await stage({ loggedIn: true })
+  await using atlas = await inProcess({ loggedIn: true })
   expect(JSON.parse(fs.readFileSync(path.join(atlas.configFolder, 'config.json'), 'utf8'))).toEqual({
     current_profile: 'default',
     logins: [{ profile: 'default', api_url: atlas.server.url, store: 'file', email: 'ada@example.com' }],

@@ -4,8 +4,11 @@ import path from 'node:path'
 import { leaveTemporary } from '../support/abandoned-file.ts'
 import { startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, createUnprivilegedSandbox, type Machine } from '../support/binary.ts'
+import { inProcess } from '../support/in-process.ts'
 import { secretServiceTest } from '../support/needs.ts'
 import { stage } from '../support/stage.ts'
+
+type Home = Pick<Machine, 'run' | 'configFolder' | 'filesHolding'>
 
 describe('auth logout', () => {
   test('logout: tells the server, deletes the session and says what stays valid', async () => {
@@ -24,7 +27,7 @@ describe('auth logout', () => {
   })
 
   test('logout: --json lists the ended sessions', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     const { expires_at, session_expires_at } = JSON.parse(
       (await atlas.run(['auth', 'status', '--json'])).stdout,
     )
@@ -44,7 +47,7 @@ describe('auth logout', () => {
   })
 
   test('logout: deletes the session when the server cannot be reached', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     await atlas.server[Symbol.asyncDispose]()
     const { status, stderr } = await atlas.run(['auth', 'logout'])
     expect({ status, first: stderr.split('\n')[0] }).toEqual({
@@ -52,6 +55,30 @@ describe('auth logout', () => {
       first: 'The server could not be told. The credentials on this machine are deleted anyway.',
     })
     expect(atlas.filesHolding('access_token')).toEqual([])
+  })
+
+  test('logout: says so where both tokens have expired', async () => {
+    await using atlas = await inProcess({ loggedIn: true })
+    atlas.advanceClock(8 * 86_400_000)
+    expect(await atlas.run(['auth', 'logout'])).toEqual({
+      status: 0,
+      stdout: `Logged out of ${atlas.server.url} as ada@example.com\n`,
+      stderr: 'Its tokens have expired.\n',
+    })
+  })
+
+  test('logout: a config file that cannot be written is a notice', async () => {
+    await using atlas = await inProcess({ loggedIn: true })
+    const file = path.join(atlas.configFolder, 'config.json')
+    const text = fs.readFileSync(file, 'utf8')
+    atlas.server.fault('POST /auth/logout', response => {
+      fs.writeFileSync(file, 'not JSON')
+      response.writeHead(200).end()
+    })
+    const { status, stderr } = await atlas.run(['auth', 'logout'])
+    expect({ status, stored: atlas.filesHolding('access_token') }).toEqual({ status: 0, stored: [] })
+    expect(stderr.split('\n')[0]).toEndWith(' It still lists logins that have ended.')
+    fs.writeFileSync(file, text)
   })
 
   test('logout: succeeds when nobody is logged in', async () => {
@@ -101,7 +128,7 @@ describe('a session that the config file does not list', () => {
 })
 
 describe('files in the folder of the file store', () => {
-  const endedBy = async (sandbox: Machine, args: string[] = [], options = {}) => {
+  const endedBy = async (sandbox: Home, args: string[] = [], options = {}) => {
     const { status, stdout, stderr } = await sandbox.run(['auth', 'logout', '--json', ...args], options)
     const { logged_out = [] } = stdout === '' ? {} : JSON.parse(stdout)
     return {
@@ -110,8 +137,8 @@ describe('files in the folder of the file store', () => {
       ended: logged_out.map((entry: Record<string, unknown>) => entry['profile']),
     }
   }
-  const recordOf = (sandbox: Machine): string => sandbox.filesHolding('access_token')[0] ?? ''
-  const deleteList = (sandbox: Machine): void => fs.rmSync(path.join(sandbox.configFolder, 'config.json'))
+  const recordOf = (sandbox: Home): string => sandbox.filesHolding('access_token')[0] ?? ''
+  const deleteList = (sandbox: Home): void => fs.rmSync(path.join(sandbox.configFolder, 'config.json'))
 
   test('logout: deletes the temporary file of a killed process', async () => {
     await using atlas = await stage({ loggedIn: true })
@@ -124,7 +151,7 @@ describe('files in the folder of the file store', () => {
   })
 
   test('logout: leaves a file alone that holds the record of another account', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     const stray = path.join(path.dirname(recordOf(atlas)), `${'0'.repeat(32)}.json`)
     fs.copyFileSync(recordOf(atlas), stray)
     deleteList(atlas)

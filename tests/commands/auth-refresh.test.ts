@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { answer } from '../support/atlas-server.ts'
 import { createSandbox } from '../support/binary.ts'
+import { inProcess } from '../support/in-process.ts'
 import { stage } from '../support/stage.ts'
 
 const REFRESH = 'POST /api/v1/auth/refresh'
@@ -17,7 +18,7 @@ describe('auth refresh', () => {
   })
 
   test('refresh: a refusal deletes the credentials and says to log in again', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     const { server } = atlas
     server.revokeSessions()
     expect(await atlas.run(['auth', 'refresh'])).toEqual({
@@ -31,7 +32,7 @@ describe('auth refresh', () => {
   })
 
   test('refresh: keeps the credentials when the server fails', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     const { server } = atlas
     server.fault('POST /auth/refresh', response => answer(response, 503, {}))
     expect(await atlas.run(['auth', 'refresh'])).toEqual({

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'bun:test'
 import { lockPath } from '../../lib/files/lock.ts'
 import { ADA, type AtlasServer, answer } from '../support/atlas-server.ts'
 import { createSandbox } from '../support/binary.ts'
+import { inProcess } from '../support/in-process.ts'
 import { stage } from '../support/stage.ts'
 
 const ME = 'GET /api/v1/auth/me'
@@ -35,7 +36,7 @@ describe('auth status', () => {
   })
 
   test('status: refreshes an expired token silently', async () => {
-    await using atlas = await stage({ rotate: true, loggedIn: true })
+    await using atlas = await inProcess({ rotate: true, loggedIn: true })
     const { server } = atlas
     server.expireAccessTokens()
     const { status, stdout } = await atlas.run(['auth', 'status', '--json'])
@@ -43,6 +44,40 @@ describe('auth status', () => {
       status: 0,
       state: 'authenticated',
       log: [ME, REFRESH, ME],
+    })
+  })
+
+  test('status: prints a table, with what to do where nobody is logged in', async () => {
+    await using atlas = await inProcess({ loggedIn: true })
+    const { status, stdout, stderr } = await atlas.run(['auth', 'status'])
+    expect({
+      status,
+      stderr,
+      lines: stdout.replace(/\d{4}-\d\d-\d\d \d\d:\d\d/g, 'DATE').split('\n'),
+    }).toEqual({
+      status: 0,
+      stderr: '',
+      lines: [
+        `Server        ${atlas.server.url}`,
+        'Profile       default',
+        'Status        Logged in; the server confirmed it.',
+        'Account       ada@example.com (ada, admin)',
+        `Credentials   ${atlas.configFolder}/credentials (plain text)`,
+        'Access token  valid until DATE (in 30 minutes)',
+        'Session       ends DATE (in 7 days)',
+        '',
+      ],
+    })
+    await atlas.run(['auth', 'logout'])
+    expect(await atlas.run(['auth', 'status'])).toEqual({
+      status: 4,
+      stdout: [
+        `Server        ${atlas.server.url}`,
+        'Profile       default',
+        'Status        Not logged in. No credentials are stored for this profile and server.',
+        '',
+      ].join('\n'),
+      stderr: 'Log in with: atlas auth login\n',
     })
   })
 
@@ -131,7 +166,7 @@ describe('auth status', () => {
   test.each(
     STATES,
   )('status: reports its state and exit status with %s', async (_, arrange, args, status, state) => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     const { server } = atlas
     arrange(server)
     const outcome = await atlas.run(['auth', 'status', '--json', ...args])
@@ -145,7 +180,7 @@ describe('auth status', () => {
   })
 
   test('status: names no store once a refused refresh has deleted the credentials', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     const { server } = atlas
     server.expireAccessTokens()
     server.revokeSessions()
@@ -161,7 +196,7 @@ describe('auth status', () => {
   })
 
   test('status: prints what is stored when the server is unreachable', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     const { url } = atlas.server
     await atlas.server[Symbol.asyncDispose]()
     const { status, stdout } = await atlas.run(['auth', 'status', '--json'])
@@ -177,7 +212,7 @@ describe('auth status', () => {
 describe('the answer of GET /auth/me', () => {
   const TYPES: Record<string, string>[] = [{}, { 'content-type': 'text/plain' }]
   test.each(TYPES)('status: a JSON answer confirms the login with the headers %j', async headers => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     atlas.server.fault('GET /auth/me', response => {
       response.writeHead(200, headers).end('{"email":"ada@example.com","username":"ada"}')
     })
@@ -193,7 +228,7 @@ describe('the answer of GET /auth/me', () => {
 
   test('status: hides a short password that the server repeats after a login', async () => {
     const user = { ...ADA, password: 'x7q' }
-    await using atlas = await stage({ users: [user] })
+    await using atlas = await inProcess({ users: [user] })
     const { server } = atlas
     const me = { email: ADA.email, username: 'ada, x7q' }
     server.fault('GET /auth/me', response => answer(response, 200, me))
@@ -225,7 +260,7 @@ test.concurrent('status: its five seconds include the wait for the lock', async 
 })
 
 test('status: an unknown profile is named, with the existing ones', async () => {
-  await using atlas = await stage()
+  await using atlas = await inProcess()
   await atlas.logIn()
   const { status, stderr } = await atlas.run(['auth', 'status', '--profile', 'defualt'])
   expect({ status, stderr }).toEqual({

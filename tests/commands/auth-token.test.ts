@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { answer } from '../support/atlas-server.ts'
 import { createSandbox } from '../support/binary.ts'
+import { inProcess } from '../support/in-process.ts'
 import { stage } from '../support/stage.ts'
 
 const REFRESH = 'POST /api/v1/auth/refresh'
@@ -18,7 +19,7 @@ describe('auth token', () => {
   })
 
   test('token: --min-ttl refreshes when less time is left', async () => {
-    await using atlas = await stage({ accessTtlS: 600, loggedIn: true })
+    await using atlas = await inProcess({ accessTtlS: 600, loggedIn: true })
     const { server } = atlas
     const before = server.lastTokens.access
     expect((await atlas.run(['auth', 'token', '--min-ttl', '590'])).stdout).toBe(`${before}\n`)
@@ -33,8 +34,21 @@ describe('auth token', () => {
     expect(server.log()).toEqual([REFRESH])
   })
 
+  test('token: --min-ttl counts from now, not from the login', async () => {
+    await using atlas = await inProcess({ accessTtlS: 600, loggedIn: true })
+    const { server } = atlas
+    const before = server.lastTokens.access
+    const ask = async () => (await atlas.run(['auth', 'token', '--min-ttl', '9m'])).stdout
+    atlas.advanceClock(50_000)
+    expect(await ask()).toBe(`${before}\n`)
+    expect(server.log()).toEqual([])
+    atlas.advanceClock(20_000)
+    expect(await ask()).toBe(`${server.lastTokens.access}\n`)
+    expect(server.log()).toEqual([REFRESH])
+  })
+
   test('token: without a refresh token --min-ttl works only up to what is left', async () => {
-    await using atlas = await stage()
+    await using atlas = await inProcess()
     const { server } = atlas
     server.fault('POST /auth/login', response =>
       answer(response, 200, { access_token: 'alone', token_type: 'bearer', expires_in: 1800 }),
@@ -52,7 +66,7 @@ describe('auth token', () => {
   })
 
   test('token: --json prints token, expiry and source', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     const told = JSON.parse((await atlas.run(['auth', 'token', '--json'])).stdout)
     expect(told).toEqual({
       access_token: atlas.server.lastTokens.access,
@@ -72,7 +86,7 @@ describe('auth token', () => {
     ['', 2],
   ]
   test.each(DURATIONS)('token: --min-ttl "%s" exits with %d', async (text, status) => {
-    await using atlas = await stage({ accessTtlS: 1800, loggedIn: true })
+    await using atlas = await inProcess({ accessTtlS: 1800, loggedIn: true })
     expect((await atlas.run(['auth', 'token', '--min-ttl', text])).status).toBe(status)
   })
 

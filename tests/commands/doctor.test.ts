@@ -8,6 +8,7 @@ import manifest from '../../package.json' with { type: 'json' }
 import type { AtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, type Machine, type Outcome } from '../support/binary.ts'
 import { certificateTest, createAuthority } from '../support/certificates.ts'
+import { inProcess } from '../support/in-process.ts'
 import { openTerminal } from '../support/pseudo-terminal.ts'
 import { startRawServer } from '../support/raw-server.ts'
 import { stage } from '../support/stage.ts'
@@ -61,7 +62,7 @@ const LOCK = check('lock', 'ok', 'Taken and released in N ms, in ~/.config/atlas
 const PROXY = check('proxy', 'ok', 'No proxy is used.')
 const SYNC = check('sync', 'ok', '~/.claude/CLAUDE.md can be written.\nNever synced.')
 
-const doctor = (sandbox: Machine, env: Record<string, string> = {}): Promise<Outcome> =>
+const doctor = (sandbox: Pick<Machine, 'run'>, env: Record<string, string> = {}): Promise<Outcome> =>
   sandbox.run(['doctor', '--json'], { env })
 
 /** The first check that failed: what the report tells people to begin with. */
@@ -108,7 +109,7 @@ describe('a healthy machine', () => {
   })
 
   test('doctor: prints one line a check, with details below it', async () => {
-    await using atlas = await stage()
+    await using atlas = await inProcess()
     const { server } = atlas
     const { status, stdout } = await atlas.run(['doctor'])
     const lines = stdout.split('\n')
@@ -173,7 +174,7 @@ describe('the cause of a failure', () => {
     ['an extra path', server => `${server.apiRoot}/auth`],
   ]
   test.each(PATHS)('doctor: names %s in the server URL', async (_, urlOf) => {
-    await using atlas = await stage()
+    await using atlas = await inProcess()
     const { server } = atlas
     expect(firstFailure(await doctor(atlas, { ATLAS_API_URL: urlOf(server) }))).toEqual(
       check(
@@ -294,7 +295,7 @@ describe('the cause of a failure', () => {
   test.skipIf(process.platform === 'win32')(
     'doctor: names a config folder that others can change',
     async () => {
-      await using atlas = await stage()
+      await using atlas = await inProcess()
       await atlas.logIn()
       fs.chmodSync(atlas.configFolder, 0o775)
       const outcome = await doctor(atlas)
@@ -422,7 +423,7 @@ describe('waits that are bounded', () => {
 })
 
 test('doctor: says whether a sync can write, and what the last one took', async () => {
-  await using atlas = await stage({ loggedIn: true })
+  await using atlas = await inProcess({ loggedIn: true })
   const check = async () => {
     const { stdout } = await atlas.run(['doctor', '--json'])
     return JSON.parse(stdout).checks.find(({ name }: { name: string }) => name === 'sync')

@@ -2,12 +2,13 @@ import { expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { answer } from '../support/atlas-server.ts'
+import { inProcess } from '../support/in-process.ts'
 import { stage } from '../support/stage.ts'
 
 const ASK = 'GET /api/v1/configuration/me'
 
 test('status: --json prints every field for every verdict', async () => {
-  await using atlas = await stage({ loggedIn: true })
+  await using atlas = await inProcess({ loggedIn: true })
   const { file } = atlas.claude
   const { server } = atlas
   const run = async () => {
@@ -85,7 +86,7 @@ test('status: prints a table', async () => {
 })
 
 test('status: prints the local half without a login, a server or a store', async () => {
-  await using atlas = await stage({ loggedIn: true })
+  await using atlas = await inProcess({ loggedIn: true })
   await atlas.run(['sync'])
   const run = async (env: Record<string, string> = {}) => {
     const { status, stdout, stderr } = await atlas.run(['status', '--json'], { env })
@@ -115,7 +116,7 @@ test('status: prints the local half without a login, a server or a store', async
 })
 
 test('status: prints the server’s half when the local file cannot be read', async () => {
-  await using atlas = await stage({ loggedIn: true })
+  await using atlas = await inProcess({ loggedIn: true })
   fs.mkdirSync(atlas.claude.file, { recursive: true })
   const { status, stdout } = await atlas.run(['status', '--json'])
   expect([

@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import fc from 'fast-check'
 import { answer } from '../support/atlas-server.ts'
+import { inProcess } from '../support/in-process.ts'
 import { openTerminal } from '../support/pseudo-terminal.ts'
 import { stage } from '../support/stage.ts'
 
@@ -61,7 +62,7 @@ describe('atlas sync', () => {
   test.each(
     REFUSED,
   )('sync: refuses to overwrite %s, shows the diff, and keeps a backup with --force', async (_, synced, remote, reason) => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     const { file } = atlas.claude
     if (synced) await atlas.run(['sync'])
     atlas.claude.edit('# Mine\tand mine\n')
@@ -103,7 +104,7 @@ describe('atlas sync', () => {
   })
 
   test('sync: shows at most twenty lines of a diff, none longer than a screen', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     atlas.claude.edit(`${'x'.repeat(500)}\n${'line\n'.repeat(100)}`)
     const { stderr } = await atlas.run(['sync'])
     const lines = stderr.split('\n')
@@ -116,7 +117,7 @@ describe('atlas sync', () => {
   })
 
   test('sync: changes nothing when the server has no configuration, even with --force', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     atlas.server.setConfiguration('', '')
     const said = {
       status: 0,
@@ -179,7 +180,7 @@ describe('atlas sync', () => {
   })
 
   test('sync: says that a file is not text instead of a diff', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     atlas.claude.edit(Uint8Array.of(0xff, 0xfe, 0x41))
     const said =
       'No diff: the local file is not UTF-8 text, or differs too much (3 bytes here, 8 on the server).\n'
@@ -191,7 +192,7 @@ describe('atlas sync', () => {
   })
 
   test('sync: --json prints every field', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     const { file } = atlas.claude
     const { server } = atlas
     const run = async (...args: string[]) => {
@@ -309,7 +310,7 @@ describe('atlas sync', () => {
     ['a redirect', 5, 'bad_response', {}, 302],
   ]
   test.each(TROUBLE)('sync: leaves the file alone with %s', async (_, status, code, body, http) => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     await atlas.run(['sync'])
     atlas.server.fault('GET /configuration/me', response => {
       if (typeof body === 'string') response.end(body)
@@ -325,7 +326,7 @@ describe('atlas sync', () => {
   })
 
   test('sync: two profiles with one folder do not overwrite each other', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true })
     await atlas.logIn({ env: { ATLAS_PROFILE: 'work' } })
     await atlas.run(['sync', '--profile', 'default'])
     atlas.server.setConfiguration('# Work\n')

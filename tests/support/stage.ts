@@ -93,7 +93,7 @@ export async function stage(options: StageOptions = {}): Promise<Stage> {
   }
 }
 
-function claudeFolder(home: string, user: User | undefined): ClaudeFolder {
+export function claudeFolder(home: string, user: User | undefined): ClaudeFolder {
   const folder = path.join(home, '.claude')
   const file = path.join(folder, 'CLAUDE.md')
   return {
