@@ -1,44 +1,33 @@
 import { isLoopback } from '../config/server.ts'
-import { AtlasError, errorCode } from '../errors.ts'
+import { type AtlasCode, AtlasError, errorCode } from '../errors.ts'
 import { CHECK_SERVER_URL } from './answer.ts'
 
 /** What kept a request from being answered, in words, by the code of the runtime's error. */
 export function explainFailure(error: unknown, url: URL): AtlasError {
   if (error instanceof AtlasError) return error
+  const { origin } = url
   const code = errorCode(error) ?? (error instanceof Error ? error.name : 'unknown error')
+  const failure = (kind: AtlasCode, message: string, hint: string): AtlasError =>
+    new AtlasError(kind, message, hint, { cause: error })
+
   const reason = NETWORK_FAULTS[code]
-  if (reason)
-    return new AtlasError('network', `${url.origin} could not be reached: ${reason}.`, checkServer(url), {
-      cause: error,
-    })
-  if (
-    /CERT|SSL|TLS|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED|EPROTO/.test(code) &&
-    code !== 'ERR_TLS_HANDSHAKE_TIMEOUT'
-  ) {
-    return new AtlasError(
+  if (reason) return failure('network', `${origin} could not be reached: ${reason}.`, checkServer(url))
+  if (TLS_CODE.test(code) && code !== 'ERR_TLS_HANDSHAKE_TIMEOUT')
+    return failure(
       'tls',
-      `No trusted connection to ${url.origin}: ${TLS_FAULTS[code] ?? code}.`,
+      `No trusted connection to ${origin}: ${TLS_FAULTS[code] ?? code}.`,
       TLS_STEPS[code] ??
         'If your company has a certificate authority of its own, name its file with NODE_EXTRA_CA_CERTS.',
-      { cause: error },
     )
-  }
-  if (
-    /Malformed|HPE_|InvalidHTTP|HTTP_RESPONSE|TooManyHeaders|ResponseHeader|ContentLength|UnrequestedUpgrade/i.test(
-      code,
-    )
-  ) {
-    return new AtlasError(
-      'bad_response',
-      `${url.origin} sent an answer that cannot be read (${code}).`,
-      CHECK_SERVER_URL,
-      { cause: error },
-    )
-  }
-  return new AtlasError('network', `${url.origin} could not be reached (${code}).`, checkServer(url), {
-    cause: error,
-  })
+  return HTTP_CODE.test(code)
+    ? failure('bad_response', `${origin} sent an answer that cannot be read (${code}).`, CHECK_SERVER_URL)
+    : failure('network', `${origin} could not be reached (${code}).`, checkServer(url))
 }
+
+const TLS_CODE = /CERT|SSL|TLS|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED|EPROTO/
+/** An answer that is not HTTP. */
+const HTTP_CODE =
+  /Malformed|HPE_|InvalidHTTP|HTTP_RESPONSE|TooManyHeaders|ResponseHeader|ContentLength|UnrequestedUpgrade/i
 
 const checkServer = (url: URL): string =>
   isLoopback(url.hostname)

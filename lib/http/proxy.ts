@@ -3,19 +3,15 @@ import { isLoopback } from '../config/server.ts'
 import { AtlasError } from '../errors.ts'
 
 /** The variable in force for a server, whatever it says. */
-export function proxyVariable({ protocol }: URL, env: Environment): string | undefined {
-  const names =
-    protocol === 'https:'
-      ? ['https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY']
-      : ['http_proxy', 'HTTP_PROXY', 'all_proxy', 'ALL_PROXY']
-  return names.find(name => env[name])
-}
+export const proxyVariable = ({ protocol }: URL, env: Environment): string | undefined =>
+  [`${protocol.slice(0, -1)}_proxy`, 'all_proxy']
+    .flatMap(name => [name, name.toUpperCase()])
+    .find(name => env[name])
 
 /**
- * The proxy that requests to a server go through, unless NO_PROXY, which the runtime sees to, excepts it; none
- * for this machine. A value without a scheme means http.
- * @throws {AtlasError} `usage`: the variable names none that atlas can use. Its value, which may hold a
- * password, is not repeated.
+ * The proxy that requests to a server go through; undefined for this machine. The runtime itself applies
+ * NO_PROXY. A value without a scheme means http.
+ * @throws {AtlasError} `usage`: the value cannot be used. It may hold a password, so it is not repeated.
  */
 export function proxyFor(server: URL, env: Environment): URL | undefined {
   const from = proxyVariable(server, env)
@@ -25,7 +21,7 @@ export function proxyFor(server: URL, env: Environment): URL | undefined {
   if (scheme !== undefined && scheme !== 'http' && scheme !== 'https')
     throw new AtlasError(
       'usage',
-      `${from} names a ${scheme} proxy, which atlas does not speak.`,
+      `${from} names a ${scheme} proxy, which atlas does not support.`,
       'Name an http or https proxy, such as http://proxy.example.com:3128, or unset it.',
     )
   const url = URL.parse(scheme === undefined ? `http://${value.replace(/^\/\//, '')}` : value)

@@ -30,7 +30,7 @@ describe('the proxy', () => {
     ['not a url', 'HTTPS_PROXY is not the URL of a proxy.'],
     ['http://', 'HTTPS_PROXY is not the URL of a proxy.'],
     ['http://a:99999', 'HTTPS_PROXY is not the URL of a proxy.'],
-    ['socks5://ada:secret@a:1', 'HTTPS_PROXY names a socks5 proxy, which atlas does not speak.'],
+    ['socks5://ada:secret@a:1', 'HTTPS_PROXY names a socks5 proxy, which atlas does not support.'],
   ]
   test.each(REFUSED)('"%s" is refused', (value, message) => {
     expect(() => proxyFor(HTTPS, { HTTPS_PROXY: value })).toThrow(message)
