@@ -25,13 +25,12 @@ export interface Access {
  * @throws the file system's own error; the old file is intact then.
  */
 export function replaceFile(file: string, content: string | Uint8Array, mode = 0o600): void {
-  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 })
   const temporary = writeTemporary(file, content, { mode })
   try {
     fs.renameSync(temporary, file)
-  } catch (error) {
+  } finally {
+    // It is still there if it could not be renamed.
     fs.rmSync(temporary, { force: true })
-    throw error
   }
   syncFolder(path.dirname(file))
 }
@@ -40,19 +39,18 @@ export function replaceFile(file: string, content: string | Uint8Array, mode = 0
  * See that a file could be replaced by one with that content: write such a file beside it, and delete it.
  * @throws the file system's own error.
  */
-export function rehearseReplacement(file: string, content: string | Uint8Array): void {
-  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 })
+export const rehearseReplacement = (file: string, content: string | Uint8Array): void =>
   fs.rmSync(writeTemporary(file, content, { mode: 0o600 }))
-}
 
 /**
  * Write what is to take a file's place beside it, under a name that no other writer has: only its writer
- * renames or removes it.
+ * renames or removes it. The folder is made where it is missing (0700).
  * @returns its path.
  * @throws the file system's own error; nothing of it is left then.
  */
 export function writeTemporary(file: string, content: string | Uint8Array, access: Access): string {
   const folder = path.dirname(file)
+  fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
   removeAbandoned(folder)
   const writer = `${machine()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`
   const temporary = path.join(folder, `.${path.basename(file)}.${writer}.atlas-tmp`)

@@ -6,7 +6,6 @@ import { AtlasError, errorCode } from '../errors.ts'
 import { at, FileFault, faultOf } from './faults.ts'
 import { makePrivateFolder, requirePrivate, requireWritable } from './private.ts'
 
-const MIN_POLL_MS = 2
 const MAX_POLL_MS = 25
 /** Cleaners of temporary folders delete what has not changed for days; a lock in use stays younger. */
 const TOUCH_AFTER_MS = 3_600_000
@@ -55,15 +54,8 @@ export const createLock = (options: LockOptions): Lock => ({
   },
 })
 
-async function acquire({
-  folder,
-  name,
-  inStore = false,
-  uid,
-  timeoutMs,
-  cancelled,
-  debug,
-}: LockOptions): Promise<Held> {
+async function acquire(options: LockOptions): Promise<Held> {
+  const { folder, name, inStore = false, uid, timeoutMs, cancelled, debug } = options
   const file = lockPath(folder, name)
   const startedAt = performance.now()
   for (let looks = 0; ; looks++) {
@@ -84,8 +76,7 @@ async function acquire({
         'Wait for it or end it, then try again.',
       )
     // A signal ends the pause too; the next turn throws for it.
-    const pauseMs = MIN_POLL_MS + Math.random() * (MAX_POLL_MS - MIN_POLL_MS)
-    await setTimeout(pauseMs, undefined, { signal: cancelled }).catch(() => {})
+    await setTimeout(Math.random() * MAX_POLL_MS, undefined, { signal: cancelled }).catch(() => {})
   }
 }
 

@@ -7,7 +7,6 @@ import { checkPrivateFolder, makePrivateFolder, readPrivateFile, requireWritable
 import type { CredentialStore } from './store.ts'
 
 const MAX_RECORD_BYTES = 1024 * 1024
-const RECORD_NAME = /^[0-9a-f]{32}\.json$/
 
 export interface FileStoreOptions {
   /** The folder that holds the config file. */
@@ -77,7 +76,7 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
     accounts: () =>
       use('list', folder, () => {
         const names = fs.existsSync(folder) ? fs.readdirSync(folder) : []
-        const files = names.filter(name => RECORD_NAME.test(name)).map(name => path.join(folder, name))
+        const files = names.filter(name => name.endsWith('.json')).map(name => path.join(folder, name))
         return files.flatMap(file => {
           const account = accountIn(readRecord(file) ?? '')
           return account !== undefined && fileOf(account) === file ? [account] : []

@@ -31,11 +31,9 @@ export function splitItems(items: Items, maxItemBytes: number): Items {
   /** Delete a slot's parts from an index on. */
   const clear = async (account: string, slot: Slot, from: number): Promise<void> => {
     let end = from
-    while (await exists(partName(account, slot, end))) end++
+    while ((await readDamaged(partName(account, slot, end))) !== undefined) end++
     for (let index = end - 1; index >= from; index--) await items.delete(partName(account, slot, index))
   }
-
-  const exists = async (name: string): Promise<boolean> => (await readDamaged(name)) !== undefined
 
   /** An item for those who want to replace it: what cannot be read is there all the same. */
   const readDamaged = async (name: string): Promise<string | undefined> => {

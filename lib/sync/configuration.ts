@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { type Answer, badResponse, errorFor, parseJsonObject, type Reader } from '../http/answer.ts'
 import type { Http } from '../http/requests.ts'
 import type { Interrupts } from '../interrupts.ts'
@@ -59,7 +60,8 @@ type Asked = Pick<Answer, 'request' | 'url'>
  * @throws {AtlasError} `bad_response`: it is not one that can be written as it was meant.
  */
 export function parseConfiguration(body: Uint8Array, asked: Asked): Configuration {
-  const fields = parseJsonObject(decode(body, asked))
+  if (!isUtf8(body)) throw badResponse(asked, 'the answer is not UTF-8')
+  const fields = parseJsonObject(new TextDecoder().decode(body))
   if (fields === undefined) throw badResponse(asked, 'the answer is not a JSON object')
   const { content, commit_sha: commitSha = null, updated_at: updatedAt = null } = fields
   if (typeof content !== 'string' && content !== null) throw badResponse(asked, '"content" is not a string')
@@ -77,14 +79,6 @@ export function parseConfiguration(body: Uint8Array, asked: Asked): Configuratio
   return { content: bytes, commitSha: commitSha || null, updatedAt: parseMoment(updatedAt, asked) }
 }
 
-function decode(body: Uint8Array, asked: Asked): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(body)
-  } catch {
-    throw badResponse(asked, 'the answer is not UTF-8')
-  }
-}
-
 /**
  * A moment in ISO 8601; one without a zone is UTC, as Python servers mean it. It is told to people and
  * decides nothing, so a text that is not a time is not an error.
@@ -97,7 +91,5 @@ function parseMoment(value: unknown, asked: Asked): Date | null {
   return Number.isNaN(moment.getTime()) ? null : moment
 }
 
-const SHORT_COMMIT_LENGTH = 7
-
 /** A commit as people write it. */
-export const shortCommit = (commitSha: string): string => commitSha.slice(0, SHORT_COMMIT_LENGTH)
+export const shortCommit = (commitSha: string): string => commitSha.slice(0, 7)

@@ -1,11 +1,13 @@
 import path from 'node:path'
 import { replaceFile } from '../files/atomic.ts'
 import { readRegularFile } from '../files/private.ts'
+import { parseJsonObject } from '../http/answer.ts'
 import { orFileError } from './local-file.ts'
 import type { Known } from './verdict.ts'
 
-const VERSION = 1
 const MAX_STATE_BYTES = 64 * 1024
+const SHA256 = /^[0-9a-f]{64}$/
+const ANY = /./
 
 /** What was last synced into a folder. */
 export interface SyncState extends Known {
@@ -49,7 +51,6 @@ export function createSyncMemory({ configFolder, profile, apiUrl, folder }: Sync
       orFileError(file, () => parseState(readRegularFile(file, MAX_STATE_BYTES)?.bytes.toString() ?? '')),
     remember({ syncedSha256, pendingSha256, commitSha, syncedAt }) {
       const content = {
-        version: VERSION,
         profile,
         api_url: apiUrl,
         folder,
@@ -64,23 +65,16 @@ export function createSyncMemory({ configFolder, profile, apiUrl, folder }: Sync
 }
 
 function parseState(text: string): SyncState {
-  let fields: Record<string, unknown>
-  try {
-    fields = Object(JSON.parse(text))
-  } catch {
-    return NEVER_SYNCED
-  }
-  if (fields['version'] !== VERSION) return NEVER_SYNCED
-  const hash = (name: string): string | null => {
+  const fields = parseJsonObject(text) ?? {}
+  const textOf = (name: string, form: RegExp): string | null => {
     const value = fields[name]
-    return typeof value === 'string' && /^[0-9a-f]{64}$/.test(value) ? value : null
+    return typeof value === 'string' && form.test(value) ? value : null
   }
-  const { commit_sha: commitSha, synced_at: syncedAt } = fields
-  const moment = new Date(typeof syncedAt === 'string' ? syncedAt : Number.NaN)
+  const syncedAt = new Date(textOf('synced_at', ANY) ?? Number.NaN)
   return {
-    syncedSha256: hash('synced_sha256'),
-    pendingSha256: hash('pending_sha256'),
-    commitSha: typeof commitSha === 'string' ? commitSha : null,
-    syncedAt: Number.isNaN(moment.getTime()) ? null : moment,
+    syncedSha256: textOf('synced_sha256', SHA256),
+    pendingSha256: textOf('pending_sha256', SHA256),
+    commitSha: textOf('commit_sha', ANY),
+    syncedAt: Number.isNaN(syncedAt.getTime()) ? null : syncedAt,
   }
 }

@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer'
+
 const CONTEXT_LINES = 3
 /** Two long texts with little in common would be compared for minutes. */
 const MAX_DIFF_MS = 1_000
@@ -19,8 +21,10 @@ export async function unifiedDiff(
   after: Uint8Array,
   labels: DiffLabels,
 ): Promise<string[] | undefined> {
-  const [old, next] = [decode(before), decode(after)]
-  if (old === undefined || next === undefined) return undefined
+  if (!isUtf8(before) || !isUtf8(after)) return undefined
+  // A byte-order mark is kept: it is a difference like any other.
+  const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString()
+  const [old, next] = [textOf(before), textOf(after)]
   const { createTwoFilesPatch, FILE_HEADERS_ONLY } = await import('diff')
   const patch = createTwoFilesPatch(labels.file, labels.file, old, next, labels.before, labels.after, {
     context: CONTEXT_LINES,
@@ -28,13 +32,4 @@ export async function unifiedDiff(
     timeout: MAX_DIFF_MS,
   })
   return patch?.replace(/\n$/, '').split('\n')
-}
-
-/** The byte-order mark is kept: it is a difference like any other. */
-function decode(bytes: Uint8Array): string | undefined {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch {
-    return undefined
-  }
 }

@@ -35,7 +35,6 @@ test('remembers by profile, server and folder, in a private file of its own', ()
   expect(kit.of('default', 'https://h', '/home/ada/other').recall()).toEqual(NEVER_SYNCED)
   expect(fs.statSync(kit.file()).mode & 0o777).toBe(0o600)
   expect(JSON.parse(fs.readFileSync(kit.file(), 'utf8'))).toEqual({
-    version: 1,
     profile: 'default',
     api_url: 'https://h',
     folder: '/home/ada/.claude',
@@ -52,8 +51,8 @@ const DAMAGED = [
   'null',
   '[]',
   '"x"',
-  '{"version":2,"synced_sha256":"x"}',
-  '{"version":1,"synced_sha256":7}',
+  '{"synced_sha256":"x","pending_sha256":"y"}',
+  '{"synced_sha256":7,"commit_sha":7,"synced_at":"yesterday"}',
 ]
 test.each(DAMAGED)('what atlas did not write (%j) counts as never synced', text => {
   using kit = openMemory()

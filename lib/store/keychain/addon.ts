@@ -59,14 +59,14 @@ function holds(file: string, content: Uint8Array, uid: number | undefined): bool
 
 function requireAddon(): Addon {
   const musl = process.env['ATLAS_BUILD_LIBC'] === 'musl'
-  if (process.platform === 'linux' && process.arch === 'x64' && !musl)
-    return require('@napi-rs/keyring-linux-x64-gnu/keyring.linux-x64-gnu.node')
-  if (process.platform === 'linux' && process.arch === 'x64' && musl)
-    return require('@napi-rs/keyring-linux-x64-musl/keyring.linux-x64-musl.node')
-  if (process.platform === 'linux' && process.arch === 'arm64' && !musl)
-    return require('@napi-rs/keyring-linux-arm64-gnu/keyring.linux-arm64-gnu.node')
-  if (process.platform === 'linux' && process.arch === 'arm64' && musl)
-    return require('@napi-rs/keyring-linux-arm64-musl/keyring.linux-arm64-musl.node')
+  if (process.platform === 'linux' && process.arch === 'x64')
+    return musl
+      ? require('@napi-rs/keyring-linux-x64-musl/keyring.linux-x64-musl.node')
+      : require('@napi-rs/keyring-linux-x64-gnu/keyring.linux-x64-gnu.node')
+  if (process.platform === 'linux' && process.arch === 'arm64')
+    return musl
+      ? require('@napi-rs/keyring-linux-arm64-musl/keyring.linux-arm64-musl.node')
+      : require('@napi-rs/keyring-linux-arm64-gnu/keyring.linux-arm64-gnu.node')
   if (process.platform === 'darwin' && process.arch === 'x64')
     return require('@napi-rs/keyring-darwin-x64/keyring.darwin-x64.node')
   if (process.platform === 'darwin' && process.arch === 'arm64')

@@ -9,17 +9,13 @@ export interface Answers {
   readonly delete: boolean
 }
 
-export interface ItemRequest {
+export interface WorkerRequest {
+  readonly id: number
   readonly operation: keyof Answers
   readonly account: string
-  /** What to store. */
-  readonly value?: string
+  /** What to store; empty for another operation. */
+  readonly value: string
   readonly platform: NodeJS.Platform
-}
-
-export interface WorkerRequest extends ItemRequest {
-  readonly id: number
-  /** Where the addon is unpacked to. */
   readonly addonFolder: AddonFolder
 }
 
@@ -34,15 +30,19 @@ export type WorkerReply =
  */
 export function callKeychain(
   { Entry }: Addon,
-  { operation, account, value = '', platform }: ItemRequest,
+  { operation, account, value, platform }: Omit<WorkerRequest, 'id' | 'addonFolder'>,
 ): Answers[keyof Answers] {
   // Unpinned, the library falls back to the kernel's keys, which are gone at the next reboot.
   const entry = new Entry(SERVICE, account, { linux: { store: 'secret-service' } })
   // Windows limits an item in bytes and stores passwords as UTF-16; bytes hold twice as much.
   const asBytes = platform === 'win32'
   switch (operation) {
-    case 'get':
-      return (asBytes ? decodeUtf8(entry.getSecret()) : entry.getPassword()) ?? undefined
+    case 'get': {
+      if (!asBytes) return entry.getPassword() ?? undefined
+      const bytes = entry.getSecret()
+      // Bytes that are not text are not a record either, whatever stands for them.
+      return bytes === null ? undefined : Buffer.from(bytes).toString()
+    }
     case 'set':
       if (asBytes) entry.setSecret(new TextEncoder().encode(value))
       else entry.setPassword(value)
@@ -54,15 +54,6 @@ export function callKeychain(
         throw new Error('access denied: the item could not be deleted')
       return existed
     }
-  }
-}
-
-function decodeUtf8(bytes: ArrayLike<number> | null): string | null {
-  if (bytes === null) return null
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.from(bytes))
-  } catch {
-    throw new Error('Password data is not valid UTF-8')
   }
 }
 
