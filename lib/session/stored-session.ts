@@ -2,7 +2,7 @@ import type { Login } from '../config/file.ts'
 import { PROFILE_NAME } from '../config/values.ts'
 import { AtlasError } from '../errors.ts'
 import type { Lock } from '../files/lock.ts'
-import { type CredentialStore, DamagedRecord, probeStore } from '../store/store.ts'
+import { ALTERNATIVES, type CredentialStore, DamagedRecord } from '../store/store.ts'
 import type { Secrets } from '../terminal/secrets.ts'
 import { correctForClock, decodeRecord, encodeRecord, type Session } from './record.ts'
 
@@ -101,11 +101,25 @@ export class StoredSession {
   }
 
   /**
-   * See that credentials can be stored, before anybody is asked for them. A signal may interrupt it, so
-   * that a keychain that hangs does not hold up Ctrl-C; the next proof removes the probe that is left.
+   * See that credentials can be stored, before anybody is asked for them: that what is stored can be reached, and
+   * that a probe beside it can be written, read back and deleted. A signal may interrupt it, so that a keychain
+   * that hangs does not hold up Ctrl-C; the next probe replaces the one that is left.
    * @throws {AtlasError} `store_*`, `lock_timeout`
    */
   probeStore(): Promise<void> {
-    return this.exclusively(() => probeStore(this.store, this.account))
+    return this.exclusively(async () => {
+      await this.readOrDamaged()
+      const probeAccount = `${this.account}#probe`
+      const probe = `atlas probe ${this.now().getTime()}`
+      await this.store.write(probeAccount, probe)
+      const found = await this.store.read(probeAccount)
+      await this.store.delete(probeAccount)
+      if (found !== probe)
+        throw new AtlasError(
+          'store_unavailable',
+          `What atlas wrote to ${this.store.location} could not be read back.`,
+          `Check it, ${ALTERNATIVES}.`,
+        )
+    })
   }
 }

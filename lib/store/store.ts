@@ -32,29 +32,7 @@ export interface CredentialStore {
   delete(account: string): Promise<boolean>
 }
 
-/**
- * See that a store keeps what it is given: that what is there for the account can be reached, and that a probe
- * beside it can be written, read back and deleted.
- * @throws {AtlasError} `store_*`
- */
-export async function probeStore(store: CredentialStore, account: string): Promise<void> {
-  await store.read(account).catch((error: unknown) => {
-    // A damaged record can be replaced.
-    if (!(error instanceof DamagedRecord)) throw error
-  })
-  const probeAccount = `${account}#probe`
-  const probe = `atlas probe ${Date.now()}`
-  await store.write(probeAccount, probe)
-  const found = await store.read(probeAccount)
-  await store.delete(probeAccount)
-  if (found !== probe)
-    throw new AtlasError(
-      'store_unavailable',
-      `What atlas wrote to ${store.location} could not be read back.`,
-      `Check it, ${ALTERNATIVES}.`,
-    )
-}
-
+/** What to do instead of using a store that cannot be used. */
 export const ALTERNATIVES =
   'use "atlas auth login --store file" (plain text, readable by you alone), or set ATLAS_ACCESS_TOKEN'
 

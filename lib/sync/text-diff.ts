@@ -4,22 +4,15 @@ const CONTEXT_LINES = 3
 /** Two long texts with little in common would be compared for minutes. */
 const MAX_DIFF_MS = 1_000
 
-export interface DiffLabels {
-  /** The name of the file. */
-  readonly file: string
-  /** What the old and the new text are, shown beside it. */
-  readonly before: string
-  readonly after: string
-}
-
 /**
  * The change from one text to another as a unified diff, its lines without line endings.
+ * @param labels the name of the file, and what the old and the new text are.
  * @returns undefined where one of them is not UTF-8 text, or the search for a diff took too long.
  */
 export async function unifiedDiff(
   before: Uint8Array,
   after: Uint8Array,
-  labels: DiffLabels,
+  labels: Readonly<Record<'file' | 'before' | 'after', string>>,
 ): Promise<string[] | undefined> {
   if (!isUtf8(before) || !isUtf8(after)) return undefined
   // A byte-order mark is kept: it is a difference like any other.
