@@ -70,8 +70,11 @@ export function parseRefreshToken(answer: Omit<Answer, 'body'>): RefreshToken | 
   const found = new Map<string, Cookie>()
   for (const line of headers.getSetCookie()) {
     const cookie = readCookie(line, answer)
-    if (cookie.name === REFRESH_COOKIE && domainMatches(cookie.domain, url.hostname))
-      found.set(`${cookie.domain}|${cookie.path}`, cookie)
+    if (cookie.name !== REFRESH_COOKIE || !domainMatches(cookie.domain, url.hostname)) continue
+    const key = `${cookie.domain}|${cookie.path}`
+    // Deleted first, so that the last one that came is the last one here.
+    found.delete(key)
+    found.set(key, cookie)
   }
   const refreshPath = `${defaultPath(url)}/refresh`
   const [chosen] = [...found.values()]
@@ -92,7 +95,7 @@ export function parseRefreshToken(answer: Omit<Answer, 'body'>): RefreshToken | 
 interface Cookie {
   readonly name: string
   readonly value: string
-  /** Empty where the cookie is for the host alone that was asked. */
+  /** The host that was asked where the cookie names none. */
   readonly domain: string
   readonly path: string
   /** In seconds; 0 or less where the server clears the cookie, null where it does not say. */
@@ -107,7 +110,7 @@ function readCookie(line: string, { headers, url, receivedAt }: Omit<Answer, 'bo
   return {
     name,
     value,
-    domain: (attributes.get('domain') ?? '').replace(/^\./, '').toLowerCase(),
+    domain: (attributes.get('domain') ?? '').replace(/^\./, '').toLowerCase() || url.hostname,
     path: path.startsWith('/') ? path : defaultPath(url),
     lifetimeS: cookieLifetime(attributes, Date.parse(headers.get('date') ?? ''), receivedAt),
   }
@@ -140,7 +143,7 @@ function cookieLifetime(
 
 /** @see RFC 6265 §5.1.3 */
 function domainMatches(domain: string, hostname: string): boolean {
-  if (domain === '' || domain === hostname) return true
+  if (domain === hostname) return true
   return hostname.endsWith(`.${domain}`) && !/^[\d.]+$|:/.test(hostname)
 }
 

@@ -7,7 +7,7 @@ const STEP = '  '
 /** Deeper levels are indented no further, so that a body of nothing but brackets stays printable. */
 const MAX_INDENT = 40
 /** A string, a bracket or separator, or a number or literal. */
-const TOKEN = /"(?:[^"\\]|\\.)*"|[[\]{},:]|[^\s"[\]{},:]+/g
+const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[[\]{},:]|[^\s"[\]{},:]+/g
 
 /**
  * JSON indented, coloured and harmless for a terminal; undefined where the text is not JSON. Values are checked but
@@ -34,7 +34,8 @@ export function indentJson(text: string, colour: boolean): string | undefined {
     if (token === '{' || token === '[') depth++
     before = token
   }
-  return out
+  // A string that is too much for the pattern would be missing.
+  return depth === 0 ? out : undefined
 }
 
 function styleOf(token: string, next: string | undefined): Style | undefined {

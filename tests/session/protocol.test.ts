@@ -256,6 +256,25 @@ describe('the refresh cookie', () => {
       ['refresh_token=a; Expires=Wed, 04-Mar-26 05:06:17 GMT'],
       { refreshToken: 'a', sessionExpiresAt: later(10) },
     ],
+    [
+      'the last of one cookie that is set three times, with and without its host as the domain',
+      [
+        'refresh_token=a; Path=/api/v1/auth',
+        'refresh_token=b; Path=/api/v1/auth; Domain=atlas.example.com',
+        'refresh_token=c; Path=/api/v1/auth',
+      ],
+      session('c'),
+    ],
+    [
+      'the last of several on paths that do not match',
+      ['refresh_token=a; Path=/x', 'refresh_token=b; Path=/y', 'refresh_token=c; Path=/x'],
+      session('c'),
+    ],
+    [
+      'one that is cleared with its host as the domain',
+      ['refresh_token=a; Path=/x', 'refresh_token=; Path=/x; Max-Age=0; Domain=atlas.example.com'],
+      undefined,
+    ],
     ['Secure, although the server is on plain http', ['refresh_token=a; Secure'], session('a')],
   ]
   /** By the server's clock; ours stands at 05:06:07 on the fourth. */

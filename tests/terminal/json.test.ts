@@ -105,3 +105,13 @@ test('a text body comes at once, and a line ending torn apart is still one', () 
   expect(print(Buffer.from('d\r'))).toBe('d')
   expect(print()).toBe('\\u000d')
 })
+
+test('a body keeps a string of nearly 2 MiB, whatever is in it', () => {
+  for (const unit of ['x', 'é"\\', '😀', '\\"']) {
+    const value = { a: unit.repeat(Math.floor(1_000_000 / unit.length)), b: [1, 2] }
+    const text = JSON.stringify(value)
+    expect(JSON.parse(show(text, { isJson: true, colour: false })) as unknown).toEqual(value)
+  }
+  const long = JSON.stringify({ a: 'x'.repeat(1_950_000), b: 1 })
+  expect(JSON.parse(show(long, { isJson: true, colour: false })) as unknown).toEqual(JSON.parse(long))
+})
