@@ -35,7 +35,7 @@ export async function login({ email: given, passwordStdin }: LoginOptions, run: 
     throw new AtlasError(
       'usage',
       '--password-stdin reads a pipe or a file, but standard input is a terminal, which would show the password.',
-      'Leave the flag out to be prompted, or pipe the password in.',
+      'Omit the flag to be prompted, or pipe the password in.',
     )
   if (!passwordStdin && !config.mayAsk.value)
     throw new AtlasError(

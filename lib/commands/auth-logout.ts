@@ -106,7 +106,9 @@ async function print(ended: readonly Ended[], all: boolean, { config, terminal, 
     const who = session ? ` as ${session.email}` : ''
     await terminal.say([styled('green', `Logged out of ${place.apiUrl}${who}`)])
     if (!serverTold)
-      terminal.notice('The server could not be told. The credentials on this machine are deleted anyway.')
+      terminal.notice(
+        'The server did not confirm the logout. The credentials on this machine are deleted anyway.',
+      )
     if (session) terminal.notice(describeRemains(session, now()))
   }
 }

@@ -27,7 +27,7 @@ function tooShort(expiresAt: Date | null, now: Date): AtlasError {
   const lifeMs = Math.max(0, (expiresAt?.getTime() ?? 0) - now.getTime())
   return new AtlasError(
     'ttl_unavailable',
-    `The longest that a token of this server stays valid is ${describeDuration(lifeMs)}.`,
+    `A token of this server is valid for ${describeDuration(lifeMs)} at most.`,
     `Ask for less with --min-ttl ${Math.floor(lifeMs / 1000)}s.`,
   )
 }

@@ -42,7 +42,7 @@ export async function sync({ dir, force, dryRun }: SyncOptions, run: Run): Promi
   const synced = await syncFile({ force, dryRun }, dependencies)
   const { result, verdict, remote, backup, recovered } = synced
   if (recovered !== null)
-    terminal.notice(`A local text that an interrupted sync had displaced is kept in ${recovered}`)
+    terminal.notice(`An interrupted sync had moved a local text aside; it is kept in ${recovered}`)
   if (result === 'refused') {
     if (!terminal.json) showShortDiff((await diffOf(place, synced)) ?? [noDiff(synced)], terminal)
     throw localChanges(place, synced)

@@ -52,7 +52,7 @@ describe('auth logout', () => {
     const { status, stderr } = await atlas.run(['auth', 'logout'])
     expect({ status, first: stderr.split('\n')[0] }).toEqual({
       status: 0,
-      first: 'The server could not be told. The credentials on this machine are deleted anyway.',
+      first: 'The server did not confirm the logout. The credentials on this machine are deleted anyway.',
     })
     expect(atlas.filesHolding('access_token')).toEqual([])
   })

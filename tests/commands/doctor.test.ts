@@ -201,7 +201,7 @@ describe('the cause of a failure', () => {
               'server',
               'fail',
               `${server.url.origin} answers with an error (503).`,
-              'Try again later, or ask who runs the server.',
+              'Try again later, or ask the server’s administrator.',
             )
           : check(
               'server',

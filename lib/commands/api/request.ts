@@ -62,10 +62,10 @@ export async function parseRequest(flags: Flags): Promise<TypedRequest> {
     flags.text('method') ?? (fields.length > 0 || input !== undefined ? 'POST' : 'GET'),
   )
   if (input !== undefined && !canHaveBody(method))
-    throw new AtlasError('usage', `${method} carries no body.`, 'Leave --input out, or use another method.')
+    throw new AtlasError('usage', `${method} carries no body.`, 'Omit --input, or use another method.')
   const readsStdin = [input === '-', ...fields.map(({ typed, value }) => typed && value === '@-')]
   if (readsStdin.filter(Boolean).length > 1)
-    throw new AtlasError('usage', 'Standard input can be read only once.', 'Use "-" for one flag alone.')
+    throw new AtlasError('usage', 'Standard input can be read only once.', 'Use "-" for one flag only.')
   return { method, headers: flags.all('header').map(parseHeader), fields, input }
 }
 

@@ -8,9 +8,7 @@ export async function checkCredentials({ config, credentials, now }: Run): Promi
   if (credential === undefined) return warn('Not logged in.', `Log in with: ${loginCommand(config)}`)
   const { email, expiresAt, sessionExpiresAt: endsAt } = credential
   if (credentials.source === 'env') {
-    const said = expiresAt
-      ? [`According to itself it is valid until ${describeMoment(expiresAt, now())}.`]
-      : []
+    const said = expiresAt ? [`It claims to be valid until ${describeMoment(expiresAt, now())}.`] : []
     return ok('ATLAS_ACCESS_TOKEN is set and overrides the store.', ...said)
   }
   // Enough of an e-mail to tell accounts apart, in a report that may be published.

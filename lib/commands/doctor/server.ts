@@ -64,14 +64,14 @@ async function findApi(
 
 function checkHealth(origin: string, apiRoot: string, status: number, elapsedMs: number): Finding {
   if (status === 200) return ok(`${apiRoot} answers, its health check in ${elapsedMs} ms.`)
-  return warn(`${apiRoot} answers, but ${origin}/health says ${status}.`, 'Ask who runs the server.')
+  return warn(`${apiRoot} answers, but ${origin}/health says ${status}.`, 'Ask the server’s administrator.')
 }
 
 function withoutApi(origin: string, apiUrl: string, status: number): Finding {
   if (status >= 500)
     return fail(
       `${origin} answers with an error (${status}).`,
-      'Try again later, or ask who runs the server.',
+      'Try again later, or ask the server’s administrator.',
     )
   return fail(
     `${origin} answers, but there is no Atlas API at ${apiUrl}.`,
@@ -98,13 +98,13 @@ const plainHttp = (server: URL): Finding =>
   isLoopback(server.hostname)
     ? ok('Plain http, which does not leave this machine.')
     : warn(
-        `Plain http to ${server.host}: everybody on the way can read the credentials.`,
+        `Plain http to ${server.host}: others on the network can read the credentials.`,
         'Use https if the server has it.',
       )
 
 function checkClock(date: string | null, now: Date): Finding {
   const skewMs = Date.parse(date ?? '') - now.getTime()
-  if (Number.isNaN(skewMs)) return notChecked('the server does not say what time it has.')
+  if (Number.isNaN(skewMs)) return notChecked('the server does not send its time.')
   if (Math.abs(skewMs) <= TOLERATED_SKEW_MS) return ok('It agrees with the server’s.')
   const side = skewMs > 0 ? 'behind' : 'ahead of'
   const judge = Math.abs(skewMs) > BROKEN_SKEW_MS ? fail : warn
