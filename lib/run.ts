@@ -1,6 +1,6 @@
 import {
   type ConfigFile,
-  type Login,
+  type LoginPlace,
   profilesOf,
   proveConfigFile,
   readConfigFile,
@@ -11,6 +11,7 @@ import { requireSecure } from './config/server.ts'
 import { describeSettings, loginCommand } from './config/settings.ts'
 import type { StoreKind } from './config/values.ts'
 import { refuseDebugger } from './debugger.ts'
+import { AtlasError } from './errors.ts'
 import { createLock, type Lock } from './files/lock.ts'
 import { addonFolder, userLockFolder } from './files/user-folder.ts'
 import type { Reader } from './http/answer.ts'
@@ -54,9 +55,6 @@ export interface RunOptions {
   readonly keychainWaitMs?: number
 }
 
-/** Where the credentials of a login are. */
-export type LoginPlace = Omit<Login, 'email'>
-
 /** What one run of a command is given. Nothing is opened, loaded or asked before it is used. */
 export interface Run extends Host {
   readonly config: Config
@@ -67,8 +65,8 @@ export interface Run extends Host {
   readonly stored: StoredSession
   /** The stored session of another login. */
   storedAs(login: LoginPlace): StoredSession
-  /** The logins whose records are in the file store, whether the config file knows them or not. */
-  loginsInFiles(): Promise<LoginPlace[]>
+  /** The records in the file store, whether the config file lists them or not, and what could not be read. */
+  loginsInFiles(): Promise<{ places: LoginPlace[]; faults: AtlasError[] }>
   readonly http: Http
   /** How a server's answers become messages. */
   readonly reader: Reader
@@ -79,6 +77,8 @@ export interface Run extends Host {
 /** The config file, for several processes at once. */
 export interface SharedConfigFile {
   readonly lock: Lock
+  /** As it is now; `config.file` is as it was when the run began. @throws {AtlasError} `usage` */
+  read(): ConfigFile
   /** See that it can be written. @throws {AtlasError} `file_error`, `lock_timeout` */
   prove(): Promise<void>
   /** Change it; two processes that do so at once lose nothing. @throws {AtlasError} as `prove` does */
@@ -111,6 +111,7 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
     config,
     configFile: {
       lock: configLock,
+      read: () => readConfigFile(folder.value),
       prove: () => configLock.hold(async () => proveConfigFile(folder.value)),
       update: change =>
         configLock.hold(async () => writeConfigFile(folder.value, change(readConfigFile(folder.value)))),
@@ -119,9 +120,14 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
     stored,
     storedAs,
     async loginsInFiles() {
-      const accounts = await createFileStore({ configFolder: folder.value, uid, debug }).accounts()
-      const places = accounts.map(partsOf).filter(parts => parts !== undefined)
-      return places.map(place => ({ ...place, store: 'file' }))
+      const found = await createFileStore({ configFolder: folder.value, uid, debug }).accounts()
+      return {
+        places: found.flatMap(account => {
+          const parts = typeof account === 'string' ? partsOf(account) : undefined
+          return parts ? [{ ...parts, store: 'file' }] : []
+        }),
+        faults: found.filter(account => account instanceof AtlasError),
+      }
     },
     http,
     reader: { isSafeToShow: secrets.isSafeToShow, renewHint: credentials.renewHint },

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import type { Flags } from '../cli/flags.ts'
-import { type Login, loginAt, profilesOf, withLogin } from '../config/file.ts'
+import { type Login, profilesOf, withLogin, withoutRecord } from '../config/file.ts'
 import { flagHelp, NAME_YOUR_SERVER, SETTINGS } from '../config/settings.ts'
 import { AtlasError, recoverable } from '../errors.ts'
 import type { Run } from '../run.ts'
@@ -58,9 +58,9 @@ export async function login({ email: given, passwordStdin }: LoginOptions, run: 
     `Logging in to ${server}`,
     logIn({ email, password }, stored, run, remember),
   )
-  await removeOlderRecord(entry, run)
   if (terminal.json) await printJson(session, run)
   else await terminal.say([styled('green', `Logged in to ${server} as ${email}`)])
+  await removeOlderRecords(entry, run)
   noticeChanges(entry, session, run)
 }
 
@@ -91,17 +91,28 @@ async function readPassword({ readStdin }: Run): Promise<string> {
   )
 }
 
-/** A profile has one login on a server: the record of an earlier one in another store is deleted. */
-async function removeOlderRecord(entry: Login, { config, storedAs, terminal }: Run): Promise<void> {
-  const older = loginAt(config.file, entry.profile, entry.apiUrl)
-  if (older === undefined || older.store === entry.store) return
-  const stored = storedAs(older)
-  await stored
-    .exclusively(() => stored.delete())
-    .catch(error => {
+/**
+ * A profile has one login on a server: the record of an earlier one in another store is deleted. The config file
+ * lists it until that is done, so that a logout can end it too.
+ */
+async function removeOlderRecords(entry: Login, { configFile, storedAs, terminal }: Run): Promise<void> {
+  const isEntrys = ({ profile, apiUrl }: Login): boolean =>
+    profile === entry.profile && apiUrl === entry.apiUrl
+  const older = configFile.read().logins.filter(login => isEntrys(login) && login.store !== entry.store)
+  for (const login of older) {
+    const stored = storedAs(login)
+    const removal = stored.exclusively(async () => {
+      // Another process may have logged in there meanwhile.
+      if (configFile.read().logins.findLast(isEntrys)?.store !== entry.store) return
+      if (login.email !== null) await stored.delete()
+      await configFile.update(file => withoutRecord(file, login))
+    })
+    await terminal.during(`Deleting the older login in ${stored.store.location}`, removal).catch(error => {
       const { message } = recoverable(error)
       terminal.notice(`The older login in ${stored.store.location} could not be deleted. ${message}`)
+      terminal.notice('atlas auth logout ends both.')
     })
+  }
 }
 
 /** Print the login even if the server does not confirm it, or a signal arrives: the session is stored. */

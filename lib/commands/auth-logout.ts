@@ -1,7 +1,7 @@
 import type { Flags } from '../cli/flags.ts'
-import { loginAt, withLogoutOf } from '../config/file.ts'
+import { type LoginPlace, withoutRecord } from '../config/file.ts'
 import { type AtlasError, recoverable } from '../errors.ts'
-import type { LoginPlace, Run } from '../run.ts'
+import type { Run } from '../run.ts'
 import type { Session } from '../session/record.ts'
 import { type EndedSession, logOut } from '../session/session.ts'
 import { styled } from '../terminal/style.ts'
@@ -57,34 +57,26 @@ async function findPlaces(
     place.profile === configured.profile &&
     place.apiUrl === configured.apiUrl &&
     (!isStoreGiven || place.store === configured.store)
-  let fault: AtlasError | undefined
   // The config file may have been deleted, or a login killed before it was noted there.
-  const inFiles = await loginsInFiles().catch((error): LoginPlace[] => {
-    fault = recoverable(error)
-    return []
-  })
+  const inFiles = await loginsInFiles()
   const listed = file.logins.filter(({ email }) => email !== null)
-  const known = [...listed, ...inFiles].filter(place => all || isMeant(place))
+  const known = [...listed, ...inFiles.places].filter(place => all || isMeant(place))
+  const [fault] = inFiles.faults
+  const places = known.length > 0 || (all && fault) ? known : [configured]
+  // A record that cannot be read may be the one that is meant.
+  const unread: LoginPlace = { ...configured, store: 'file' }
+  if (!all && fault && isMeant(unread)) places.unshift(unread)
   const keyOf = (place: LoginPlace): string => JSON.stringify([place.profile, place.apiUrl, place.store])
-  const places = [...new Map(known.map(place => [keyOf(place), place])).values()]
-  if (places.length > 0) return { places, fault: all ? fault : undefined }
-  const mayBeInFiles = !isStoreGiven || configured.store === 'file'
-  return fault && mayBeInFiles ? { places, fault } : { places: [configured], fault: undefined }
+  const unique = new Map(places.map(place => [keyOf(place), place]))
+  return { places: [...unique.values()], fault: all ? fault : undefined }
 }
 
 /** The credentials are deleted, which is what was asked for: a config file that cannot say so is a notice. */
 async function forget(places: readonly LoginPlace[], { config, configFile, terminal }: Run): Promise<void> {
-  const listed = places.filter(({ profile, apiUrl, store }) => {
-    const login = loginAt(config.file, profile, apiUrl)
-    return login?.email != null && login.store === store
-  })
-  if (listed.length === 0) return
-  const update = configFile.update(file =>
-    listed.reduce((rest, { profile, apiUrl }) => withLogoutOf(rest, profile, apiUrl), file),
-  )
-  await update.catch(error =>
-    terminal.notice(`${recoverable(error).message} It still lists logins that have ended.`),
-  )
+  if (places.length === 0 || config.file.logins.length === 0) return
+  await configFile
+    .update(file => places.reduce(withoutRecord, file))
+    .catch(error => terminal.notice(`${recoverable(error).message} It still lists logins that have ended.`))
 }
 
 async function print(ended: readonly Ended[], all: boolean, { config, terminal, now }: Run): Promise<void> {

@@ -21,10 +21,13 @@ export interface Login {
   readonly email: string | null
 }
 
+/** Where the credentials of a login are. */
+export type LoginPlace = Omit<Login, 'email'>
+
 /** The config file's content. It holds no secret. */
 export interface ConfigFile {
   readonly currentProfile: string | undefined
-  /** One for each profile and server, the newest last. */
+  /** The newest last. */
   readonly logins: readonly Login[]
 }
 
@@ -37,21 +40,25 @@ export const profilesOf = ({ logins }: ConfigFile): ReadonlyMap<string, Login> =
 export const loginAt = ({ logins }: ConfigFile, profile: string, apiUrl: string): Login | undefined =>
   logins.findLast(login => login.profile === profile && login.apiUrl === apiUrl)
 
-/** The file after a login, which replaces an older one of the same profile and server and makes its profile current. */
+const isAt = (login: LoginPlace, { profile, apiUrl, store }: LoginPlace): boolean =>
+  login.profile === profile && login.apiUrl === apiUrl && login.store === store
+
+/**
+ * The file after a login, which makes its profile current. An older one of the same profile and server in another
+ * store stays until its record there is deleted.
+ */
 export const withLogin = ({ logins }: ConfigFile, login: Login): ConfigFile => ({
   currentProfile: login.profile,
-  logins: [
-    ...logins.filter(({ profile, apiUrl }) => profile !== login.profile || apiUrl !== login.apiUrl),
-    login,
-  ],
+  logins: [...logins.filter(other => !isAt(other, login)), login],
 })
 
-/** The file after a logout: the profile still remembers its server and store. */
-export const withLogoutOf = (file: ConfigFile, profile: string, apiUrl: string): ConfigFile => ({
+/** The file after a record was deleted: the newest login still says which server and store its profile has. */
+export const withoutRecord = (file: ConfigFile, place: LoginPlace): ConfigFile => ({
   ...file,
-  logins: file.logins.map(login =>
-    login.profile === profile && login.apiUrl === apiUrl ? { ...login, email: null } : login,
-  ),
+  logins: file.logins.flatMap(login => {
+    if (!isAt(login, place)) return [login]
+    return loginAt(file, place.profile, place.apiUrl) === login ? [{ ...login, email: null }] : []
+  }),
 })
 
 export const configFilePath = (folder: string): string => path.join(folder, 'config.json')
@@ -126,7 +133,7 @@ const unusable = (file: string, reason: string): AtlasError =>
  * @throws {AtlasError} `file_error`
  */
 export const proveConfigFile = (folder: string): void =>
-  writing(folder, file => rehearseReplacement(file, Buffer.alloc(ROOM_BYTES)))
+  writing(folder, file => rehearseReplacement(file, Buffer.alloc(ROOM_BYTES))())
 
 /**
  * Write the config file as a whole. Callers hold the lock of the config folder.

@@ -36,11 +36,14 @@ export function replaceFile(file: string, content: string | Uint8Array, mode = 0
 }
 
 /**
- * See that a file could be replaced by one with that content: write such a file beside it, and delete it.
- * @throws the file system's own error.
+ * See that a file could be replaced by one with that content, by writing such a file beside it.
+ * @returns what deletes that file again, which until then keeps its room on the disk.
+ * @throws the file system's own error; nothing of it is left then.
  */
-export const rehearseReplacement = (file: string, content: string | Uint8Array): void =>
-  fs.rmSync(writeTemporary(file, content, { mode: 0o600 }))
+export function rehearseReplacement(file: string, content: string | Uint8Array): () => void {
+  const temporary = writeTemporary(file, content, { mode: 0o600 })
+  return () => fs.rmSync(temporary, { force: true })
+}
 
 /**
  * Write what is to take a file's place beside it, under a name that no other writer has: only its writer
@@ -51,7 +54,7 @@ export const rehearseReplacement = (file: string, content: string | Uint8Array):
 export function writeTemporary(file: string, content: string | Uint8Array, access: Access): string {
   const folder = path.dirname(file)
   fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
-  removeAbandoned(folder)
+  removeAbandoned(file)
   const writer = `${machine()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`
   const temporary = path.join(folder, `.${path.basename(file)}.${writer}.atlas-tmp`)
   createFile(temporary, content, access)
@@ -59,18 +62,40 @@ export function writeTemporary(file: string, content: string | Uint8Array, acces
 }
 
 /**
- * Delete the temporary files in a folder whose writers were killed.
+ * The temporary files of a file, its writers dead or alive; none in a folder that may not be listed.
  * @throws the file system's own error.
  */
-export function removeAbandoned(folder: string): void {
-  for (const name of fs.existsSync(folder) ? fs.readdirSync(folder) : []) {
-    const [, writtenOn, pid] = TEMPORARY.exec(name) ?? []
-    if (pid === undefined) continue
-    const file = path.join(folder, name)
-    const isDead = writtenOn === machine() && !isRunning(Number(pid))
-    const mtimeMs = fs.lstatSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0
-    if (isDead || Date.now() - mtimeMs > ABANDONED_AFTER_MS) fs.rmSync(file, { force: true })
+export function temporariesOf(file: string): string[] {
+  const folder = path.dirname(file)
+  try {
+    return fs
+      .readdirSync(folder)
+      .filter(name => name.startsWith(`.${path.basename(file)}.`) && TEMPORARY.test(name))
+      .map(name => path.join(folder, name))
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'EACCES') return []
+    throw error
   }
+}
+
+/**
+ * Delete the temporary files of a file whose writers were killed. One that cannot be deleted stays: it may be
+ * somebody else's in a shared folder.
+ * @throws the file system's own error: the folder is not one.
+ */
+export function removeAbandoned(file: string): void {
+  for (const temporary of temporariesOf(file).filter(isAbandoned)) {
+    try {
+      fs.rmSync(temporary)
+    } catch {}
+  }
+}
+
+function isAbandoned(temporary: string): boolean {
+  const [, writtenOn, pid] = TEMPORARY.exec(path.basename(temporary)) ?? []
+  if (writtenOn === machine() && !isRunning(Number(pid))) return true
+  const mtimeMs = fs.lstatSync(temporary, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
+  return Date.now() - mtimeMs > ABANDONED_AFTER_MS
 }
 
 /** By its name: containers share folders, and each has process numbers of its own. */
@@ -119,17 +144,16 @@ function giveAccess(descriptor: number, mode: number, uid: number, gid: number):
 }
 
 /**
- * Delete a file for good, and what writers that were killed left in its folder.
+ * Delete a file for good, and every temporary file of it. Callers exclude its writers.
  * @returns whether the file was there.
  * @throws the file system's own error.
  */
 export function removeFile(file: string): boolean {
   // The file goes last: while it is there, whoever stopped half-way tries again.
-  removeAbandoned(path.dirname(file))
-  if (fs.lstatSync(file, { throwIfNoEntry: false }) === undefined) return false
-  fs.rmSync(file, { force: true })
-  syncFolder(path.dirname(file))
-  return true
+  const found = [...temporariesOf(file), file].filter(place => fs.lstatSync(place, { throwIfNoEntry: false }))
+  for (const place of found) fs.rmSync(place)
+  if (found.length > 0) syncFolder(path.dirname(file))
+  return found.includes(file)
 }
 
 /**

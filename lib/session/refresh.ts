@@ -33,29 +33,33 @@ export function refresh(
     if (refreshToken === null) throw expired(stored, 'the server gave no refresh token')
 
     return interrupts.shield(async hurry => {
-      await stored.store.prove(stored.account)
-      const answer = await http.ask(apiRoot, '/auth/refresh', {
-        method: 'POST',
-        headers: { cookie: refreshCookieHeader(refreshToken) },
-        signal: hurry,
-      })
-      const isRefused = isRefusal(answer)
-      if (answer.status !== 200 && !isRefused) throw errorFor(answer, reader)
-      const renewal = isRefused ? undefined : renew(session, answer)
+      const giveRoomBack = await stored.store.prove(stored.account)
+      try {
+        const answer = await http.ask(apiRoot, '/auth/refresh', {
+          method: 'POST',
+          headers: { cookie: refreshCookieHeader(refreshToken) },
+          signal: hurry,
+        })
+        const isRefused = isRefusal(answer)
+        if (answer.status !== 200 && !isRefused) throw errorFor(answer, reader)
+        const renewal = isRefused ? undefined : renew(session, answer)
 
-      // Another machine may share a file, and somebody may have deleted the lock. Otherwise nobody was let
-      // in, and reading again would give a crash more time to lose the answer.
-      if (stored.store.kind === 'file' || !stillExcludes()) {
-        const latest = await stored.require()
-        if (!hasSameTokens(latest, session)) return latest
+        // Another machine may share a file, and somebody may have deleted the lock. Otherwise nobody was let
+        // in, and reading again would give a crash more time to lose the answer.
+        if (stored.store.kind === 'file' || !stillExcludes()) {
+          const latest = await stored.require()
+          if (!hasSameTokens(latest, session)) return latest
+        }
+        if (renewal === undefined) {
+          await stored.delete()
+          throw expired(stored, 'the server refused to renew it')
+        }
+        await retryWrite(() => stored.write(renewal.session), giveRoomBack)
+        if (renewal.fault !== undefined) throw renewal.fault
+        return renewal.session
+      } finally {
+        giveRoomBack()
       }
-      if (renewal === undefined) {
-        await stored.delete()
-        throw expired(stored, 'the server refused to renew it')
-      }
-      await retryWrite(() => stored.write(renewal.session))
-      if (renewal.fault !== undefined) throw renewal.fault
-      return renewal.session
     })
   })
 }
@@ -91,9 +95,10 @@ const hasSameTokens = (one: Session, other: Session): boolean =>
 
 /**
  * Store what a server that rotates will not give again: one failed write does not end the session.
+ * @param giveRoomBack called after the first failure: the disk may have filled up meanwhile.
  * @throws {AtlasError} the store's own error, with what it means.
  */
-async function retryWrite(write: () => Promise<void>): Promise<void> {
+async function retryWrite(write: () => Promise<void>, giveRoomBack: () => void): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await write()
@@ -106,6 +111,7 @@ async function retryWrite(write: () => Promise<void>): Promise<void> {
           'Fix this first. If the server then rejects the old session, log in again with: atlas auth login',
           { cause: error },
         )
+      giveRoomBack()
       await Bun.sleep(WRITE_PAUSE_MS)
     }
   }

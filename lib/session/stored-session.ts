@@ -2,7 +2,7 @@ import type { Login } from '../config/file.ts'
 import { PROFILE_NAME } from '../config/values.ts'
 import { AtlasError } from '../errors.ts'
 import type { Lock } from '../files/lock.ts'
-import { ALTERNATIVES, type CredentialStore, DamagedRecord } from '../store/store.ts'
+import { ALTERNATIVES, type CredentialStore, DamagedRecord, PROBE } from '../store/store.ts'
 import type { Secrets } from '../terminal/secrets.ts'
 import { correctForClock, decodeRecord, encodeRecord, type Session } from './record.ts'
 
@@ -110,7 +110,7 @@ export class StoredSession {
     return this.exclusively(async () => {
       await this.readOrDamaged()
       const probeAccount = `${this.account}#probe`
-      const probe = `atlas probe ${this.now().getTime()}`
+      const probe = `${PROBE} ${this.now().getTime()}`
       await this.store.write(probeAccount, probe)
       const found = await this.store.read(probeAccount)
       await this.store.delete(probeAccount)

@@ -1,10 +1,11 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { errorCode } from '../errors.ts'
-import { rehearseReplacement, removeFile, replaceFile } from '../files/atomic.ts'
+import { AtlasError, errorCode } from '../errors.ts'
+import { rehearseReplacement, removeFile, replaceFile, temporariesOf } from '../files/atomic.ts'
 import { faultOf } from '../files/faults.ts'
 import { checkPrivateFolder, makePrivateFolder, readPrivateFile, requireWritable } from '../files/private.ts'
-import type { CredentialStore } from './store.ts'
+import { shellQuoted } from '../shell-quote.ts'
+import { type CredentialStore, PROBE } from './store.ts'
 
 const MAX_RECORD_BYTES = 1024 * 1024
 
@@ -18,18 +19,17 @@ export interface FileStoreOptions {
 
 /** A store that can list what is in it, unlike keychains, where looking for that unlocks everything. */
 export interface FileStore extends CredentialStore {
-  /**
-   * The accounts that it has records of; a file that is not a record is left out.
-   * @throws {AtlasError} `store_*`: the folder or a file in it cannot be read.
-   */
-  accounts(): Promise<string[]>
+  /** The account of each record; for a record that cannot be read as one, why it cannot. */
+  accounts(): Promise<(string | AtlasError)[]>
 }
+
+/** What a record may grow by in a refresh and is still certain to find room on the disk, in bytes. */
+const MAX_GROWTH_BYTES = 16 * 1024
 
 /** Credentials in plain text, one file (0600) an account in a folder (0700) of their own. */
 export function createFileStore({ configFolder, uid, debug }: FileStoreOptions): FileStore {
   const folder = path.join(configFolder, 'credentials')
-  const fileOf = (account: string): string =>
-    path.join(folder, `${Bun.SHA256.hash(account, 'hex').slice(0, 32)}.json`)
+  const fileOf = (account: string): string => path.join(folder, fileNameOf(account))
   const readRecord = (file: string): string | undefined => readPrivateFile(file, uid, MAX_RECORD_BYTES)
 
   const use = async <T>(operation: string, place: string, work: (place: string) => T): Promise<T> => {
@@ -63,7 +63,9 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
     prove: account =>
       use('prove', fileOf(account), file => {
         const record = readRecord(file)
-        if (record !== undefined) rehearseReplacement(file, record)
+        return record === undefined
+          ? () => {}
+          : rehearseReplacement(file, record + ' '.repeat(MAX_GROWTH_BYTES))
       }),
     read: account => use('read', fileOf(account), readRecord),
     write: (account, record) =>
@@ -73,16 +75,46 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
         replaceFile(file, record)
       }),
     delete: account => use('delete', fileOf(account), removeFile),
-    accounts: () =>
-      use('list', folder, () => {
-        const names = fs.existsSync(folder) ? fs.readdirSync(folder) : []
-        const files = names.filter(name => name.endsWith('.json')).map(name => path.join(folder, name))
-        return files.flatMap(file => {
-          const account = accountIn(readRecord(file) ?? '')
-          return account !== undefined && fileOf(account) === file ? [account] : []
-        })
-      }),
+    async accounts() {
+      const found: (string | AtlasError)[] = []
+      try {
+        for (const file of await use('list', folder, recordsIn)) {
+          const account = await use('read', file, () => accountOf(file, readRecord)).catch(asAtlasError)
+          if (account !== undefined) found.push(account)
+        }
+      } catch (error) {
+        found.push(asAtlasError(error))
+      }
+      return found
+    },
   }
+}
+
+const fileNameOf = (account: string): string => `${Bun.SHA256.hash(account, 'hex').slice(0, 32)}.json`
+
+/** The account that a file, or what a killed writer left of it, belongs to; undefined where it has no secret. */
+function accountOf(file: string, read: (file: string) => string | undefined): string | undefined {
+  const record = [file, ...temporariesOf(file)].map(read).find(text => text !== undefined)
+  if (record === undefined || record.startsWith(PROBE)) return undefined
+  const account = accountIn(record)
+  if (account !== undefined && fileNameOf(account) === path.basename(file)) return account
+  throw new AtlasError(
+    'store_unavailable',
+    `The credential file ${file} does not say whose it is.`,
+    `If nothing else needs it, delete it with: rm -f ${shellQuoted(file)}`,
+  )
+}
+
+/** The files of all records in a folder, or where they would be: a writer that was killed left another name. */
+function recordsIn(folder: string): string[] {
+  const names = fs.existsSync(folder) ? fs.readdirSync(folder) : []
+  const records = names.map(name => /^\.?([0-9a-f]{32}\.json)(?=$|\..*\.atlas-tmp$)/.exec(name)?.[1])
+  return [...new Set(records.filter(name => name !== undefined))].map(name => path.join(folder, name))
+}
+
+function asAtlasError(error: unknown): AtlasError {
+  if (error instanceof AtlasError) return error
+  throw error
 }
 
 /** The account that a record names, however damaged it is otherwise. */

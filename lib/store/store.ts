@@ -23,14 +23,18 @@ export interface CredentialStore {
   /**
    * Prove that the account's record can be replaced, by writing it again as it is: to be called before a
    * request whose answer must be stored. Callers hold the lock. Without a record there is nothing to prove.
+   * @returns what gives back the room that is set aside for the new record; it may be called twice.
    */
-  prove(account: string): Promise<void>
+  prove(account: string): Promise<() => void>
   read(account: string): Promise<string | undefined>
   /** Replace the account's record as a whole; readers see the old one or the new one. */
   write(account: string, record: string): Promise<void>
   /** @returns whether there was something to delete. */
   delete(account: string): Promise<boolean>
 }
+
+/** How the content of a probe begins, which is not a secret. */
+export const PROBE = 'atlas probe'
 
 /** What to do instead of using a store that cannot be used. */
 export const ALTERNATIVES =

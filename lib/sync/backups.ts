@@ -16,7 +16,7 @@ const MAX_BACKUPS = 5
  */
 export const settleDisplaced = (target: string, known: Known, now: Date): string | undefined =>
   orFileError(target, () => {
-    removeAbandoned(path.dirname(target))
+    removeAbandoned(target)
     const displaced = displacedOf(target)
     const left = readLocal(displaced)
     if (left === undefined) return undefined

@@ -150,12 +150,16 @@ describe('files in the folder of the file store', () => {
     expect(atlas.filesHolding('access_token')).toEqual([])
   })
 
-  test('logout: leaves a file alone that holds the record of another account', async () => {
+  test('logout: a file that holds the record of another account is left alone and named', async () => {
     await using atlas = await inProcess({ loggedIn: true })
     const stray = path.join(path.dirname(recordOf(atlas)), `${'0'.repeat(32)}.json`)
     fs.copyFileSync(recordOf(atlas), stray)
     deleteList(atlas)
-    expect(await endedBy(atlas, ['--all'])).toEqual({ status: 0, said: null, ended: ['default'] })
+    expect(await endedBy(atlas, ['--all'])).toEqual({
+      status: 6,
+      said: `The credential file ${stray} does not say whose it is.`,
+      ended: ['default'],
+    })
     expect(atlas.filesHolding('access_token')).toEqual([stray])
   })
 
@@ -223,6 +227,41 @@ describe('logins to two stores', () => {
       ended: 1,
       after: 'not_logged_in',
     })
+  })
+
+  secretServiceTest(
+    'logout: ends an older login too that could not be deleted when its store was away',
+    async () => {
+      await using atlas = await stage({ store: 'keychain' })
+      const stored = (): number =>
+        atlas.keychain.search('atlas-cli').length + atlas.filesHolding('access_token').length
+      const away = { DBUS_SESSION_BUS_ADDRESS: undefined, XDG_RUNTIME_DIR: undefined }
+      await atlas.logIn()
+      const { status, stdout, stderr } = await atlas.logIn({
+        env: { ...away, ATLAS_CREDENTIAL_STORE: 'file' },
+      })
+      expect({ status, stdout, said: stderr.split('\n')[0]?.slice(0, 46), stored: stored() }).toEqual({
+        status: 0,
+        stdout: `Logged in to ${atlas.server.url} as ada@example.com\n`,
+        said: 'The older login in the Secret Service keychain',
+        stored: 2,
+      })
+      const ended = JSON.parse((await atlas.run(['auth', 'logout', '--json'])).stdout)
+      expect({ ended: ended.logged_out.length, stored: stored() }).toEqual({ ended: 2, stored: 0 })
+    },
+  )
+
+  secretServiceTest('logout: the next login ends an older one that could not be deleted', async () => {
+    await using atlas = await stage({ store: 'keychain' })
+    const file = { ATLAS_CREDENTIAL_STORE: 'file' }
+    await atlas.logIn()
+    await atlas.logIn({ env: { ...file, DBUS_SESSION_BUS_ADDRESS: undefined, XDG_RUNTIME_DIR: undefined } })
+    await atlas.logIn({ env: file })
+    const { logins } = JSON.parse(fs.readFileSync(`${atlas.configFolder}/config.json`, 'utf8'))
+    expect({
+      stores: logins.map((login: Record<string, unknown>) => login['store']),
+      keychain: atlas.keychain.search('atlas-cli').length,
+    }).toEqual({ stores: ['file'], keychain: 0 })
   })
 
   test('logout: --all ends the other sessions when one store is unavailable', async () => {

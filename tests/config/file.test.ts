@@ -11,7 +11,7 @@ import {
   profilesOf,
   readConfigFile,
   withLogin,
-  withLogoutOf,
+  withoutRecord,
   writeConfigFile,
 } from '../../lib/config/file.ts'
 import { PROFILE_NAME, STORE_KINDS } from '../../lib/config/values.ts'
@@ -106,19 +106,29 @@ describe('one login per profile and server:', () => {
     expect(three.currentProfile).toBe('home')
   })
 
-  test('a login to another store replaces the older one and is the newest', () => {
-    const again = at('home', 'https://a.example', { store: 'file', email: 'eve@example.com' })
+  test('a login replaces the older one in the same store and is the newest', () => {
+    const again = at('home', 'https://a.example', { email: 'eve@example.com' })
     expect(withLogin({ ...three, currentProfile: 'work' }, again)).toEqual({
       currentProfile: 'home',
       logins: [...three.logins.slice(1), again],
     })
   })
 
+  test('an older login in another store is listed until its record is deleted', () => {
+    const again = at('home', 'https://a.example', { store: 'file', email: 'eve@example.com' })
+    const both = withLogin(three, again)
+    expect(both.logins).toEqual([...three.logins, again])
+    expect(withoutRecord(both, at('home', 'https://a.example')).logins).toEqual([
+      ...three.logins.slice(1),
+      again,
+    ])
+  })
+
   test('a logout forgets who it was, and neither the server nor the other logins', () => {
-    const after = withLogoutOf(three, 'home', 'https://c.example')
+    const after = withoutRecord(three, at('home', 'https://c.example', { store: 'file' }))
     expect(after.logins.map(({ email }) => email)).toEqual(['ada@example.com', 'ada@example.com', null])
     expect(loginAt(after, 'home', 'https://c.example')?.store).toBe('file')
-    expect(withLogoutOf(three, 'work', 'https://c.example')).toEqual(three)
+    expect(withoutRecord(three, at('work', 'https://c.example'))).toEqual(three)
   })
 })
 

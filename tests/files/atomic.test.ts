@@ -48,7 +48,9 @@ describe('a file that is replaced', () => {
   test('rehearseReplacement: leaves the file as it was', () => {
     replaceFile(file, 'old')
     const { ino } = fs.statSync(file)
-    rehearseReplacement(file, 'x'.repeat(10_000))
+    const remove = rehearseReplacement(file, 'x'.repeat(10_000))
+    expect(names()).toHaveLength(2)
+    remove()
     expect({ names: names(), text: fs.readFileSync(file, 'utf8'), ino: fs.statSync(file).ino }).toEqual({
       names: ['file'],
       text: 'old',
@@ -105,11 +107,27 @@ describe('a temporary file', () => {
       writtenBy('0a1b2c3d-1'),
     ]
     replaceFile(file, 'content')
-    removeFile(file)
-    expect(names()).toEqual(live.sort())
+    expect(names()).toEqual([...live, 'file'].sort())
   })
 
-  test('temporary files: that of a killed writer is deleted by the next write or removal in its folder', async () => {
+  test('temporary files: a removal deletes all of its file, and those of no other file', () => {
+    for (const writer of [`${machine()}-${process.pid}`, `${machine()}-1`, '0a1b2c3d-1']) writtenBy(writer)
+    const other = path.join(path.dirname(file), '.another.0a1b2c3d-1-0a1b2c3d.atlas-tmp')
+    fs.writeFileSync(other, 'half')
+    age(path.basename(other), 3_600)
+    removeFile(file)
+    expect(names()).toEqual([path.basename(other)])
+  })
+
+  test('temporary files: one that cannot be deleted does not stop a write', () => {
+    const folder = path.join(path.dirname(file), '.file.0a1b2c3d-1-0a1b2c3d.atlas-tmp')
+    fs.mkdirSync(folder)
+    fs.utimesSync(folder, 0, 0)
+    replaceFile(file, 'content')
+    expect(names()).toEqual([path.basename(folder), 'file'])
+  })
+
+  test('temporary files: that of a killed writer is deleted by the next write or removal of its file', async () => {
     const dead = `${machine()}-${await deadPid()}`
     writtenBy(dead)
     replaceFile(file, 'content')
@@ -124,8 +142,8 @@ describe('a temporary file', () => {
     const [young, old] = [writtenBy('0a1b2c3d-1'), writtenBy('0a1b2c3d-1')]
     age(young, 300)
     age(old, 3_600)
-    removeFile(file)
-    expect(names()).toEqual([young])
+    replaceFile(file, 'content')
+    expect(names()).toEqual([young, 'file'])
   })
 
   test('temporary files: names that atlas does not give are left alone', () => {

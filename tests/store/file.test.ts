@@ -82,11 +82,14 @@ describe('a record', () => {
 describe('proving a write', () => {
   test('file store: leaves the record and its folder as they were', async () => {
     using kit = createStore()
-    await kit.store.prove(ACCOUNT)
+    const nothingToProve = await kit.store.prove(ACCOUNT)
+    nothingToProve()
     expect(fs.existsSync(kit.folder)).toBe(false)
     await kit.store.write(ACCOUNT, RECORD)
     const before = snapshot(kit.root)
-    await kit.store.prove(ACCOUNT)
+    const giveRoomBack = await kit.store.prove(ACCOUNT)
+    giveRoomBack()
+    giveRoomBack()
     expect(snapshot(kit.root)).toEqual(before)
   })
 
@@ -103,18 +106,49 @@ describe('proving a write', () => {
     })
     expect(await store.read(ACCOUNT)).toBe(RECORD)
   })
+
+  smallDiskTest('file store: a record fits that grew, on a disk that filled up after the proof', async () => {
+    using disk = createSmallDisk()
+    const store = createFileStore({ configFolder: disk.folder, uid: process.getuid?.(), debug() {} })
+    await store.write(ACCOUNT, RECORD)
+    const giveRoomBack = await store.prove(ACCOUNT)
+    disk.fill()
+    const grown = RECORD + ' '.repeat(12_000)
+    expect((await refusal(store.write(ACCOUNT, grown))).code).toBe('store_unavailable')
+    giveRoomBack()
+    await store.write(ACCOUNT, grown)
+    expect(await store.read(ACCOUNT)).toBe(grown)
+  })
 })
 
-test('file store: lists the accounts of its records, and no other file', async () => {
+test('file store: lists the accounts of its records, and what cannot be read as one', async () => {
   using kit = createStore()
-  expect(await kit.store.accounts()).toEqual([])
+  const found = async () =>
+    (await kit.store.accounts())
+      .map(account => (typeof account === 'string' ? account : account.message))
+      .sort()
+  expect(await found()).toEqual([])
   await kit.store.write(ACCOUNT, JSON.stringify({ account: ACCOUNT }))
-  await kit.store.write('other', JSON.stringify({ account: ACCOUNT }))
   await kit.store.write('probe', 'atlas probe 1')
   fs.writeFileSync(path.join(kit.folder, 'notes.txt'), '')
-  expect(await kit.store.accounts()).toEqual([ACCOUNT])
+  expect(await found()).toEqual([ACCOUNT])
+
+  // What a writer that was killed has left of another record.
+  const left = `${kit.file}.0a1b2c3d-99999-0a1b2c3d.atlas-tmp`.replace(/([^/]+)$/, '.$1')
+  fs.renameSync(kit.file, left)
+  expect(await found()).toEqual([ACCOUNT])
+  fs.renameSync(left, kit.file)
+
+  await kit.store.write('other', '{"account":')
+  const other = path.join(kit.folder, `${Bun.SHA256.hash('other', 'hex').slice(0, 32)}.json`)
+  expect(await found()).toEqual([`The credential file ${other} does not say whose it is.`, ACCOUNT])
+  fs.chmodSync(other, 0o644)
+  expect(await found()).toEqual([
+    `The credential store ${other} cannot be used: others can read it.`,
+    ACCOUNT,
+  ])
   fs.chmodSync(kit.folder, 0o777)
-  expect((await refusal(kit.store.accounts())).code).toBe('store_denied')
+  expect(await found()).toEqual([`The credential store ${kit.folder} cannot be used: others can change it.`])
 })
 
 type Kit = ReturnType<typeof createStore>

@@ -42,6 +42,7 @@ export function createKeychainStore(options: KeychainOptions): CredentialStore {
     async prove(account) {
       const item = await items.get(account)
       if (item !== undefined) await items.set(account, item)
+      return () => {}
     },
     read: whole.get,
     write: whole.set,
