@@ -1,5 +1,5 @@
 import { cac } from 'cac'
-import { COMPLETE_COMMAND } from './lib/cli/completion/scripts.ts'
+import { COMPLETE_COMMAND } from './lib/cli/completion/shells.ts'
 import type { Context } from './lib/commands/context.ts'
 import { report } from './lib/errors.ts'
 import { createInterrupts, type Interrupts, ignoredSignals } from './lib/interrupts.ts'

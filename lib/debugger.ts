@@ -1,5 +1,5 @@
 import type { Environment } from './config/load.ts'
-import { AtlasError } from './errors.ts'
+import { usageError } from './errors.ts'
 
 const DEBUGGER = ['BUN_INSPECT', 'BUN_INSPECT_CONNECT_TO', 'BUN_INSPECT_NOTIFY']
 
@@ -16,8 +16,7 @@ export function refuseDebugger(env: Environment): void {
     DEBUGGER.find(name => env[name]) ??
     (/--inspect/.test(env['BUN_OPTIONS'] ?? '') ? 'BUN_OPTIONS' : undefined)
   if (variable === undefined) return
-  throw new AtlasError(
-    'usage',
+  throw usageError(
     `${variable} opens atlas to a debugger, which could read its credentials.`,
     `Unset it, as in: env -u ${variable} atlas …`,
   )

@@ -46,6 +46,10 @@ export class AtlasError extends Error {
   }
 }
 
+/** atlas was used or configured in a way that it does not accept (exit 2). */
+export const usageError = (message: string, hint?: string): AtlasError =>
+  new AtlasError('usage', message, hint)
+
 /** Exit statuses of the signals that end atlas: 128 + the signal's number, as in POSIX shells. */
 export const SIGNAL_STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGQUIT: 131 } as const
 

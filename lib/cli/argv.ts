@@ -1,5 +1,5 @@
 import type { CAC, Command } from 'cac'
-import { AtlasError } from '../errors.ts'
+import { usageError } from '../errors.ts'
 import { type FlagDefinition, Flags, flagDefinitions } from './flags.ts'
 import { isTopic } from './help-text.ts'
 import { seeHelp, unknownCommand, unknownFlag } from './suggest.ts'
@@ -130,10 +130,10 @@ function flagValue(
 ): string | undefined {
   if (type === 'boolean') {
     if (value === undefined) return undefined
-    throw new AtlasError('usage', `${rawName} takes no value.`, seeHelp(command))
+    throw usageError(`${rawName} takes no value.`, seeHelp(command))
   }
   if (value === undefined || (!inlineValue && value.startsWith('--')))
-    throw new AtlasError('usage', `${rawName} needs a value: ${usage}.`, seeHelp(command))
+    throw usageError(`${rawName} needs a value: ${usage}.`, seeHelp(command))
   // `-X=POST` means the same as `-XPOST`.
   return inlineValue && !rawName.startsWith('--') ? value.replace(/^=/, '') : value
 }
@@ -141,12 +141,11 @@ function flagValue(
 function checkArguments(command: Command, args: readonly string[]): void {
   const name = `atlas ${command.name}`
   const missing = command.args.filter(({ required }) => required)[args.length]
-  if (missing) throw new AtlasError('usage', `${name} needs ${missing.value.toUpperCase()}.`, seeHelp(name))
+  if (missing) throw usageError(`${name} needs ${missing.value.toUpperCase()}.`, seeHelp(name))
   const surplus = args[command.args.length]
   if (surplus === undefined) return
   const isEmail = surplus.includes('@') && flagDefinitions(command).some(flag => flag.name === 'email')
-  throw new AtlasError(
-    'usage',
+  throw usageError(
     `${name} takes no argument "${surplus}".`,
     isEmail ? `Did you mean --email ${surplus}?` : seeHelp(name),
   )

@@ -1,5 +1,5 @@
 import type { CAC } from 'cac'
-import { AtlasError } from '../errors.ts'
+import { type AtlasError, usageError } from '../errors.ts'
 import { type FlagDefinition, flagDefinitions } from './flags.ts'
 import { TOPICS } from './help-text.ts'
 
@@ -22,8 +22,7 @@ export async function unknownCommand(cli: CAC, words: readonly string[]): Promis
   const typed = isGroup ? others.join(' ') : words.join(' ')
   const meanings = isGroup ? new Map(members.map(name => [lastWord(name), name])) : meaningsOf(cli)
   const meant = meanings.get(typed) ?? meanings.get((await nearest(typed, [...meanings.keys()])) ?? '')
-  return new AtlasError(
-    'usage',
+  return usageError(
     `There is no command "atlas ${words.join(' ')}".`,
     meant ? `Did you mean "atlas ${meant}"?` : seeHelp(isGroup ? `atlas ${group}` : 'atlas'),
   )
@@ -52,8 +51,7 @@ export async function unknownFlag(
 ): Promise<AtlasError> {
   const takesPassword = definitions.some(({ name }) => name === 'password-stdin')
   if (takesPassword && (rawName === '--password' || rawName === '-p'))
-    return new AtlasError(
-      'usage',
+    return usageError(
       `${command} has no flag ${rawName}.`,
       'No flag takes a password, which every user of the machine could read: pipe it into --password-stdin.',
     )
@@ -61,7 +59,7 @@ export async function unknownFlag(
   const names = definitions.map(({ name }) => `--${name}`)
   const meant = otherCase ? `-${otherCase.short}` : await nearest(rawName, names)
   const hint = meant ? `Did you mean ${meant}?` : seeHelp(command)
-  return new AtlasError('usage', `${command} has no flag ${rawName}.`, hint)
+  return usageError(`${command} has no flag ${rawName}.`, hint)
 }
 
 /** The name that is spelled most like what was typed, if one is close enough to be meant. */

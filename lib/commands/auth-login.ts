@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import type { Flags } from '../cli/flags.ts'
 import { type Login, profilesOf, withLogin, withoutRecord } from '../config/file.ts'
 import { flagHelp, NAME_YOUR_SERVER, SETTINGS } from '../config/settings.ts'
-import { AtlasError, recoverable } from '../errors.ts'
+import { AtlasError, recoverable, usageError } from '../errors.ts'
 import type { Run } from '../run.ts'
 import { fixedBearer } from '../session/credentials.ts'
 import { whoIs } from '../session/identity.ts'
@@ -32,8 +32,7 @@ export async function login({ email: given, passwordStdin }: LoginOptions, run: 
   const { config, configFile, credentials, stored, terminal } = run
   const server = config.apiUrl.value
   if (passwordStdin && terminal.stdinIsTerminal)
-    throw new AtlasError(
-      'usage',
+    throw usageError(
       '--password-stdin reads a pipe or a file, but standard input is a terminal, which would show the password.',
       'Omit the flag to be prompted, or pipe the password in.',
     )
@@ -77,18 +76,13 @@ async function findServer(server: string, { http, terminal, interrupts }: Run): 
 async function readPassword({ readStdin }: Run): Promise<string> {
   const bytes = await readAll(readStdin(), MAX_PASSWORD_BYTES)
   if (bytes === undefined)
-    throw new AtlasError(
-      'usage',
+    throw usageError(
       `Standard input holds more than ${MAX_PASSWORD_BYTES} bytes, which cannot be a password.`,
     )
-  if (!isUtf8(bytes)) throw new AtlasError('usage', 'The password on standard input is not UTF-8 text.')
+  if (!isUtf8(bytes)) throw usageError('The password on standard input is not UTF-8 text.')
   const password = bytes.toString().replace(/\r?\n$/, '')
   if (password !== '') return password
-  throw new AtlasError(
-    'usage',
-    'The password on standard input is empty.',
-    'Check the command or file before the pipe.',
-  )
+  throw usageError('The password on standard input is empty.', 'Check the command or file before the pipe.')
 }
 
 /**
@@ -163,10 +157,9 @@ function parseLogin(flags: Flags): LoginOptions {
   const email = flags.text('email')
   const passwordStdin = flags.has('password-stdin')
   if (passwordStdin && email === undefined)
-    throw new AtlasError('usage', '--password-stdin needs --email as well.', 'Add --email you@example.com.')
+    throw usageError('--password-stdin needs --email as well.', 'Add --email you@example.com.')
   if (email !== undefined && (faultInEmail(email) !== undefined || email !== email.trim()))
-    throw new AtlasError(
-      'usage',
+    throw usageError(
       `--email is "${email.slice(0, 80)}", which is not an e-mail address.`,
       'Give one such as ada@example.com.',
     )

@@ -1,7 +1,7 @@
 import type { Flags } from '../cli/flags.ts'
 import { nearest } from '../cli/suggest.ts'
 import { profilesOf } from '../config/file.ts'
-import { AtlasError } from '../errors.ts'
+import { usageError } from '../errors.ts'
 import type { Run } from '../run.ts'
 import { styled } from '../terminal/style.ts'
 import type { Register } from './context.ts'
@@ -15,8 +15,7 @@ export async function switchProfile(name: string, { config, configFile, terminal
   const profile = profiles.get(name)
   if (profile === undefined) {
     const meant = await nearest(name, [...profiles.keys()])
-    throw new AtlasError(
-      'usage',
+    throw usageError(
       `There is no profile "${name.slice(0, 80)}".`,
       meant
         ? `Did you mean "${meant}"?`

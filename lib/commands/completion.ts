@@ -1,11 +1,21 @@
-import { COMPLETION_SCRIPTS, SHELLS, type Shell } from '../cli/completion/scripts.ts'
-import { AtlasError } from '../errors.ts'
+import bash from '../cli/completion/atlas.bash' with { type: 'text' }
+import fish from '../cli/completion/atlas.fish' with { type: 'text' }
+import powershell from '../cli/completion/atlas.ps1' with { type: 'text' }
+import zsh from '../cli/completion/atlas.zsh' with { type: 'text' }
+import { SHELLS, type Shell } from '../cli/completion/shells.ts'
+import { usageError } from '../errors.ts'
 import type { Register } from './context.ts'
+
+/*
+ * Each script passes the words on as arguments of their own, never through the shell's `eval`, which would
+ * run what somebody has typed but not yet entered. Where atlas offers nothing, the shell offers file names.
+ */
+const SCRIPTS: Record<Shell, string> = { bash, zsh, fish, powershell }
 
 function parseShell(name: string): Shell {
   const shell = SHELLS.find(known => known === name)
   if (shell) return shell
-  throw new AtlasError('usage', `Unsupported shell "${name.slice(0, 80)}".`, `Use ${SHELLS.join(', ')}.`)
+  throw usageError(`Unsupported shell "${name.slice(0, 80)}".`, `Use ${SHELLS.join(', ')}.`)
 }
 
 export const registerCompletion: Register = (cli, { terminal }) =>
@@ -14,4 +24,4 @@ export const registerCompletion: Register = (cli, { terminal }) =>
     .example('  $ source <(atlas completion bash)')
     .example('  $ source <(atlas completion zsh)')
     .example('  $ atlas completion fish > ~/.config/fish/completions/atlas.fish')
-    .action(async (shell: string) => terminal.raw(COMPLETION_SCRIPTS[parseShell(shell)]))
+    .action(async (shell: string) => terminal.raw(SCRIPTS[parseShell(shell)]))

@@ -1,6 +1,6 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { AtlasError } from '../errors.ts'
+import { type AtlasError, usageError } from '../errors.ts'
 import { rehearseReplacement, replaceFile } from '../files/atomic.ts'
 import { FileFault, faultOf } from '../files/faults.ts'
 import { readRegularFile } from '../files/private.ts'
@@ -122,11 +122,7 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const unusable = (file: string, reason: string): AtlasError =>
-  new AtlasError(
-    'usage',
-    `The config file ${file} cannot be used: ${reason}.`,
-    'Fix it, or delete it and log in again.',
-  )
+  usageError(`The config file ${file} cannot be used: ${reason}.`, 'Fix it, or delete it and log in again.')
 
 /**
  * See that the config file can be written. Callers hold the lock of the config folder.

@@ -1,5 +1,5 @@
 import path from 'node:path'
-import { AtlasError } from '../errors.ts'
+import { usageError } from '../errors.ts'
 import { type ConfigFile, configFilePath, loginAt, profilesOf, readConfigFile } from './file.ts'
 import { flagOf, SETTINGS, type Setting, type SettingDefinition, type Settings } from './settings.ts'
 
@@ -97,8 +97,7 @@ export function requireHome(
   instead: string,
 ): string {
   if (homeFolder !== undefined) return absolutePath(homeFolder, 'The home folder', platform)
-  throw new AtlasError(
-    'usage',
+  throw usageError(
     'HOME is not set, and the user database has no home folder for this user.',
     `Set HOME or ${instead} to a folder of this user.`,
   )
@@ -111,9 +110,5 @@ export function requireHome(
 export function absolutePath(value: string, from: string, platform: NodeJS.Platform): string {
   const { isAbsolute } = platform === 'win32' ? path.win32 : path.posix
   if (isAbsolute(value)) return value
-  throw new AtlasError(
-    'usage',
-    `${from} is not an absolute path: "${value}".`,
-    'Give a path that starts at the root.',
-  )
+  throw usageError(`${from} is not an absolute path: "${value}".`, 'Give a path that starts at the root.')
 }

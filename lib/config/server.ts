@@ -1,4 +1,4 @@
-import { AtlasError } from '../errors.ts'
+import { AtlasError, usageError } from '../errors.ts'
 
 const MAX_SHOWN_LENGTH = 200
 const WHAT_IS_ACCEPTED =
@@ -18,7 +18,7 @@ export function normalizeApiUrl(text: string, from: string): string {
   if (url !== null) return url.origin + url.pathname.replace(/\/+$/, '')
   const meant = withScheme(text)
   const hint = meant ? `Did you mean ${meant}?` : WHAT_IS_ACCEPTED
-  throw new AtlasError('usage', `${from} is not a usable server URL.`, hint)
+  throw usageError(`${from} is not a usable server URL.`, hint)
 }
 
 /** The URL that a host without a scheme most likely stands for; undefined where the text is something else. */
@@ -61,14 +61,13 @@ export function resolveRequestUrl(apiRoot: string, path: string): URL {
   const absolute = /^[a-z][a-z0-9+.-]*:/i.test(path) || path.startsWith('//')
   const url = absolute ? URL.parse(path, apiRoot) : URL.parse(`${apiRoot}/${path.replace(/^\/+/, '')}`)
   const hint = `Give a path relative to ${apiRoot}, such as /auth/me.`
-  if (url === null) throw new AtlasError('usage', 'PATH is not a valid request path.', hint)
+  if (url === null) throw usageError('PATH is not a valid request path.', hint)
   // Not quoted: a password may be in it.
   if (url.username !== '' || url.password !== '')
-    throw new AtlasError('usage', 'PATH contains a user name or a password, which atlas does not send.', hint)
+    throw usageError('PATH contains a user name or a password, which atlas does not send.', hint)
   const { origin } = new URL(apiRoot)
   if (url.origin !== origin) {
-    throw new AtlasError(
-      'usage',
+    throw usageError(
       `"${path.slice(0, MAX_SHOWN_LENGTH)}" is not on ${origin}; credentials are sent only to that server.`,
       hint,
     )

@@ -1,4 +1,4 @@
-import { AtlasError } from '../errors.ts'
+import { type AtlasError, usageError } from '../errors.ts'
 
 /*
  * What the values of settings look like. A parser throws an `AtlasError` `usage` that names where the text
@@ -20,7 +20,7 @@ export const isToken = (value: string): boolean =>
   value.length <= MAX_TOKEN_LENGTH && /^[\x21-\x7e]+$/.test(value)
 
 const badValue = (from: string, text: string, fault: string, hint: string): AtlasError =>
-  new AtlasError('usage', `${from} is "${text.length > 80 ? `${text.slice(0, 80)}…` : text}"${fault}.`, hint)
+  usageError(`${from} is "${text.length > 80 ? `${text.slice(0, 80)}…` : text}"${fault}.`, hint)
 
 /** @returns milliseconds. */
 function parseSeconds(text: string, from: string): number {
@@ -52,8 +52,7 @@ export function parseStore(text: string, from: string): StoreKind {
 function parseToken(text: string, from: string): string | undefined {
   if (text === '') return undefined
   if (isToken(text)) return text
-  throw new AtlasError(
-    'usage',
+  throw usageError(
     `${from} is not a valid token: it is longer than ${MAX_TOKEN_LENGTH} characters or contains one that is not printable ASCII.`,
     'Check for a line break or a space at its end.',
   )

@@ -1,5 +1,5 @@
 import path from 'node:path'
-import { AtlasError } from '../errors.ts'
+import { usageError } from '../errors.ts'
 
 /** Where the keychain addon is unpacked. */
 export interface AddonFolder {
@@ -20,7 +20,7 @@ export interface AddonFolder {
 export function userLockFolder(uid: number | undefined, homeFolder: string | undefined): string {
   if (uid !== undefined) return `/tmp/atlas-${uid}`
   if (homeFolder !== undefined) return path.win32.join(homeFolder, 'AppData', 'Local', 'atlas', 'locks')
-  throw new AtlasError('usage', 'Windows has no profile folder for this user.', 'Run atlas as another user.')
+  throw usageError('Windows has no profile folder for this user.', 'Run atlas as another user.')
 }
 
 /** The user's own folder in the temporary folder, for the keychain addon of the compiled program. */

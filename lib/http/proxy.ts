@@ -1,6 +1,6 @@
 import type { Environment } from '../config/load.ts'
 import { isLoopback } from '../config/server.ts'
-import { AtlasError } from '../errors.ts'
+import { usageError } from '../errors.ts'
 
 /** The variable in force for a server, whatever it says. */
 export const proxyVariable = ({ protocol }: URL, env: Environment): string | undefined =>
@@ -19,15 +19,13 @@ export function proxyFor(server: URL, env: Environment): URL | undefined {
   const value = env[from] ?? ''
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(value)?.[1]?.toLowerCase()
   if (scheme !== undefined && scheme !== 'http' && scheme !== 'https')
-    throw new AtlasError(
-      'usage',
+    throw usageError(
       `${from} names a ${scheme} proxy, which atlas does not support.`,
       'Name an http or https proxy, such as http://proxy.example.com:3128, or unset it.',
     )
   const url = URL.parse(scheme === undefined ? `http://${value.replace(/^\/\//, '')}` : value)
   if (url === null)
-    throw new AtlasError(
-      'usage',
+    throw usageError(
       `${from} is not the URL of a proxy.`,
       'Give one such as http://proxy.example.com:3128, or unset it.',
     )

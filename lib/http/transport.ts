@@ -1,5 +1,5 @@
 import { isLoopback, requireSecure } from '../config/server.ts'
-import { AtlasError } from '../errors.ts'
+import { AtlasError, usageError } from '../errors.ts'
 import { ACCEPT_ENCODING, readWhole, streamThrough } from './body.ts'
 import { Deadline } from './deadline.ts'
 import { explainFailure } from './failures.ts'
@@ -55,7 +55,7 @@ export function createTransport(policy: TransportPolicy): Transport {
   return async (input, { guard = {}, signal, ...init } = {}) => {
     const url = new URL(input instanceof Request ? input.url : input)
     if (url.protocol !== 'http:' && url.protocol !== 'https:')
-      throw new AtlasError('usage', `Unsupported protocol "${url.protocol}"; use http or https.`)
+      throw usageError(`Unsupported protocol "${url.protocol}"; use http or https.`)
     requireSecure(url, policy.allowHttp)
     const proxy = policy.proxyOf(url)
 

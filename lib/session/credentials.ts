@@ -1,5 +1,5 @@
 import type { StoreKind } from '../config/values.ts'
-import { AtlasError } from '../errors.ts'
+import { usageError } from '../errors.ts'
 import type { BearerSource } from '../http/client.ts'
 import { readClaims } from './protocol.ts'
 import { endsWithin, FRESH_MS, type Session } from './record.ts'
@@ -55,8 +55,7 @@ export function environmentCredentials(accessToken: string, apiRoot: string): Cr
     require: asItIs,
     fresh: asItIs,
     async refresh() {
-      throw new AtlasError(
-        'usage',
+      throw usageError(
         'ATLAS_ACCESS_TOKEN is set, and a ready-made token cannot be refreshed.',
         'Unset it to refresh the stored session.',
       )

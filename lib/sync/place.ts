@@ -2,7 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { absolutePath, requireHome, type Surroundings } from '../config/load.ts'
 import type { Setting } from '../config/settings.ts'
-import { AtlasError, errorCode } from '../errors.ts'
+import { errorCode, usageError } from '../errors.ts'
 import { orFileError } from './local-file.ts'
 
 const FILE_NAME = 'CLAUDE.md'
@@ -29,7 +29,7 @@ export function findPlace(dir: string | undefined, surroundings: Surroundings): 
 
 function chooseFolder(dir: string | undefined, { env, platform, homeFolder }: Surroundings): Setting<string> {
   const home = (): string => requireHome(homeFolder, platform, 'CLAUDE_CONFIG_DIR')
-  if (dir === '') throw new AtlasError('usage', '--dir is empty.', 'Name a folder.')
+  if (dir === '') throw usageError('--dir is empty.', 'Name a folder.')
   if (dir !== undefined) {
     // Shells leave the tilde of `--dir=~/x` alone; a folder named "~" is never meant.
     const expanded = /^~(?=$|\/)/.test(dir) ? home() + dir.slice(1) : dir

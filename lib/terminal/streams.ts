@@ -2,7 +2,7 @@
  * The standard streams, and all short cuts that start-up takes through interfaces which are private to the runtime or
  * not made for this. Each comment says what one saves; printing the version takes 7 ms of processor time with them.
  */
-import { AtlasError, errorCode } from '../errors.ts'
+import { AtlasError, errorCode, usageError } from '../errors.ts'
 
 const STDOUT = 1
 const STDERR = 2
@@ -88,7 +88,7 @@ export async function* readStdin(): AsyncGenerator<Uint8Array, void, undefined> 
     const code = errorCode(error)
     if (code === undefined) throw error
     const fault = code === 'EISDIR' ? 'is a folder' : `cannot be read (${code})`
-    throw new AtlasError('usage', `Standard input ${fault}.`, 'Give a file or a pipe.')
+    throw usageError(`Standard input ${fault}.`, 'Give a file or a pipe.')
   }
 }
 

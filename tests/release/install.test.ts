@@ -325,7 +325,10 @@ test('both scripts install the version that they were released with', () => {
 })
 
 const hasShellcheck = Bun.which('shellcheck') !== null || process.env['CI'] === 'true'
-test.if(hasShellcheck)('shellcheck finds nothing in install.sh', () => {
-  const { stdout } = Bun.spawnSync(['shellcheck', '--shell=sh', SCRIPT])
+test.if(hasShellcheck).each([
+  ['sh', SCRIPT],
+  ['bash', path.resolve(import.meta.dir, '../../lib/cli/completion/atlas.bash')],
+])('shellcheck finds nothing in the %s script %s', (shell, script) => {
+  const { stdout } = Bun.spawnSync(['shellcheck', `--shell=${shell}`, script])
   expect(stdout.toString()).toBe('')
 })

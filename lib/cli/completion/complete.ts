@@ -7,7 +7,7 @@ import { USUAL_METHODS } from '../../http/methods.ts'
 import { findCommand, flagsOf, splitWords } from '../argv.ts'
 import { flagDefinitions } from '../flags.ts'
 import { TOPICS } from '../help-text.ts'
-import { SHELLS } from './scripts.ts'
+import { SHELLS } from './shells.ts'
 
 /** What the shell offers, and what it says beside it. */
 type Candidate = readonly [value: string, description: string]

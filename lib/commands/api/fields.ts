@@ -1,4 +1,4 @@
-import { AtlasError } from '../../errors.ts'
+import { type AtlasError, usageError } from '../../errors.ts'
 
 /** A value that JSON can hold. */
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json }
@@ -13,8 +13,7 @@ export interface Field {
 export function splitField(text: string, flag: string): { key: string; value: string | undefined } {
   const equals = text.indexOf('=')
   if (equals < 0 && text.endsWith('[]')) return { key: text, value: undefined }
-  if (equals < 1)
-    throw new AtlasError('usage', `${flag} needs key=value; "${text.slice(0, 80)}" is not that.`)
+  if (equals < 1) throw usageError(`${flag} needs key=value; "${text.slice(0, 80)}" is not that.`)
   return { key: text.slice(0, equals), value: text.slice(equals + 1) }
 }
 
@@ -43,15 +42,14 @@ export function buildObject(fields: readonly Field[]): { [key: string]: Json } {
 function parseKey(key: string): string[] {
   const [, head, tail = ''] = /^([^[\]]+)((?:\[[^[\]]*\])*)$/.exec(key) ?? []
   if (head === undefined)
-    throw new AtlasError('usage', `"${key.slice(0, 80)}" is not a field name.`, 'Write a, a[b] or a[].')
+    throw usageError(`"${key.slice(0, 80)}" is not a field name.`, 'Write a, a[b] or a[].')
   return [head, ...[...tail.matchAll(/\[([^[\]]*)\]/g)].map(([, name = '']) => name)]
 }
 
 /** Put a value at a path below a list (whose entries have no name) or an object. */
 function place(container: Json, [name = '', ...below]: string[], value: Json | undefined, key: string): void {
   const [next] = below
-  const conflict = (): AtlasError =>
-    new AtlasError('usage', `The field "${key.slice(0, 80)}" contradicts an earlier one.`)
+  const conflict = (): AtlasError => usageError(`The field "${key.slice(0, 80)}" contradicts an earlier one.`)
   const descend = (existing: Json | undefined): Json => {
     if (existing !== undefined && Array.isArray(existing) !== (next === '')) throw conflict()
     const entry = existing ?? (next === '' ? [] : Object.create(null))

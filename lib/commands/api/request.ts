@@ -2,7 +2,7 @@ import fs from 'node:fs'
 import type { FetchOptions } from 'ofetch'
 import type { Flags } from '../../cli/flags.ts'
 import { nearest } from '../../cli/suggest.ts'
-import { AtlasError, errorCode } from '../../errors.ts'
+import { AtlasError, errorCode, usageError } from '../../errors.ts'
 import { sendableMethods, USUAL_METHODS } from '../../http/methods.ts'
 import type { Run } from '../../run.ts'
 import { readAll } from '../../terminal/streams.ts'
@@ -62,10 +62,10 @@ export async function parseRequest(flags: Flags): Promise<TypedRequest> {
     flags.text('method') ?? (fields.length > 0 || input !== undefined ? 'POST' : 'GET'),
   )
   if (input !== undefined && !canHaveBody(method))
-    throw new AtlasError('usage', `${method} carries no body.`, 'Omit --input, or use another method.')
+    throw usageError(`${method} carries no body.`, 'Omit --input, or use another method.')
   const readsStdin = [input === '-', ...fields.map(({ typed, value }) => typed && value === '@-')]
   if (readsStdin.filter(Boolean).length > 1)
-    throw new AtlasError('usage', 'Standard input can be read only once.', 'Use "-" for one flag only.')
+    throw usageError('Standard input can be read only once.', 'Use "-" for one flag only.')
   return { method, headers: flags.all('header').map(parseHeader), fields, input }
 }
 
@@ -75,8 +75,7 @@ async function parseMethod(text: string): Promise<string> {
   const methods = await sendableMethods()
   if (methods.includes(method)) return method
   const meant = await nearest(method, methods)
-  throw new AtlasError(
-    'usage',
+  throw usageError(
     `--method is "${text.slice(0, 80)}", which is not an HTTP method that atlas sends.`,
     meant ? `Did you mean ${meant}?` : 'Give one such as GET, POST or DELETE.',
   )
@@ -84,15 +83,14 @@ async function parseMethod(text: string): Promise<string> {
 
 function parseHeader(text: string): [name: string, value: string] {
   const [, name, value = ''] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*)$/.exec(text) ?? []
-  if (name === undefined) throw new AtlasError('usage', '--header needs "Name: value" on one line.')
+  if (name === undefined) throw usageError('--header needs "Name: value" on one line.')
   if (!HEADER_VALUE.test(value))
-    throw new AtlasError(
-      'usage',
+    throw usageError(
       `The value of --header ${name} holds a character that no header can carry.`,
       'Encode it as the server expects, for example in percent escapes.',
     )
   if (OWN_HEADERS.has(name.toLowerCase()))
-    throw new AtlasError('usage', `--header cannot set ${name}: atlas does that itself.`)
+    throw usageError(`--header cannot set ${name}: atlas does that itself.`)
   return [name, value]
 }
 
@@ -128,8 +126,7 @@ async function readValue(
     throw unreadable(file, error)
   })
   if (bytes !== undefined) return bytes.toString()
-  throw new AtlasError(
-    'usage',
+  throw usageError(
     `${file === '-' ? 'Standard input' : file} holds more than ${MAX_FIELD_BYTES} bytes, which is too much for a field.`,
     'Send it as the whole body, with --input.',
   )
@@ -146,16 +143,12 @@ async function openInput(file: string, readStdin: Run['readStdin']): Promise<Con
   } catch (error) {
     throw unreadable(file, error)
   }
-  throw new AtlasError('usage', `${file} is a folder.`, 'Name a file, or - for standard input.')
+  throw usageError(`${file} is a folder.`, 'Name a file, or - for standard input.')
 }
 
 function unreadable(file: string, error: unknown): unknown {
   if (error instanceof AtlasError) return error
-  return new AtlasError(
-    'usage',
-    `${file} cannot be read (${errorCode(error)}).`,
-    'Check the path and its permissions.',
-  )
+  return usageError(`${file} cannot be read (${errorCode(error)}).`, 'Check the path and its permissions.')
 }
 
 /** A pipe as bytes where it is small enough to be kept for a second sending, else as a stream. */

@@ -1,0 +1,20 @@
+#compdef atlas
+# Completion of atlas for zsh. Put this line into ~/.zshrc, after compinit:
+#   source <(atlas completion zsh)
+_atlas() {
+  local line
+  local -a candidates
+  while IFS= read -r line; do
+    candidates+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}")
+  done < <(command atlas __complete "${(@Q)words[2,CURRENT]}" 2>/dev/null)
+  if (( ${#candidates} )); then
+    _describe -V 'atlas' candidates
+  else
+    _files
+  fi
+}
+if [[ "$funcstack[1]" == _atlas ]]; then
+  _atlas "$@"
+else
+  compdef _atlas atlas
+fi
