@@ -1,9 +1,9 @@
 import { apiPathHint } from '../config/settings.ts'
 import type { Run } from '../run.ts'
 import type { Credential } from '../session/credentials.ts'
-import { type Configuration, fetchConfiguration } from '../sync/configuration.ts'
 import { createSyncMemory, type SyncMemory } from '../sync/memory.ts'
 import type { Place } from '../sync/place.ts'
+import { type Configuration, fetchConfiguration } from '../sync/remote.ts'
 
 export const DIR_FLAG = [
   '--dir <folder>',

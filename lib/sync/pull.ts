@@ -1,10 +1,10 @@
 import { AtlasError } from '../errors.ts'
 import type { Lock } from '../files/lock.ts'
 import { settleDisplaced } from './backups.ts'
-import type { Configuration } from './configuration.ts'
 import { type LocalFile, readLocal, replaceLocal } from './local-file.ts'
 import type { SyncMemory, SyncState } from './memory.ts'
 import type { Place } from './place.ts'
+import type { Configuration } from './remote.ts'
 import { isKnown, judge, sha256, type Verdict } from './verdict.ts'
 
 /** How often a file that is being edited is looked at again before atlas gives up. */

@@ -6,11 +6,11 @@ import fc from 'fast-check'
 import { createLock } from '../../lib/files/lock.ts'
 import { createInterrupts } from '../../lib/interrupts.ts'
 import { listBackups } from '../../lib/sync/backups.ts'
-import type { Configuration } from '../../lib/sync/configuration.ts'
 import { readLocal, replaceLocal } from '../../lib/sync/local-file.ts'
 import { createSyncMemory, type SyncMemory } from '../../lib/sync/memory.ts'
 import { findPlace } from '../../lib/sync/place.ts'
 import { type SyncOptions, sync } from '../../lib/sync/pull.ts'
+import type { Configuration } from '../../lib/sync/remote.ts'
 
 const NOW = new Date('2026-01-02T03:04:05.678Z')
 const debug = (): void => {}

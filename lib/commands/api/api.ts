@@ -8,7 +8,7 @@ import type { Credential } from '../../session/credentials.ts'
 import { shellQuoted } from '../../shell-quote.ts'
 import { OutputClosed } from '../../terminal/streams.ts'
 import type { Register } from '../context.ts'
-import { printBody, printHead } from './answer.ts'
+import { printBody, printHead } from './print.ts'
 import { type Content, parseRequest, readContent, type TypedRequest } from './request.ts'
 
 export interface ApiOptions extends TypedRequest {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { MAX_CONTENT_BYTES, parseConfiguration } from '../../lib/sync/configuration.ts'
+import { MAX_CONTENT_BYTES, parseConfiguration } from '../../lib/sync/remote.ts'
 
 const ASKED = {
   request: 'GET /configuration/me',
