@@ -42,23 +42,27 @@ function chooseFolder(dir: string | undefined, { env, platform, homeFolder }: Su
     : { value: path.join(home(), '.claude'), source: 'default', from: 'default' }
 }
 
+/** As many as Linux follows. */
+const MAX_LINKS = 40
+
 /**
  * The path without symbolic links, also where the last one leads to what does not exist: a link may name
  * a file that is yet to be made.
  * @throws the file system's own error; ELOOP for a circle.
  */
-export function followLinks(file: string): string {
+export function followLinks(file: string, linksLeft = MAX_LINKS): string {
   try {
     return fs.realpathSync(file)
   } catch (error) {
     if (!['ENOENT', 'ENOTDIR'].includes(errorCode(error) ?? '')) throw error
   }
   // Without links in it, the folder is what ".." means.
-  const folder = followLinks(path.dirname(file))
+  const folder = followLinks(path.dirname(file), linksLeft)
   const place = path.join(folder, path.basename(file))
   const link = linkAt(place)
   if (link === undefined) return place
-  return followLinks(path.isAbsolute(link) ? link : `${folder}${path.sep}${link}`)
+  if (linksLeft === 0) throw Object.assign(new Error('too many symbolic links'), { code: 'ELOOP' })
+  return followLinks(path.isAbsolute(link) ? link : `${folder}${path.sep}${link}`, linksLeft - 1)
 }
 
 function linkAt(place: string): string | undefined {

@@ -23,6 +23,7 @@ beforeAll(() => {
   link('around', 'folder/../shared/../shared/rules.md')
   link('circle', 'elcric')
   link('elcric', 'circle')
+  link('itself', 'missing/../itself')
 })
 afterAll(() => fs.rmSync(root, { recursive: true }))
 
@@ -46,9 +47,9 @@ describe('links are followed as the kernel does', () => {
     if (fs.existsSync(file)) expect(followLinks(file)).toBe(fs.realpathSync(file))
   })
 
-  test('a circle is an error', () => {
-    expect(() => findPlace(path.join(root, 'circle'), surroundings({}))).toThrow(
-      `${root}/circle/CLAUDE.md cannot be used: its symbolic links lead in a circle.`,
+  test.each(['circle', 'itself'])('place: a link that leads to itself is an error (%s)', name => {
+    expect(() => findPlace(path.join(root, name), surroundings({}))).toThrow(
+      `${root}/${name}/CLAUDE.md cannot be used: its symbolic links lead in a circle.`,
     )
   })
 })
