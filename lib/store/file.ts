@@ -65,7 +65,7 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
         const record = readRecord(file)
         return record === undefined
           ? () => {}
-          : rehearseReplacement(file, record + ' '.repeat(MAX_GROWTH_BYTES))
+          : rehearseReplacement(file, Buffer.alloc(Buffer.byteLength(record) + MAX_GROWTH_BYTES))
       }),
     read: account => use('read', fileOf(account), readRecord),
     write: (account, record) =>
@@ -95,7 +95,8 @@ const fileNameOf = (account: string): string => `${Bun.SHA256.hash(account, 'hex
 /** The account that a file, or what a killed writer left of it, belongs to; undefined where it has no secret. */
 function accountOf(file: string, read: (file: string) => string | undefined): string | undefined {
   const record = [file, ...temporariesOf(file)].map(read).find(text => text !== undefined)
-  if (record === undefined || record.startsWith(PROBE)) return undefined
+  // A proof that was killed left zeros.
+  if (record === undefined || record.startsWith(PROBE) || record.startsWith('\0')) return undefined
   const account = accountIn(record)
   if (account !== undefined && fileNameOf(account) === path.basename(file)) return account
   throw new AtlasError(
