@@ -16,6 +16,7 @@ import {
 } from '../../lib/config/file.ts'
 import { PROFILE_NAME, STORE_KINDS } from '../../lib/config/values.ts'
 import { AtlasError } from '../../lib/errors.ts'
+import { forRun } from '../support/needs.ts'
 
 const FILE = '/config.json'
 const EMPTY: ConfigFile = { currentProfile: undefined, logins: [] }
@@ -187,7 +188,7 @@ describe('a file that atlas did not write is refused with what is wrong:', () =>
           }
         },
       ),
-      { numRuns: 2_000 },
+      { numRuns: forRun({ short: 400, full: 2_000 }) },
     ))
 
   test('a folder, a pipe, and 2 GiB in its place', () => {

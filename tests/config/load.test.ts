@@ -7,6 +7,7 @@ import { Flags } from '../../lib/cli/flags.ts'
 import { type Config, configFolder, type Environment, loadConfig } from '../../lib/config/load.ts'
 import { isToken } from '../../lib/config/values.ts'
 import { AtlasError } from '../../lib/errors.ts'
+import { forRun } from '../support/needs.ts'
 
 /** Flags as typed, by name; `true` for a switch. */
 type Typed = Readonly<Record<string, string | true>>
@@ -196,7 +197,7 @@ describe('a bad value is refused by the name of its source:', () => {
           expect(error.code).toBe('usage')
         }
       }),
-      { numRuns: 1_000 },
+      { numRuns: forRun({ short: 200, full: 1_000 }) },
     )
   })
 })

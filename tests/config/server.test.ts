@@ -8,6 +8,7 @@ import {
   resolveRequestUrl,
 } from '../../lib/config/server.ts'
 import { AtlasError } from '../../lib/errors.ts'
+import { forRun } from '../support/needs.ts'
 
 const codeOf = (work: () => unknown): string => {
   try {
@@ -96,7 +97,7 @@ describe('a server URL', () => {
           expect(normalizeApiUrl(url, 'it')).toBe(url)
         },
       ),
-      { numRuns: 2_000 },
+      { numRuns: forRun({ short: 400, full: 2_000 }) },
     ))
 })
 
@@ -214,7 +215,7 @@ describe('a request path', () => {
           }
         },
       ),
-      { numRuns: 5_000 },
+      { numRuns: forRun({ short: 1000, full: 5_000 }) },
     )
   })
 })

@@ -75,7 +75,7 @@ describe('faults at every system call', () => {
     ['a newer text', 'old', true, ['sync']],
     ['a forced sync', 'mine', false, ['sync', '--force']],
   ]
-  traceTest.each(SITUATIONS)(
+  traceTest.each(forRun({ short: SITUATIONS.slice(2), full: SITUATIONS }))(
     'sync: killed before each system call of %s, the next sync completes it',
     async (_, old, synced, args) => {
       await using atlas = await stage({ loggedIn: true })

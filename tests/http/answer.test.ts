@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { AtlasError } from '../../lib/errors.ts'
 import { type Answer, apiError, errorFor, parseRetryAfter, serverWords } from '../../lib/http/answer.ts'
 import { isRefusal, loginError } from '../../lib/session/protocol.ts'
+import { forRun } from '../support/needs.ts'
 
 const NOW = new Date('2026-03-04T05:06:07Z')
 const OPEN = { isSafeToShow: () => true }
@@ -161,6 +162,6 @@ describe('an unsuccessful answer', () => {
         expect(apiError(answer(status, body), OPEN)).toBeInstanceOf(AtlasError)
         expect(typeof isRefusal(answer(status, body))).toBe('boolean')
       }),
-      { numRuns: 1_000 },
+      { numRuns: forRun({ short: 200, full: 1_000 }) },
     ))
 })

@@ -11,6 +11,7 @@ import {
   readClaims,
   refreshCookieHeader,
 } from '../../lib/session/protocol.ts'
+import { forRun } from '../support/needs.ts'
 
 const NOW = new Date('2026-03-04T05:06:07Z')
 const later = (seconds: number): Date => new Date(NOW.getTime() + seconds * 1000)
@@ -158,7 +159,7 @@ describe('tokens', () => {
           }
         },
       ),
-      { numRuns: 2_000 },
+      { numRuns: forRun({ short: 400, full: 2_000 }) },
     ))
 })
 
@@ -368,7 +369,7 @@ describe('the refresh cookie', () => {
           expect(error.code).toBe('bad_response')
         }
       }),
-      { numRuns: 2_000 },
+      { numRuns: forRun({ short: 400, full: 2_000 }) },
     )
   })
 })
@@ -414,7 +415,7 @@ describe('claims', () => {
           expect(email === null || typeof email === 'string').toBe(true)
         },
       ),
-      { numRuns: 1_000 },
+      { numRuns: forRun({ short: 200, full: 1_000 }) },
     ))
 })
 

@@ -10,6 +10,7 @@ import {
   type Session,
 } from '../../lib/session/record.ts'
 import { DamagedRecord } from '../../lib/store/store.ts'
+import { forRun } from '../support/needs.ts'
 
 const API_URL = 'https://atlas.example.com'
 const ACCOUNT = `default@${API_URL}`
@@ -143,7 +144,7 @@ describe('what is no record of the account is damage, not absence:', () => {
           }
         },
       ),
-      { numRuns: 3_000 },
+      { numRuns: forRun({ short: 600, full: 3_000 }) },
     ))
 })
 

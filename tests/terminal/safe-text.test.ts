@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { safeJson, sanitizeBlock, sanitizeLine } from '../../lib/terminal/safe-text.ts'
+import { forRun } from '../support/needs.ts'
 
 const HOSTILE: [what: string, character: string, shown: string][] = [
   ['NUL', '\u0000', '\\u0000'],
@@ -48,7 +49,7 @@ describe('foreign text', () => {
           expect(sanitizeBlock(text).replaceAll(/[\n\t]/g, '')).not.toMatch(/\p{Cc}|\p{Cs}|\p{Bidi_Control}/u)
         },
       ),
-      { numRuns: 1_000 },
+      { numRuns: forRun({ short: 200, full: 1_000 }) },
     ))
 })
 
@@ -59,5 +60,5 @@ test('JSON is one harmless line, and the same value still', () =>
       expect(text).not.toMatch(/\p{Cc}|\p{Bidi_Control}/u)
       expect(JSON.parse(text)).toEqual({ value: JSON.parse(JSON.stringify(value)) })
     }),
-    { numRuns: 1_000 },
+    { numRuns: forRun({ short: 200, full: 1_000 }) },
   ))

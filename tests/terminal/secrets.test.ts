@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { sanitizeLine } from '../../lib/terminal/safe-text.ts'
 import { createSecrets } from '../../lib/terminal/secrets.ts'
+import { forRun } from '../support/needs.ts'
 
 const knowing = (...values: (string | null | undefined)[]) => {
   const secrets = createSecrets()
@@ -84,7 +85,7 @@ test('mask: no known secret is left in any text', () => {
         expect(all.filter(one => masked.includes(one))).toEqual([])
       },
     ),
-    { numRuns: 1_000 },
+    { numRuns: forRun({ short: 200, full: 1_000 }) },
   )
 })
 
