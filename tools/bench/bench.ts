@@ -1,6 +1,6 @@
 /*
  * What atlas costs, beside the least that it could: an empty program compiled in the same way, `secret-tool`
- * and `curl`. Runs alternate, and figures are medians; docs/performance.md says what they are and were.
+ * and `curl`. Runs alternate, and figures are medians; docs/performance.md says what they are.
  */
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
