@@ -39,7 +39,7 @@ export const badResponse = (
   )
 
 /** What an unsuccessful answer means, whatever was asked. No redirect is followed, so one is an error too. */
-export function errorFor(answer: Omit<Answer, 'body' | 'statusText'>, reader: Reader): AtlasError {
+export function errorFor(answer: Omit<Answer, 'body'>, reader: Reader): AtlasError {
   const { status, headers, url, request, receivedAt } = answer
   if (status === 401)
     return new AtlasError(

@@ -2,7 +2,7 @@ import type { $Fetch } from 'ofetch'
 import { USER_AGENT } from '../version.ts'
 import type { Answer } from './answer.ts'
 import type { ClientOptions } from './client.ts'
-import type { Transport, TransportPolicy } from './transport.ts'
+import type { Guard, Transport, TransportPolicy } from './transport.ts'
 
 export interface DirectRequest {
   readonly method: 'GET' | 'POST'
@@ -24,7 +24,14 @@ export interface Http {
   ask(apiRoot: string, path: string, request: DirectRequest): Promise<Answer>
   /** A client that carries a credential's token, replaced as needed. */
   client(credential: ClientOptions): Promise<$Fetch>
+  /** The answer to a GET by that client, whatever its status. @throws {AtlasError} as the client does. */
+  get(credential: ClientOptions, path: string, limits: GetLimits): Promise<BytesAnswer>
 }
+
+export type GetLimits = Guard & { readonly signal?: AbortSignal }
+
+/** The body as bytes: a text decoder would put U+FFFD in the place of what is not UTF-8. */
+export type BytesAnswer = Omit<Answer, 'body'> & { readonly body: Uint8Array }
 
 export function createHttp(policy: TransportPolicy, now: () => Date): Http {
   let transport: Promise<Transport> | undefined
@@ -55,6 +62,20 @@ export function createHttp(policy: TransportPolicy, now: () => Date): Http {
     async client(credential) {
       const { createClient } = await import('./client.ts')
       return createClient(credential, fetch)
+    },
+    async get(credential, path, { signal, ...guard }) {
+      const { answered, createClient } = await import('./client.ts')
+      const { status, statusText, headers, _data } = await answered(
+        createClient(credential, fetch).raw<ArrayBuffer, 'arrayBuffer'>(path, {
+          headers: { accept: 'application/json' },
+          responseType: 'arrayBuffer',
+          guard,
+          ...(signal && { signal }),
+        }),
+      )
+      const [request, url] = [`GET ${path}`, new URL(credential.apiRoot + path)]
+      const body = new Uint8Array(_data ?? [])
+      return { request, url, status, statusText, headers, body, receivedAt: now() }
     },
   }
 }

@@ -1,12 +1,11 @@
 import { AtlasError } from '../errors.ts'
-import { badResponse, errorFor, parseJsonObject, type Reader } from '../http/answer.ts'
-import type { Http } from '../http/requests.ts'
+import { badResponse, errorFor, parseJsonObject } from '../http/answer.ts'
 import type { Secrets } from '../terminal/secrets.ts'
 import type { Credential } from './credentials.ts'
+import type { SessionDependencies } from './session.ts'
 
 /** The longest that a server is waited for which is asked who is logged in, in milliseconds. */
 const TIMEOUT_MS = 5_000
-const PATH = '/auth/me'
 
 /** What the server says of the user. */
 export interface User {
@@ -21,36 +20,23 @@ export type Confirmation =
   | { readonly kind: 'cannot_confirm'; readonly user: undefined }
   | { readonly kind: 'failed'; readonly user: undefined; readonly error: AtlasError }
 
-export interface IdentityDependencies {
-  readonly http: Http
-  readonly reader: Reader
-  readonly secrets: Secrets
-  readonly now: () => Date
-}
-
 /** Ask the server who is logged in. */
 export async function whoIs(
-  { apiRoot, bearer }: Pick<Credential, 'apiRoot' | 'bearer'>,
-  { http, reader, secrets, now }: IdentityDependencies,
+  credential: Pick<Credential, 'apiRoot' | 'bearer'>,
+  { http, reader, secrets }: Pick<SessionDependencies, 'http' | 'reader' | 'secrets'>,
   signal?: AbortSignal,
 ): Promise<Confirmation> {
   try {
-    const { answered } = await import('../http/client.ts')
-    const client = await http.client({ apiRoot, bearer })
-    // As bytes: a server may leave out that its answer is JSON, and atlas knows what it asked for.
-    const call = client.raw<ArrayBuffer, 'arrayBuffer'>(PATH, {
-      responseType: 'arrayBuffer',
-      guard: { timeoutMs: TIMEOUT_MS },
+    const answer = await http.get(credential, '/auth/me', {
+      timeoutMs: TIMEOUT_MS,
       ...(signal && { signal }),
     })
-    const { status, headers, _data } = await answered(call)
-    if (status === 404) return { kind: 'cannot_confirm', user: undefined }
-    const asked = { request: `GET ${PATH}`, url: new URL(apiRoot + PATH) }
-    if (status !== 200) throw errorFor({ ...asked, status, headers, receivedAt: now() }, reader)
-    const fields = parseJsonObject(new TextDecoder().decode(_data))
-    if (fields === undefined) throw badResponse(asked, 'the answer is not a JSON object')
+    if (answer.status === 404) return { kind: 'cannot_confirm', user: undefined }
+    if (answer.status !== 200) throw errorFor(answer, reader)
+    const fields = parseJsonObject(new TextDecoder().decode(answer.body))
+    if (fields === undefined) throw badResponse(answer, 'the answer is not a JSON object')
     const user = parseUser(fields, secrets)
-    if (user === undefined) throw badResponse(asked, 'the answer does not say who is logged in')
+    if (user === undefined) throw badResponse(answer, 'the answer does not say who is logged in')
     return { kind: 'confirmed', user }
   } catch (error) {
     if (error instanceof AtlasError) return { kind: 'failed', user: undefined, error }

@@ -9,7 +9,6 @@ export const MAX_CONTENT_BYTES = 10 * 1024 * 1024
 /** In JSON one byte of content takes up to six (`\u0000`); the rest is for the other fields. */
 const MAX_ANSWER_BYTES = 6 * MAX_CONTENT_BYTES + 64 * 1024
 const MAX_COMMIT_LENGTH = 128
-const PATH = '/configuration/me'
 
 /** The configuration that the server keeps for the user. */
 export interface Configuration {
@@ -23,7 +22,6 @@ export interface ConfigurationDependencies {
   readonly http: Http
   readonly reader: Reader
   readonly interrupts: Interrupts
-  readonly now: () => Date
   /** What may be wrong with the URL where the answer is 404. */
   readonly notFoundHint: string | undefined
 }
@@ -35,22 +33,13 @@ export interface ConfigurationDependencies {
  */
 export async function fetchConfiguration(
   credential: Credential,
-  { http, reader, interrupts, now, notFoundHint }: ConfigurationDependencies,
+  { http, reader, interrupts, notFoundHint }: ConfigurationDependencies,
 ): Promise<Configuration> {
-  const [{ answered }, client] = await Promise.all([import('../http/client.ts'), http.client(credential)])
-  // As bytes: a text decoder would put U+FFFD in the place of what is not UTF-8.
-  const { status, headers, _data } = await answered(
-    client.raw<ArrayBuffer, 'arrayBuffer'>(PATH, {
-      headers: { accept: 'application/json' },
-      responseType: 'arrayBuffer',
-      guard: { maxBytes: MAX_ANSWER_BYTES },
-      signal: interrupts.cancelled,
-    }),
-  )
-  const asked: Asked = { request: `GET ${PATH}`, url: new URL(credential.apiRoot + PATH) }
-  if (status === 404) throw badResponse(asked, 'there is no configuration there (404)', notFoundHint)
-  if (status !== 200) throw errorFor({ ...asked, status, headers, receivedAt: now() }, reader)
-  return parseConfiguration(new Uint8Array(_data ?? new ArrayBuffer(0)), asked)
+  const limits = { maxBytes: MAX_ANSWER_BYTES, signal: interrupts.cancelled }
+  const answer = await http.get(credential, '/configuration/me', limits)
+  if (answer.status === 404) throw badResponse(answer, 'there is no configuration there (404)', notFoundHint)
+  if (answer.status !== 200) throw errorFor(answer, reader)
+  return parseConfiguration(answer.body, answer)
 }
 
 type Asked = Pick<Answer, 'request' | 'url'>
