@@ -22,10 +22,9 @@ const FORMATS: Readonly<Record<string, string>> = {
 }
 
 /**
- * A reader of what a body holds once it is unpacked, piece by piece. The runtime's own fetch would print a
- * line of its own about a body that is packed wrongly. A coding that atlas did not ask for is left as it is.
- * @throws {AtlasError} `bad_response` on reading: the body is not packed as it says; or what the body throws.
- * @see RFC 9110 §8.4
+ * A reader of the unpacked body; a coding that atlas did not ask for is left as it is. The runtime's own
+ * fetch would print a line about a body that is packed wrongly.
+ * @throws {AtlasError} `bad_response` on reading: the body is not packed as it says. @see RFC 9110 §8.4
  */
 function readerOf({ body, headers }: Response, { origin }: URL): BodyReader | undefined {
   const packed = body?.getReader()
@@ -85,10 +84,7 @@ const deflateFormat = ([first = 0, second = 0]: Uint8Array): string =>
 const unreadable = (message: string, cause?: unknown): AtlasError =>
   new AtlasError('bad_response', message, CHECK_SERVER_URL, { cause })
 
-/**
- * An answer whose body has been read.
- * @throws {AtlasError} `bad_response`: it is longer than `maxBytes` after decompression; `timeout`.
- */
+/** An answer with its body read. @throws {AtlasError} `bad_response`: over `maxBytes` unpacked; `timeout`. */
 export async function readWhole(
   response: Response,
   deadline: Deadline,

@@ -9,10 +9,7 @@ import type { Transport } from './transport.ts'
 export interface BearerSource {
   /** A token that is worth sending; refreshed first where it is about to expire. */
   accessToken(): Promise<string>
-  /**
-   * Get another token for one that the server rejected.
-   * @returns false where asking gives no other: the rejection stands.
-   */
+  /** Get another token for a rejected one. @returns false where there is no other. */
   replace(rejected: string): Promise<boolean>
 }
 
@@ -24,11 +21,9 @@ export interface ClientOptions {
 
 /**
  * A client whose requests carry an access token. A 401 refreshes the session once and sends the request
- * again with its body; JSON answers are parsed strictly.
- *
- * Its calls throw AtlasErrors for what kept a request from being answered, and ofetch's FetchError for
- * an answer of 400 and above (see `answered`). A body that is a stream can be sent only once: after a 401
- * the session is refreshed and the call throws `network`.
+ * again with its body, unless that is a stream; JSON answers are parsed strictly.
+ * @throws {AtlasError} by its calls: what kept a request from being answered; `network` where a stream would
+ * have to be sent again. An answer of 400 and above is ofetch's FetchError (see `answered`).
  */
 export function createClient({ apiRoot, bearer }: ClientOptions, transport: Transport): $Fetch {
   const sent = new WeakMap<FetchOptions, string>()
@@ -80,10 +75,7 @@ function parseStrictly(text: string, request: string): unknown {
   }
 }
 
-/**
- * The answer to a client's call, whatever its status.
- * @throws {AtlasError} what kept the request from being answered, without what ofetch wraps around it.
- */
+/** The answer to a client's call, whatever its status. @throws {AtlasError} what ofetch has wrapped. */
 export async function answered<T>(call: Promise<FetchResponse<T>>): Promise<FetchResponse<T>> {
   try {
     return await call

@@ -16,11 +16,7 @@ export interface DirectRequest {
 /** Every way to make a request. The modules behind it are loaded at the first one. */
 export interface Http {
   readonly fetch: Transport
-  /**
-   * Make one of the requests that begin, renew and end a session, and send it once: a refresh that went
-   * through the client would wait for itself.
-   * @throws {AtlasError} what kept it from being answered; the signal's reason.
-   */
+  /** A request without the client, sent once: a refresh that went through it would wait for itself. */
   ask(apiRoot: string, path: string, request: DirectRequest): Promise<Answer>
   /** A client that carries a credential's token, replaced as needed. */
   client(credential: ClientOptions): Promise<$Fetch>

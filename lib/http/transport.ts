@@ -15,10 +15,7 @@ declare global {
 
 /** What one request may take and give. */
 export interface Guard {
-  /**
-   * A tighter limit than the policy's, in milliseconds: for the whole answer; for a streamed one until its
-   * headers, and then between two pieces.
-   */
+  /** A tighter limit in milliseconds: for the whole answer, or until the headers and between two pieces of a stream. */
   readonly timeoutMs?: number
   /** The most that the body may hold, in bytes; more is an error. Not for streamed ones. */
   readonly maxBytes?: number
@@ -44,12 +41,10 @@ export type Transport = (
 ) => Promise<Response>
 
 /**
- * Fetch under atlas's transport policy: http and https alone, plain http to other machines only where
- * allowed, no redirect followed, certificates always verified, loopback never through a proxy, every
- * wait and every parsed body bounded.
- *
- * @throws {AtlasError} `network`, `tls`, `timeout`, `bad_response`, `insecure_url`; the reason of the
- * caller's signal where that ended it.
+ * Fetch under atlas's transport policy: http and https alone, plain http to other machines only if allowed,
+ * no redirect followed, certificates always verified, loopback never through a proxy, every wait and every
+ * parsed body bounded.
+ * @throws {AtlasError} `network`, `tls`, `timeout`, `bad_response`, `insecure_url`; the signal's reason.
  */
 export function createTransport(policy: TransportPolicy): Transport {
   return async (input, { guard = {}, signal, ...init } = {}) => {
@@ -92,10 +87,7 @@ export function createTransport(policy: TransportPolicy): Transport {
   }
 }
 
-/**
- * A body that is a stream. The time it takes to give its pieces is not the server's: the clock stands still
- * meanwhile, and each piece gives the server the whole time again.
- */
+/** The clock stands still while a stream gives its next piece; each piece gives the server the whole time again. */
 function pauseWhileUploading(
   body: RequestInit['body'],
   deadline: Deadline,

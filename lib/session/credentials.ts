@@ -32,11 +32,7 @@ export interface Credentials {
   find(): Promise<Credential | undefined>
   /** @throws {AtlasError} `not_logged_in`, `store_*` */
   require(): Promise<Credential>
-  /**
-   * A credential that lives for some time yet, refreshed first where that can help.
-   * @param ttlMs the least time that it should live; it may live shorter where no refresh gives more.
-   * @throws {AtlasError} as `require` and `refresh` do.
-   */
+  /** A credential refreshed if it lives less than `ttlMs`; it may still. @throws as `require` and `refresh` do */
   fresh(ttlMs: number): Promise<Credential>
   /** Replace the access token now. @throws {AtlasError} `usage`: it cannot be refreshed; `session_expired`, … */
   refresh(): Promise<Credential>

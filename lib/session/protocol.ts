@@ -156,11 +156,7 @@ function matchedLength(cookiePath: string, requestPath: string): number {
   return `${requestPath}/`.startsWith(folder) ? folder.length : -1
 }
 
-/**
- * The `exp` and `email` claims of a token, unverified: to show, and to decide nothing. A token that is not a
- * JWT has none.
- * @see RFC 7519 §4.1.4
- */
+/** The unverified claims of a token, to show and to decide nothing; null without a JWT. @see RFC 7519 §4.1.4 */
 export function readClaims(token: string): { expiresAt: Date | null; email: string | null } {
   const none = { expiresAt: null, email: null }
   const [, payload] = token.split('.')
@@ -178,11 +174,7 @@ export function readClaims(token: string): { expiresAt: Date | null; email: stri
 /** The last moment of the year 9999: beyond it ISO 8601 needs another form. */
 const MAX_DATE_MS = 253_402_300_799_999
 
-/**
- * Whether an answer to a refresh is a definite refusal of the refresh token, and not a fault of
- * network, proxy or server.
- * @see RFC 6749 §5.2
- */
+/** Whether an answer definitely refuses the refresh token, and is no fault on the way. @see RFC 6749 §5.2 */
 export function isRefusal({ status, body }: Answer): boolean {
   if (status === 401) return true
   if (status !== 400) return false

@@ -10,13 +10,11 @@ const WRITE_ATTEMPTS = 3
 const WRITE_PAUSE_MS = 100
 
 /**
- * Replace a session's tokens, or take over the tokens that another process has put in their place. A signal
- * may interrupt the request, after a grace period, but never the storing of its answer: a server that
- * rotates refresh tokens does not accept the old one again.
- * @param seen the session whose token is rejected or about to expire.
- * @throws {AtlasError} `session_expired`: the server refused the refresh token, and the credentials are
- * deleted; `not_logged_in`: another process logged out. Whatever else it throws, the credentials are as
- * they were.
+ * Replace a session's tokens, or take over those that another process has stored meanwhile. A signal may
+ * interrupt the request, after a grace period, but never the storing of its answer: a server that rotates
+ * refresh tokens does not accept the old one again.
+ * @throws {AtlasError} `session_expired`: the server refused the refresh token, and the credentials are deleted;
+ * `not_logged_in`: another process logged out. With any other error the credentials are as they were.
  * @see RFC 6749 §6
  */
 export function refresh(
@@ -65,10 +63,8 @@ export function refresh(
 }
 
 /**
- * The session after a refresh. What the answer does not mention stays as it was, and so does a refresh token
- * that it clears: a server that means to end the session refuses it.
- * @returns with a fault where nothing but a new refresh token could be read, which a server that rotates
- * will not give again.
+ * The session after a refresh. What the answer does not mention, or clears, stays as it was.
+ * @returns with a fault if only a new refresh token could be read, which must be kept all the same.
  * @throws {AtlasError} `bad_response`: there is nothing in the answer to keep.
  */
 function renew(session: Session, answer: Answer): { session: Session; fault?: AtlasError } {
