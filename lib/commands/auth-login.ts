@@ -14,7 +14,7 @@ import { styled } from '../terminal/style.ts'
 import { reportJson } from './auth-report.ts'
 import type { Register } from './context.ts'
 
-/** A longer password is a file sent by mistake, in bytes. */
+/** More is a file sent by mistake. */
 const MAX_PASSWORD_BYTES = 64 * 1024
 /** The longest e-mail address (RFC 5321 §4.5.3.1: 64 characters, the at sign and 255). */
 const MAX_EMAIL_LENGTH = 320
@@ -52,15 +52,14 @@ export async function login({ email: given, passwordStdin }: LoginOptions, run: 
   const password = passwordStdin ? await readPassword(run) : await terminal.askSecret('Password')
 
   const entry: Login = { profile: config.profile.value, apiUrl: server, store: stored.store.kind, email }
-  const remember = (): Promise<void> => configFile.update(file => withLogin(file, entry))
   const session = await terminal.during(
     `Logging in to ${server}`,
-    logIn({ email, password }, stored, run, remember),
+    logIn({ email, password }, stored, run, () => configFile.update(file => withLogin(file, entry))),
   )
   if (terminal.json) await printJson(session, run)
   else await terminal.say([styled('green', `Logged in to ${server} as ${email}`)])
   await removeOlderRecords(entry, run)
-  noticeChanges(entry, session, run)
+  noticeChanges(session, run)
 }
 
 /** See that the default server is there before a person types a password for it. */
@@ -123,28 +122,24 @@ function printJson({ apiRoot, accessToken, ...session }: Session, run: Run): Pro
 }
 
 /** Say what a login has changed, and what is worth knowing about it. */
-function noticeChanges(
-  { profile, apiUrl }: Login,
-  session: Session,
-  { config, stored, terminal }: Run,
-): void {
+function noticeChanges({ refreshToken }: Session, { config, stored, terminal }: Run): void {
   const { file, mayAsk } = config
+  const profile = config.profile.value
   const profiles = profilesOf(file)
   const before = profiles.get(profile)
   if (profiles.size > 0 && (file.currentProfile ?? 'default') !== profile)
     terminal.notice(`The profile ${profile} is the current one now.`)
-  if (before?.email != null && before.apiUrl !== apiUrl) {
+  if (before?.email != null && before.apiUrl !== config.apiUrl.value) {
     terminal.notice(`The profile ${profile} was logged in to ${before.apiUrl} before; that login is kept.`)
     const logoutCommand = `atlas auth logout --profile ${profile} --api-url ${shellQuoted(before.apiUrl)}`
     terminal.notice(`End it with: ${logoutCommand}`)
   }
   if (stored.store.kind === 'file') {
-    const { location } = stored.store
-    const warning = `The credentials are in plain text in ${location}, readable by you alone.`
+    const warning = `The credentials are in plain text in ${stored.store.location}, readable by you alone.`
     terminal.notice([styled('yellow', warning)])
   }
   if (profiles.size === 0 && mayAsk.value) terminal.notice([styled('dim', 'Try: atlas api /auth/me')])
-  if (session.refreshToken === null)
+  if (refreshToken === null)
     terminal.notice('The server gave no refresh token, so this session ends with its access token.')
 }
 

@@ -8,10 +8,6 @@ import { styled } from '../terminal/style.ts'
 import { describeMoment } from '../terminal/time.ts'
 import type { Register } from './context.ts'
 
-export interface LogoutOptions {
-  readonly all: boolean
-}
-
 /** A session that was ended, and where it was stored. */
 type Ended = EndedSession & { readonly place: LoginPlace }
 
@@ -20,7 +16,7 @@ type Ended = EndedSession & { readonly place: LoginPlace }
  * @throws {AtlasError} `store_*`, `lock_timeout`: credentials could not be deleted and are still there;
  * the others are deleted, and reported.
  */
-export async function logout({ all }: LogoutOptions, run: Run): Promise<void> {
+export async function logout({ all }: { all: boolean }, run: Run): Promise<void> {
   const { credentials, storedAs, terminal } = run
   const { places, fault } = await findPlaces(all, run)
   // All at once, so that they take no longer than the slowest, and one that fails does not stop the others.
@@ -34,8 +30,7 @@ export async function logout({ all }: LogoutOptions, run: Run): Promise<void> {
   const outcomes = await terminal.during('Logging out', Promise.all(attempts))
   const failure = outcomes.find(outcome => outcome.failure)?.failure ?? fault
   const ended = outcomes.flatMap(({ place, ended }) => (ended ? [{ place, ...ended }] : []))
-  const done = outcomes.filter(outcome => !outcome.failure)
-  const deleted = done.map(({ place }) => place)
+  const deleted = outcomes.flatMap(({ place, failure }) => (failure ? [] : [place]))
   await forget(deleted, run)
   if (failure !== undefined && ended.length === 0) throw failure
 

@@ -9,13 +9,12 @@ import { describeMoment } from '../terminal/time.ts'
 import { emailOf, type LoginReport, reportJson } from './auth-report.ts'
 import type { Register } from './context.ts'
 
-/** The longest wait for the server, in milliseconds. */
+/** The longest wait for the server. */
 const BUDGET_MS = 5_000
 
 /**
  * Report who is logged in where, as the server confirms it.
- * @returns the exit status: 0 where the server confirmed, cannot confirm or was not to be asked, 4 where
- * there is no valid login, 5 where the server could not be asked.
+ * @returns the exit status: 4 where there is no valid login, 5 where the server could not be asked, else 0.
  * @throws {AtlasError} `store_*`: whether anybody is logged in is not known.
  */
 export async function status({ offline }: { offline: boolean }, run: Run): Promise<number> {

@@ -6,10 +6,7 @@ import type { Run } from '../run.ts'
 import { styled } from '../terminal/style.ts'
 import type { Register } from './context.ts'
 
-/**
- * Make another profile the current one.
- * @throws {AtlasError} `usage`: there is no such profile.
- */
+/** Make another profile the current one. @throws {AtlasError} `usage`: there is no such profile. */
 export async function switchProfile(name: string, { config, configFile, terminal }: Run): Promise<void> {
   const profiles = profilesOf(config.file)
   const profile = profiles.get(name)

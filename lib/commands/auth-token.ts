@@ -18,18 +18,16 @@ export async function token(
   const ttlMs = minTtlMs ?? FRESH_MS
   const { accessToken, expiresAt } = await terminal.during('Refreshing the session', credentials.fresh(ttlMs))
   const mustLive = minTtlMs !== undefined || source !== 'env'
-  if (mustLive && endsWithin(expiresAt, ttlMs, now())) throw tooShort(expiresAt, now())
+  if (mustLive && endsWithin(expiresAt, ttlMs, now())) {
+    const lifeMs = Math.max(0, (expiresAt?.getTime() ?? 0) - now().getTime())
+    throw new AtlasError(
+      'ttl_unavailable',
+      `A token of this server is valid for ${describeDuration(lifeMs)} at most.`,
+      `Ask for less with --min-ttl ${Math.floor(lifeMs / 1000)}s.`,
+    )
+  }
   if (terminal.json) return terminal.sayJson({ access_token: accessToken, expires_at: expiresAt, source })
   return terminal.say(accessToken)
-}
-
-function tooShort(expiresAt: Date | null, now: Date): AtlasError {
-  const lifeMs = Math.max(0, (expiresAt?.getTime() ?? 0) - now.getTime())
-  return new AtlasError(
-    'ttl_unavailable',
-    `A token of this server is valid for ${describeDuration(lifeMs)} at most.`,
-    `Ask for less with --min-ttl ${Math.floor(lifeMs / 1000)}s.`,
-  )
 }
 
 const UNIT_MS: Record<string, number> = { '': 1000, s: 1000, m: 60_000, h: 3_600_000 }

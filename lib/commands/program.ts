@@ -21,10 +21,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
 }
 
 /**
- * Define the commands, and the flags that every command has: those of the settings, and three more. A flag of
- * a single command is defined in that command's file.
- * @param argv a command line: where it begins with a command's name, that command is defined alone, since
- * loading and defining the others takes longer than most commands do.
+ * Define the commands, and the flags that every command has.
+ * @param argv a command line: the command that it begins with is defined alone, since loading and defining the
+ * others takes longer than most commands do.
  */
 export async function defineProgram(cli: CAC, context: Context, argv: readonly string[] = []): Promise<void> {
   const named = [argv.slice(0, 2).join(' '), argv[0] ?? ''].find(name => Object.hasOwn(COMMANDS, name))

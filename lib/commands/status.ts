@@ -12,7 +12,7 @@ import { describeMoment } from '../terminal/time.ts'
 import type { Register } from './context.ts'
 import { askServer, DIR_FLAG, memoryOf } from './sync-file.ts'
 
-/** The longest wait for the server, in milliseconds. */
+/** The longest wait for the server. */
 const BUDGET_MS = 10_000
 
 interface Findings {
@@ -27,10 +27,9 @@ interface Findings {
 }
 
 /**
- * Report how the local file compares with the server's text. What can be found out is reported even where
- * the rest cannot; the verdict is `unknown` then, with the reason.
+ * Report how the local file compares with the server's text, as far as that can be found out.
  * @param dir the folder as typed; undefined where it follows from the environment.
- * @returns the exit status: 0, or that of what could not be found out.
+ * @returns the exit status: 0, or that of what could not be found out; the verdict is `unknown` then.
  */
 export async function syncStatus(dir: string | undefined, run: Run): Promise<number> {
   const place = findPlace(dir, run)

@@ -3,7 +3,7 @@ import type { Flags } from '../cli/flags.ts'
 import { AtlasError } from '../errors.ts'
 import type { Run } from '../run.ts'
 import { findPlace, type Place } from '../sync/place.ts'
-import { type Synced, sync as syncFile } from '../sync/pull.ts'
+import { type Synced, type SyncOptions, sync as syncFile } from '../sync/pull.ts'
 import { shortCommit } from '../sync/remote.ts'
 import { unifiedDiff } from '../sync/text-diff.ts'
 import type { Terminal } from '../terminal/output.ts'
@@ -15,31 +15,20 @@ import { askServer, DIR_FLAG, memoryOf } from './sync-file.ts'
 const SHORT_DIFF_LINES = 20
 const SHORT_DIFF_COLUMNS = 160
 
-export interface SyncOptions {
-  /** The folder as typed; undefined where it follows from the environment. */
-  readonly dir: string | undefined
-  readonly force: boolean
-  readonly dryRun: boolean
-}
-
 /**
  * Bring the server's configuration into the local file, unless that would lose local changes.
+ * @param dir the folder as typed; undefined where it follows from the environment.
  * @throws {AtlasError} `local_changes`: there are some, a part of the diff was shown, nothing was written;
  * `file_error`, `lock_timeout`, and what a request may throw: the local file is as it was.
  */
-export async function sync({ dir, force, dryRun }: SyncOptions, run: Run): Promise<void> {
+export async function sync(dir: string | undefined, options: SyncOptions, run: Run): Promise<void> {
   const { config, credentials, terminal, lockOf, now } = run
   const place = findPlace(dir, run)
   const credential = await credentials.require()
   const fetchConfiguration = () => askServer(credential, run)
-  const dependencies = {
-    place,
-    memory: memoryOf(place, run),
-    lock: lockOf(place.target),
-    fetchConfiguration,
-    now,
-  }
-  const synced = await syncFile({ force, dryRun }, dependencies)
+  const memory = memoryOf(place, run)
+  const lock = lockOf(place.target)
+  const synced = await syncFile(options, { place, memory, lock, fetchConfiguration, now })
   const { result, verdict, remote, backup, recovered } = synced
   if (recovered !== null)
     terminal.notice(`An interrupted sync had moved a local text aside; it is kept in ${recovered}`)
@@ -62,7 +51,7 @@ export async function sync({ dir, force, dryRun }: SyncOptions, run: Run): Promi
     })
   if (result === 'dry_run') {
     await showDiff(diff ?? [noDiff(synced)], terminal)
-    return terminal.notice(describeDryRun(place, synced, force))
+    return terminal.notice(describeDryRun(place, synced, options.force))
   }
   const said = describe(place, synced, config.apiUrl.value)
   return terminal.say(result === 'remote_empty' ? said : [styled('green', said)])
@@ -107,7 +96,6 @@ const noDiff = ({ local, remote }: Synced): string =>
 
 const STYLES: Record<string, Style> = { '+': 'green', '-': 'red', '@': 'cyan' }
 
-/** A piece of a line of a diff, in the style of the line. */
 function stylePiece(piece: string, line: string, index: number): Line {
   const style = index < 2 ? 'bold' : STYLES[line[0] ?? '']
   return style ? [styled(style, piece)] : piece
@@ -144,6 +132,6 @@ export const registerSync: Register = (cli, context) =>
     .example('  $ atlas sync --dry-run')
     .example('  $ atlas sync --dir ~/work/.claude --json')
     .action(async (flags: Flags) => {
-      const options = { dir: flags.text('dir'), force: flags.has('force'), dryRun: flags.has('dry-run') }
-      await sync(options, await context.run(flags))
+      const options = { force: flags.has('force'), dryRun: flags.has('dry-run') }
+      await sync(flags.text('dir'), options, await context.run(flags))
     })

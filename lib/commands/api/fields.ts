@@ -19,18 +19,15 @@ export function splitField(text: string, flag: string): { key: string; value: st
 
 /** What a `-F` value means: true, false, null, a whole number, or the text itself. */
 export function typedValue(text: string): Json {
-  if (text === 'true') return true
-  if (text === 'false') return false
-  if (text === 'null') return null
-  const number = Number(text)
-  return /^-?(0|[1-9]\d*)$/.test(text) && Number.isSafeInteger(number) ? number : text
+  if (!/^(true|false|null|-?(0|[1-9]\d*))$/.test(text)) return text
+  const value: Json = JSON.parse(text)
+  return typeof value === 'number' && !Number.isSafeInteger(value) ? text : value
 }
 
 /**
- * The JSON object that fields make: `a=1`, nested `a[b]=1`, lists `a[]=1`, lists of objects `a[][b]=1`
- * (a key that the last object has already begins the next one, unless it is a list there) and the empty
- * list `a[]`.
- * @throws {AtlasError} `usage`: a key is malformed, or two fields want the same place to be different things.
+ * The JSON object of `a=1`, `a[b]=1`, `a[]=1`, the empty list `a[]`, and lists of objects `a[][b]=1`, where a key
+ * that the last object has already begins the next one, unless it is a list there.
+ * @throws {AtlasError} `usage`: a key is malformed, or fields contradict each other.
  */
 export function buildObject(fields: readonly Field[]): { [key: string]: Json } {
   const root: { [key: string]: Json } = Object.create(null)
@@ -75,10 +72,9 @@ const isObject = (value: Json | undefined): value is { [key: string]: Json } =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Fields as query parameters: nested and list fields keep their brackets, null and empty lists carry nothing. */
-export function toQuery(fields: readonly Field[]): [string, string][] {
-  return fields.flatMap(({ key, value }) => {
+export const toQuery = (fields: readonly Field[]): [string, string][] =>
+  fields.flatMap(({ key, value }) => {
     if (value === undefined) return []
     if (value === null) return [[key, '']]
     return [[key, typeof value === 'string' ? value : JSON.stringify(value)]]
   })
-}

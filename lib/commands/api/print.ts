@@ -3,10 +3,10 @@ import type { Terminal } from '../../terminal/output.ts'
 import { describeProgress } from '../../terminal/spinner.ts'
 import { renderLine, styled } from '../../terminal/style.ts'
 
-/** Shorter transfers show no progress, in milliseconds. */
+/** Shorter transfers show no progress. */
 const PROGRESS_DELAY_MS = 1_000
 
-/** Status line and headers, as they are written on the wire. */
+/** Print status line and headers as they are on the wire. */
 export async function printHead(
   { status, statusText, headers }: Response,
   terminal: Terminal,
@@ -47,12 +47,8 @@ export async function printBody(
   }
   // A body on the terminal shows by itself how far it is.
   if (show) return copy()
-  const total = lengthOf(headers)
-  return terminal.during(() => `${request}  ${describeProgress(received, total)}`, copy(), PROGRESS_DELAY_MS)
-}
-
-/** How long the body will be, in bytes; not known where the length is that of its packed form. */
-function lengthOf(headers: Headers): number | undefined {
   const length = headers.get('content-length')
-  return length === null || headers.has('content-encoding') ? undefined : Number(length)
+  // Of a packed body it is the packed length.
+  const total = length === null || headers.has('content-encoding') ? undefined : Number(length)
+  return terminal.during(() => `${request}  ${describeProgress(received, total)}`, copy(), PROGRESS_DELAY_MS)
 }

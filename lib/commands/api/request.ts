@@ -6,14 +6,12 @@ import { AtlasError, errorCode, usageError } from '../../errors.ts'
 import { sendableMethods, USUAL_METHODS } from '../../http/methods.ts'
 import type { Run } from '../../run.ts'
 import { readAll } from '../../terminal/streams.ts'
-import { buildObject, type Field, type Json, splitField, toQuery, typedValue } from './fields.ts'
+import { buildObject, type Field, splitField, toQuery, typedValue } from './fields.ts'
 
-/** Standard input up to this size is kept, so that it can be sent again after a refresh, in bytes. */
+/** Standard input up to this size is kept, so that it can be sent again after a refresh. */
 const MAX_REPLAYED_BYTES = 8 * 1024 * 1024
-
-/** More than this in one field is a file given by mistake, or one without end, in bytes. */
+/** More in one field is a file given by mistake, or one without end. */
 const MAX_FIELD_BYTES = 16 * 1024 * 1024
-
 /** Headers that atlas itself sets. */
 const OWN_HEADERS = new Set([
   'authorization',
@@ -23,9 +21,6 @@ const OWN_HEADERS = new Set([
   'connection',
   'user-agent',
 ])
-
-/** One byte a character, none of them a control. @see RFC 9110 §5.5 */
-const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
 /** A request as it was typed. */
 export interface TypedRequest {
@@ -84,7 +79,8 @@ async function parseMethod(text: string): Promise<string> {
 function parseHeader(text: string): [name: string, value: string] {
   const [, name, value = ''] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*)$/.exec(text) ?? []
   if (name === undefined) throw usageError('--header needs "Name: value" on one line.')
-  if (!HEADER_VALUE.test(value))
+  // One byte a character, none of them a control (RFC 9110 §5.5).
+  if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value))
     throw usageError(
       `The value of --header ${name} holds a character that no header can carry.`,
       'Encode it as the server expects, for example in percent escapes.',
@@ -113,10 +109,7 @@ export async function readContent(
     : { query: toQuery(fields), body: undefined }
 }
 
-async function readValue(
-  { value, typed }: TypedField,
-  readStdin: Run['readStdin'],
-): Promise<Json | undefined> {
+async function readValue({ value, typed }: TypedField, readStdin: Run['readStdin']): Promise<Field['value']> {
   if (value === undefined || !typed) return value
   if (!value.startsWith('@')) return typedValue(value)
   const file = value.slice(1)
@@ -152,9 +145,7 @@ function unreadable(file: string, error: unknown): unknown {
 }
 
 /** A pipe as bytes where it is small enough to be kept for a second sending, else as a stream. */
-async function replayable(
-  input: AsyncIterable<Uint8Array>,
-): Promise<Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>> {
+async function replayable(input: AsyncIterable<Uint8Array>): Promise<Content['body']> {
   const iterator = input[Symbol.asyncIterator]()
   const pieces: Uint8Array[] = []
   let size = 0

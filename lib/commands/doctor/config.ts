@@ -5,9 +5,9 @@ import type { Run } from '../../run.ts'
 import { type Finding, fail, failedBy, ok } from './finding.ts'
 
 export function checkConfig({ config }: Run): Finding {
-  const { status, detail, fix } = judge(config)
+  const finding = judge(config)
   const settings = describeSettings(config).map(({ name, value, from }) => `${name} ${value} (${from})`)
-  return { status, detail: [...detail, ...settings], fix }
+  return { ...finding, detail: [...finding.detail, ...settings] }
 }
 
 function judge({ apiUrl, allowHttp, folder }: Run['config']): Finding {

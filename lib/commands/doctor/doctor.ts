@@ -13,7 +13,7 @@ import { checkStore } from './store.ts'
 import { checkSync } from './sync.ts'
 import { checkVersion } from './version.ts'
 
-/** What requests, and the wait for a lock, may take, in milliseconds. */
+/** What requests, and the wait for a lock, may take. */
 const BUDGET_MS = 5_000
 /** Enough for a keychain that answers; a locked one is reported, not waited for. */
 const KEYCHAIN_WAIT_MS = 5_000

@@ -7,8 +7,8 @@ import { type Finding, failedBy, ok, warn } from './finding.ts'
 /** Which proxy and which certificate authorities are used for the configured server. */
 export function checkProxy({ config, env }: Run): Finding {
   const authorities = env['NODE_EXTRA_CA_CERTS']
-  const { status, detail, fix } = judgeProxy(config, env)
-  if (!authorities) return { status, detail, fix }
+  const finding = judgeProxy(config, env)
+  if (!authorities) return finding
   try {
     fs.accessSync(authorities, fs.constants.R_OK)
   } catch {
@@ -16,7 +16,7 @@ export function checkProxy({ config, env }: Run): Finding {
     return warn(said, 'Correct the path, or unset it.')
   }
   const said = `Certificate authorities also come from ${authorities} (NODE_EXTRA_CA_CERTS).`
-  return { status, detail: [...detail, said], fix }
+  return { ...finding, detail: [...finding.detail, said] }
 }
 
 function judgeProxy({ apiUrl }: Config, env: Environment): Finding {

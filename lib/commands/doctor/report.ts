@@ -27,8 +27,7 @@ const NAME_COLUMNS = Math.max(...CHECKS.map(name => name.length)) + 2
 const STYLES: Record<Finding['status'], Style> = { ok: 'green', warn: 'yellow', fail: 'red' }
 
 /**
- * Print the findings.
- * @param homes folders to write as `~`, since a report may be published and they hold a name.
+ * Print the findings, with `~` for the `homes`: a report may be published, and they hold a name.
  * @returns the exit status: 1 where a check failed.
  */
 export async function publish(
@@ -39,12 +38,7 @@ export async function publish(
   const checks = CHECKS.map(name => ({ name, ...shortened(findings[name], homes) }))
   const failed = checks.filter(({ status }) => status === 'fail').map(({ name }) => name)
   if (terminal.json) {
-    const joined = checks.map(({ name, status, detail, fix }) => ({
-      name,
-      status,
-      detail: detail.join('\n'),
-      fix,
-    }))
+    const joined = checks.map(check => ({ ...check, detail: check.detail.join('\n') }))
     await terminal.sayJson({ ok: failed.length === 0, checks: joined })
   } else {
     for (const { name, ...finding } of checks) await sayFinding(name, finding, terminal)

@@ -8,7 +8,7 @@ import { describeDuration } from '../../terminal/time.ts'
 import { type Finding, fail, failedBy, notChecked, ok, warn } from './finding.ts'
 import type { Findings } from './report.ts'
 
-/** The longest wait for an answer of the server, in milliseconds. */
+/** The longest wait for an answer. */
 const SERVER_TIMEOUT_MS = 5_000
 /** An HTTP date has whole seconds, and an answer takes its time. */
 const TOLERATED_SKEW_MS = 30_000
