@@ -3,7 +3,8 @@ import os from 'node:os'
 import path from 'node:path'
 import { errorCode } from '../errors.ts'
 
-const PERMISSION_BITS = 0o7777
+/* Every function here throws the file system's own error. */
+
 /** What opening or flushing a folder says where the file system, or the folder's mode, does not offer it. */
 const NO_FOLDER_SYNC = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EACCES'])
 /** A temporary file this old has no writer any more: writing one takes moments. */
@@ -19,17 +20,15 @@ export interface Access {
 }
 
 /**
- * Replace a file as a whole: readers see the old content or the new, never a part, and after a
- * crash one of the two is there. The folder is made where it is missing (0700).
- * @param mode the file's from its first moment; for its owner alone unless given.
- * @throws the file system's own error; the old file is intact then.
+ * Replace a file as a whole: readers see the old content or the new, and after a crash one of the two is
+ * there. The folder is made where it is missing (0700).
+ * @param mode the file's from its first moment.
  */
 export function replaceFile(file: string, content: string | Uint8Array, mode = 0o600): void {
   const temporary = writeTemporary(file, content, { mode })
   try {
     fs.renameSync(temporary, file)
   } finally {
-    // It is still there if it could not be renamed.
     fs.rmSync(temporary, { force: true })
   }
   syncFolder(path.dirname(file))
@@ -38,7 +37,6 @@ export function replaceFile(file: string, content: string | Uint8Array, mode = 0
 /**
  * See that a file could be replaced by one with that content, by writing such a file beside it.
  * @returns what deletes that file again, which until then keeps its room on the disk.
- * @throws the file system's own error; nothing of it is left then.
  */
 export function rehearseReplacement(file: string, content: string | Uint8Array): () => void {
   const temporary = writeTemporary(file, content, { mode: 0o600 })
@@ -48,8 +46,6 @@ export function rehearseReplacement(file: string, content: string | Uint8Array):
 /**
  * Write what is to take a file's place beside it, under a name that no other writer has: only its writer
  * renames or removes it. The folder is made where it is missing (0700).
- * @returns its path.
- * @throws the file system's own error; nothing of it is left then.
  */
 export function writeTemporary(file: string, content: string | Uint8Array, access: Access): string {
   const folder = path.dirname(file)
@@ -61,10 +57,7 @@ export function writeTemporary(file: string, content: string | Uint8Array, acces
   return temporary
 }
 
-/**
- * The temporary files of a file, its writers dead or alive; none in a folder that may not be listed.
- * @throws the file system's own error.
- */
+/** The temporary files of a file, its writers dead or alive; none in a folder that may not be listed. */
 export function temporariesOf(file: string): string[] {
   const folder = path.dirname(file)
   try {
@@ -78,13 +71,10 @@ export function temporariesOf(file: string): string[] {
   }
 }
 
-/**
- * Delete the temporary files of a file whose writers were killed. One that cannot be deleted stays: it may be
- * somebody else's in a shared folder.
- * @throws the file system's own error: the folder is not one.
- */
+/** Delete the temporary files of a file whose writers were killed. */
 export function removeAbandoned(file: string): void {
   for (const temporary of temporariesOf(file).filter(isAbandoned)) {
+    // One that cannot be deleted may be somebody else's in a shared folder.
     try {
       fs.rmSync(temporary)
     } catch {}
@@ -110,10 +100,11 @@ function isRunning(pid: number): boolean {
 }
 
 /**
- * Create a file with its whole content on the disk; the name may still be lost in a power cut (`syncFolder`).
+ * Create a file with its whole content on the disk, or nothing of it; the name may still be lost in a power
+ * cut (`syncFolder`).
  * @param access the mode, less the process's umask; with an owner, exactly that mode and, where the
  * process may give files away, that owner.
- * @throws the file system's own error, `EEXIST` where the file is there; no part of it is left then.
+ * @throws `EEXIST` where the file is there.
  */
 export function createFile(file: string, content: string | Uint8Array, { mode, uid, gid }: Access): void {
   const owned = uid !== undefined && gid !== undefined
@@ -140,14 +131,10 @@ function giveAccess(descriptor: number, mode: number, uid: number, gid: number):
     // Another user's file is ours once it is replaced, as with an editor.
     if (errorCode(error) !== 'EPERM') throw error
   }
-  fs.fchmodSync(descriptor, mode & PERMISSION_BITS)
+  fs.fchmodSync(descriptor, mode & 0o7777)
 }
 
-/**
- * Delete a file for good, and every temporary file of it. Callers exclude its writers.
- * @returns whether the file was there.
- * @throws the file system's own error.
- */
+/** Delete a file and its temporary ones. Callers exclude its writers. @returns whether it was there. */
 export function removeFile(file: string): boolean {
   // The file goes last: while it is there, whoever stopped half-way tries again.
   const found = [...temporariesOf(file), file].filter(place => fs.lstatSync(place, { throwIfNoEntry: false }))
@@ -156,11 +143,9 @@ export function removeFile(file: string): boolean {
   return found.includes(file)
 }
 
-/**
- * Make a rename or a deletion outlast a power cut, where folders can be flushed. Windows cannot open
- * folders and needs no such step.
- */
+/** Make a rename or a deletion outlast a power cut, where folders can be flushed. */
 export function syncFolder(folder: string): void {
+  // Windows cannot open folders and needs no such step.
   if (process.platform === 'win32') return
   let descriptor: number | undefined
   try {

@@ -14,7 +14,7 @@ const NEXT_STEP = {
   other: 'Fix this',
 }
 
-export type FaultKind = keyof typeof NEXT_STEP
+type FaultKind = keyof typeof NEXT_STEP
 
 /** Why a file or folder cannot be used; the message is the end of a sentence, such as "the disk is full". */
 export class FileFault extends Error {
@@ -33,12 +33,10 @@ export class FileFault extends Error {
 
   /** The code where it is a credential store that cannot be used. */
   get storeCode(): 'store_denied' | 'store_unavailable' {
-    const isUnavailable = ['full', 'missing', 'other'].includes(this.kind)
-    return isUnavailable ? 'store_unavailable' : 'store_denied'
+    return ['full', 'missing', 'other'].includes(this.kind) ? 'store_unavailable' : 'store_denied'
   }
 
   /**
-   * The error that tells a person of it.
    * @param failure what could not be done, as the beginning of a sentence.
    * @param choice what chooses another folder, such as "--dir".
    */

@@ -10,14 +10,13 @@ const MAX_POLL_MS = 25
 /** Cleaners of temporary folders delete what has not changed for days; a lock in use stays younger. */
 const TOUCH_AFTER_MS = 3_600_000
 
-/** Work that at most one process does at a time. */
 export interface Lock {
   /**
-   * Run the work while holding the lock; wait for another holder first. The work can ask whether the lock
-   * still keeps others out: it does not after its file was deleted.
-   * @throws {AtlasError} `lock_timeout`: the lock was not free in time, or cannot be used; the work did
-   * not run. `store_denied`, `store_unavailable`: the same, where the disk or the permissions of a
-   * credential store are why. `cancelled`: a signal came while waiting.
+   * Run work that at most one process does at a time; wait for another holder first. The work can ask
+   * whether the lock still keeps others out: it does not after its file was deleted.
+   * @throws {AtlasError} before the work runs. `lock_timeout`: the lock was not free in time, or cannot be
+   * used; `store_denied`, `store_unavailable`: it cannot, because of the disk or the permissions of a
+   * credential store; `cancelled`: a signal came while waiting.
    */
   hold<T>(work: (stillExcludes: () => boolean) => Promise<T>): Promise<T>
 }
@@ -55,7 +54,7 @@ export const createLock = (options: LockOptions): Lock => ({
 })
 
 async function acquire(options: LockOptions): Promise<Held> {
-  const { folder, name, inStore = false, uid, timeoutMs, cancelled, debug } = options
+  const { folder, name, inStore, uid, timeoutMs, cancelled, debug } = options
   const file = lockPath(folder, name)
   const startedAt = performance.now()
   for (let looks = 0; ; looks++) {
@@ -86,19 +85,16 @@ interface Held {
   readonly database: Database
 }
 
-/**
- * @returns undefined while another process holds the lock.
- * @throws {FileFault} it cannot be used.
- */
+/** @returns undefined while another process holds the lock. @throws {FileFault} it cannot be used. */
 async function tryLock(file: string, uid: number | undefined): Promise<Held | undefined> {
   const { Database } = await import('bun:sqlite')
   const before = prepare(file, uid)
+  const stillExcludes = (): boolean => {
+    const now = fs.lstatSync(file, { throwIfNoEntry: false })
+    return now?.ino === before.ino && now.dev === before.dev
+  }
   let database: Database | undefined
   try {
-    const stillExcludes = (): boolean => {
-      const now = fs.lstatSync(file, { throwIfNoEntry: false })
-      return now?.ino === before.ino && now.dev === before.dev
-    }
     database = new Database(file, { readwrite: true, create: false })
     database.run('PRAGMA busy_timeout = 0')
     // A journal on the disk would need room there, and would be left behind by a holder that dies.
@@ -119,12 +115,12 @@ async function tryLock(file: string, uid: number | undefined): Promise<Held | un
 
 /**
  * See that the lock is a plain file of the user's own, in a folder of the user's own: locking a read-only
- * file would succeed without excluding others, and another user could hold a file of theirs for ever. In
- * a read-only folder the record that the lock is for could not be replaced.
+ * file would succeed without excluding others, and another user could hold a file of theirs for ever.
  */
 function prepare(file: string, uid: number | undefined): fs.Stats {
   const folder = path.dirname(file)
   makePrivateFolder(folder, uid)
+  // In a read-only folder the record that the lock is for could not be replaced.
   requireWritable(folder)
   return at(file, () => {
     try {
@@ -142,7 +138,7 @@ function prepare(file: string, uid: number | undefined): fs.Stats {
   })
 }
 
-function unusable(file: string, error: unknown, inStore: boolean): unknown {
+function unusable(file: string, error: unknown, inStore = false): unknown {
   const fault = faultOf(error)
   if (fault === undefined) return error
   const { kind, message, place, fix, storeCode } = fault

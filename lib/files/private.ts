@@ -13,8 +13,7 @@ const FORBIDDEN_MODE = { folder: 0o022, file: 0o022, secret: 0o077 }
 
 /**
  * See that a folder or file is the user's own and no link.
- * @param found what `lstat` or `fstat` says of it.
- * @param kind whether it may be read by others (`file`) or not (`secret`).
+ * @param kind whether others may read it (`file`) or not (`secret`).
  * @param uid the numeric user id that must own it; undefined on Windows, where modes mean nothing.
  * @throws {FileFault} with the command that puts it right.
  */
@@ -46,24 +45,18 @@ export function checkPrivateFolder(folder: string, uid: number | undefined): boo
   return found !== undefined
 }
 
-/**
- * Make a folder that is the user's own (0700), and what is missing above it, or see that it is so.
- * @throws {FileFault}
- */
+/** Make a folder and those above it (0700); one that is there must be the user's own. @throws {FileFault} */
 export function makePrivateFolder(folder: string, uid: number | undefined): void {
   if (checkPrivateFolder(folder, uid)) return
   at(folder, () => fs.mkdirSync(folder, { recursive: true, mode: 0o700 }))
   checkPrivateFolder(folder, uid)
 }
 
-/**
- * See that files can be put into a folder, or into the nearest one above it that exists.
- * @throws {FileFault} about the folder itself.
- */
+/** See that files can be put into a folder, or the nearest one above it that exists. @throws {FileFault} */
 export const requireWritable = (folder: string): void =>
   at(folder, () => fs.accessSync(nearestFolder(folder), fs.constants.W_OK | fs.constants.X_OK))
 
-/** Why nothing can be written to a folder, or to the nearest one above it that exists; undefined where it can. */
+/** Why no file can be made in a folder, or the nearest one above it that exists; undefined where it can. */
 export function writeFault(folder: string): string | undefined {
   try {
     fs.rmdirSync(fs.mkdtempSync(path.join(nearestFolder(folder), '.atlas-probe-')))

@@ -11,10 +11,10 @@ export interface AddonFolder {
 }
 
 /**
- * The folder for locks on credentials that belong to an operating-system user, whatever HOME, TMPDIR
- * or XDG variables say: the keychain does not depend on those either.
+ * The folder for the locks of an operating-system user, whatever HOME, TMPDIR or XDG variables say: the
+ * keychain does not depend on those either.
  * @param uid the numeric user id; undefined on Windows.
- * @param homeFolder the home folder from the user database, not from the environment; Windows alone needs it.
+ * @param homeFolder from the user database, not from the environment; Windows alone needs it.
  * @throws {AtlasError} `usage`: Windows does not know it.
  */
 export function userLockFolder(uid: number | undefined, homeFolder: string | undefined): string {

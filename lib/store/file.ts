@@ -17,8 +17,8 @@ export interface FileStoreOptions {
   readonly debug: (line: string) => void
 }
 
-/** A store that can list what is in it, unlike keychains, where looking for that unlocks everything. */
-export interface FileStore extends CredentialStore {
+/** Keychains cannot list what is in them: looking for that unlocks everything. */
+interface FileStore extends CredentialStore {
   /** The account of each record; for a record that cannot be read as one, why it cannot. */
   accounts(): Promise<(string | AtlasError)[]>
 }
@@ -39,13 +39,9 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
       return work(place)
     } catch (error) {
       const fault = faultOf(error, place)
-      throw (
-        fault?.toError(
-          fault.storeCode,
-          `The credential store ${fault.place} cannot be used`,
-          'ATLAS_CONFIG_DIR',
-        ) ?? error
-      )
+      if (fault === undefined) throw error
+      const failure = `The credential store ${fault.place} cannot be used`
+      throw fault.toError(fault.storeCode, failure, 'ATLAS_CONFIG_DIR')
     } finally {
       debug(`store file: ${operation} ${place} in ${(performance.now() - startedAt).toFixed(1)} ms`)
     }
@@ -63,9 +59,8 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
     prove: account =>
       use('prove', fileOf(account), file => {
         const record = readRecord(file)
-        return record === undefined
-          ? () => {}
-          : rehearseReplacement(file, Buffer.alloc(Buffer.byteLength(record) + MAX_GROWTH_BYTES))
+        if (record === undefined) return () => {}
+        return rehearseReplacement(file, Buffer.alloc(Buffer.byteLength(record) + MAX_GROWTH_BYTES))
       }),
     read: account => use('read', fileOf(account), readRecord),
     write: (account, record) =>
@@ -76,23 +71,17 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
       }),
     delete: account => use('delete', fileOf(account), removeFile),
     async accounts() {
-      const found: (string | AtlasError)[] = []
-      try {
-        for (const file of await use('list', folder, recordsIn)) {
-          const account = await use('read', file, () => accountOf(file, readRecord)).catch(asAtlasError)
-          if (account !== undefined) found.push(account)
-        }
-      } catch (error) {
-        found.push(asAtlasError(error))
-      }
-      return found
+      const files = await use('list', folder, recordsIn).catch(asAtlasError)
+      if (files instanceof AtlasError) return [files]
+      const read = (file: string) => use('read', file, () => accountOf(file, readRecord)).catch(asAtlasError)
+      return (await Promise.all(files.map(read))).filter(account => account !== undefined)
     },
   }
 }
 
 const fileNameOf = (account: string): string => `${Bun.SHA256.hash(account, 'hex').slice(0, 32)}.json`
 
-/** The account that a file, or what a killed writer left of it, belongs to; undefined where it has no secret. */
+/** The account that a file, or what a killed writer left of it, belongs to; undefined without a secret. */
 function accountOf(file: string, read: (file: string) => string | undefined): string | undefined {
   const record = [file, ...temporariesOf(file)].map(read).find(text => text !== undefined)
   // A proof that was killed left zeros.
@@ -106,7 +95,7 @@ function accountOf(file: string, read: (file: string) => string | undefined): st
   )
 }
 
-/** The files of all records in a folder, or where they would be: a writer that was killed left another name. */
+/** The files of all records, or where they would be: a writer that was killed left another name. */
 function recordsIn(folder: string): string[] {
   const names = fs.existsSync(folder) ? fs.readdirSync(folder) : []
   const records = names.map(name => /^\.?([0-9a-f]{32}\.json)(?=$|\..*\.atlas-tmp$)/.exec(name)?.[1])
@@ -118,7 +107,7 @@ function asAtlasError(error: unknown): AtlasError {
   throw error
 }
 
-/** The account that a record names, however damaged it is otherwise. */
+/** However damaged the record is otherwise. */
 function accountIn(record: string): string | undefined {
   try {
     const account: unknown = JSON.parse(record)?.account

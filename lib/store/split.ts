@@ -17,8 +17,8 @@ type Slot = 'a' | 'b'
 
 /**
  * Items of any length on top of items of bounded length. A long value is written as parts beside those
- * that are current, then made current by one replacement of the item itself, so that a reader at any
- * moment, and a crash at any moment, sees the old value or the new one.
+ * that are current, then made current by one replacement of the item itself: a reader at any moment, and
+ * after a crash at any moment, sees the old value or the new one.
  *
  * A crash can leave parts that no header names. They have one of two names each, are written in
  * ascending and deleted in descending order, and so are an unbroken row from the first on, which the
@@ -117,10 +117,9 @@ function cut(value: string, maxBytes: number): string[] {
   const pieces: string[] = []
   for (let start = 0, end = 0; start < bytes.length; start = end) {
     end = Math.min(start + maxBytes, bytes.length)
-    while (isInsideCharacter(bytes[end])) end--
+    // Not inside a character.
+    while (((bytes[end] ?? 0) & 0b1100_0000) === 0b1000_0000) end--
     pieces.push(bytes.toString('utf8', start, end))
   }
   return pieces
 }
-
-const isInsideCharacter = (byte = 0): boolean => (byte & 0b1100_0000) === 0b1000_0000

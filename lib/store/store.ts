@@ -2,12 +2,9 @@ import type { StoreKind } from '../config/values.ts'
 import { AtlasError } from '../errors.ts'
 
 /**
- * A place for credentials. An account is found, absent, or the call throws: a store that cannot be
- * read never answers "absent".
- *
- * Every method may throw an AtlasError with one of `store_locked` (it must be unlocked),
- * `store_denied` (access was refused), `store_timeout` (no answer in time) or `store_unavailable`
- * (it does not exist, or failed); nothing was deleted then.
+ * A place for credentials. A store that cannot be read never answers "absent": every method may throw an
+ * AtlasError with `store_locked` (it must be unlocked), `store_denied` (access was refused), `store_timeout`
+ * (no answer in time) or `store_unavailable` (it does not exist, or failed); nothing was deleted then.
  */
 export interface CredentialStore {
   readonly kind: StoreKind
@@ -16,13 +13,13 @@ export interface CredentialStore {
   /** A folder with the scope of the credentials: two processes that share one share the other. */
   readonly lockFolder: string
   /**
-   * Check that other users cannot reach what the store keeps, and that the account's record can be
-   * replaced, as far as that shows without calling a keychain. Cheap, to be called before a lock is taken.
+   * Check that other users cannot reach the record, and that it can be replaced, as far as that shows
+   * without calling a keychain. Cheap, to be called before a lock is taken.
    */
   check(account: string): Promise<void>
   /**
-   * Prove that the account's record can be replaced, by writing it again as it is: to be called before a
-   * request whose answer must be stored. Callers hold the lock. Without a record there is nothing to prove.
+   * Prove that the record, if there is one, can be replaced: to be called under the lock, before a request
+   * whose answer must be stored.
    * @returns what gives back the room that is set aside for the new record; it may be called twice.
    */
   prove(account: string): Promise<() => void>

@@ -14,8 +14,7 @@ export type Addon = Pick<typeof import('@napi-rs/keyring'), 'Entry'>
 
 /**
  * The addon inside the compiled program, unpacked to a folder; from source, the installed one.
- * @throws {FileFault} it cannot be unpacked there.
- * @throws where the system cannot load it, or there is no build of it.
+ * @throws {FileFault} it cannot be unpacked there; or another error: the system cannot load it.
  */
 export async function loadAddon(folder: AddonFolder): Promise<Addon> {
   const embedded = (Bun.embeddedFiles as readonly File[]).find(({ name }) => name.endsWith('.node'))
@@ -30,7 +29,6 @@ export async function loadAddon(folder: AddonFolder): Promise<Addon> {
 /**
  * Write the addon where the system's loader can map it. What is there already is compared byte by byte
  * first: the runtime's own unpacking takes any file of the right size for the addon.
- * @returns its path.
  */
 function unpackAddon(name: string, content: Uint8Array, { path: folder, from, uid }: AddonFolder): string {
   const file = path.join(folder, name)

@@ -32,11 +32,7 @@ const MEANING = {
   store_unavailable: ['cannot be used', 'Start one (gnome-keyring, KWallet, KeePassXC)', 'Check it'],
 } as const
 
-/**
- * A failed call as an error that says what to do. The addon gives prose alone: that of the keyring library
- * and, inside it, of the platform.
- * @param tookMs how long the call took, in milliseconds.
- */
+/** A failed call. The addon gives prose alone: the keyring library's and, inside it, the platform's. */
 export function keychainFailure(
   message: string,
   tookMs: number,
@@ -58,11 +54,8 @@ export function keychainFailure(
   let nextStep: string = platform === 'linux' ? onLinux : elsewhere
   if (NO_COLLECTION.test(message))
     nextStep = 'Create one (with Seahorse, KWallet or KeePassXC, or by logging in to the desktop)'
-  return new AtlasError(
-    code,
-    `${named(platform)} ${says} (${brief(message)}).`,
-    `${nextStep}, ${ALTERNATIVES}.`,
-  )
+  const failure = `${named(platform)} ${says} (${brief(message)}).`
+  return new AtlasError(code, failure, `${nextStep}, ${ALTERNATIVES}.`)
 }
 
 function codeOf(message: string): keyof typeof MEANING {
@@ -70,7 +63,6 @@ function codeOf(message: string): keyof typeof MEANING {
   return DENIED.test(message) ? 'store_denied' : 'store_unavailable'
 }
 
-/** The keychain did not answer in time. */
 export const noAnswer = (waitedMs: number, platform: NodeJS.Platform): AtlasError =>
   new AtlasError(
     'store_timeout',
@@ -78,10 +70,7 @@ export const noAnswer = (waitedMs: number, platform: NodeJS.Platform): AtlasErro
     `See whether it waits to be unlocked, allow it longer with ATLAS_KEYCHAIN_TIMEOUT=60, ${ALTERNATIVES}.`,
   )
 
-/**
- * The addon itself could not be unpacked or loaded.
- * @param reason why it could not be unpacked, or what the system's loader says.
- */
+/** @param reason why the addon could not be unpacked, or what the system's loader says. */
 export function unloadable(reason: string, { path, from = 'TMPDIR' }: AddonFolder): AtlasError {
   const noPrograms = /failed to map segment|operation not permitted/i.test(reason)
   const why = noPrograms ? 'programs may not run from there (is it mounted noexec?)' : reason
@@ -92,7 +81,6 @@ export function unloadable(reason: string, { path, from = 'TMPDIR' }: AddonFolde
   )
 }
 
-/** A keychain's name in messages. */
 export function describeKeychain(platform: NodeJS.Platform): string {
   if (platform === 'darwin') return 'the macOS Keychain'
   if (platform === 'win32') return 'the Windows Credential Manager'
@@ -101,7 +89,7 @@ export function describeKeychain(platform: NodeJS.Platform): string {
 
 const named = (platform: NodeJS.Platform): string => describeKeychain(platform).replace(/^t/, 'T')
 
-/** The platform's own words where they help, without the library's preface and what follows the first sentence. */
+/** The first sentence of the platform's own words, without the library's preface. */
 function brief(message: string): string {
   if (NO_SESSION_BUS.test(message)) return 'there is no D-Bus session, as over ssh and in containers'
   if (NO_COLLECTION.test(message)) return 'it has no default keyring'

@@ -8,7 +8,7 @@ const WINDOWS_MAX_ITEM_BYTES = 2_560
 
 export interface KeychainOptions {
   readonly platform: NodeJS.Platform
-  /** The longest that one call to the keychain is waited for, in milliseconds. */
+  /** The longest wait for one call, in milliseconds. */
   readonly timeoutMs: number
   readonly lockFolder: string
   readonly addonFolder: AddonFolder
@@ -50,10 +50,7 @@ export function createKeychainStore(options: KeychainOptions): CredentialStore {
   }
 }
 
-/**
- * The name of an item that belongs to one account alone. Windows compares names without regard to case,
- * so there an account with capitals gets a name that tells it from the one without.
- */
+/** Windows compares names without regard to case: there an account with capitals gets a name of its own. */
 export const itemName = (account: string, platform: NodeJS.Platform): string =>
   platform === 'win32' && account !== account.toLowerCase()
     ? `${account}#${Bun.SHA256.hash(account, 'hex').slice(0, 8)}`

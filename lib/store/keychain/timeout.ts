@@ -12,7 +12,6 @@ export type CallItem = <Operation extends keyof Answers>(
 /**
  * The thread for all keychain calls of a store. It is given up, with every call that waits for it, at the
  * first call that does not return in time: the library blocks its thread for ever where a keychain hangs.
- * @param timeoutMs the longest that one call is waited for.
  */
 export function createKeychainThread(
   platform: NodeJS.Platform,

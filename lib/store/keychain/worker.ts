@@ -24,10 +24,7 @@ export type WorkerReply =
   /** What failed, the addon or what it was asked; and why, as the end of a sentence. */
   | { readonly id: number; readonly ok: false; readonly stage: 'addon' | 'keychain'; readonly reason: string }
 
-/**
- * Get, set or delete one item, on the thread that this may block.
- * @throws what the addon throws: an Error with a message for people, and no code.
- */
+/** @throws what the addon throws: an Error with a message for people, and no code. */
 export function callKeychain(
   { Entry }: Addon,
   { operation, account, value, platform }: Omit<WorkerRequest, 'id' | 'addonFolder'>,
@@ -62,8 +59,8 @@ declare const self: {
   postMessage(reply: WorkerReply): void
 }
 
-/** Answer requests, each of which blocks this thread, for ever if the keychain hangs: timeout.ts gives it up then. */
-function serve(): void {
+// Each request blocks this thread, for ever if the keychain hangs: timeout.ts gives it up then.
+if (!Bun.isMainThread) {
   let loading: Promise<Addon> | undefined
   self.onmessage = async ({ data: request }) => {
     const { id, addonFolder } = request
@@ -79,5 +76,3 @@ function serve(): void {
     }
   }
 }
-
-if (!Bun.isMainThread) serve()
