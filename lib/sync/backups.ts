@@ -7,12 +7,12 @@ import { isKnown, type Known, sameBytes, sha256 } from './verdict.ts'
 const MAX_BACKUPS = 5
 
 /**
- * Settle what a replacement left behind, be it complete or cut off because its process was killed: what it had
- * begun to write is removed. The old file, under its second name, is removed if its text came from the server;
- * any other text becomes a dated backup beside the file, and the newest five backups are kept.
+ * Settle what a replacement left behind, be it complete or killed in the act. The old file, under its second
+ * name, is removed if its text came from the server; any other text becomes a dated backup beside the file,
+ * and the newest five backups are kept.
  * @param target a path without symbolic links.
  * @returns the backup's path; undefined where there was nothing to keep.
- * @throws {AtlasError} `file_error`; what was left behind is still there.
+ * @throws {AtlasError} `file_error`; the old file is still there.
  */
 export const settleDisplaced = (target: string, known: Known, now: Date): string | undefined =>
   orFileError(target, () => {

@@ -11,7 +11,6 @@ const MAX_LOCAL_BYTES = 64 * 1024 * 1024
 /** Where a file system, or the ownership of a file, allows no second name for it. */
 const NO_LINKS = new Set(['EPERM', 'EACCES', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV', 'EINVAL'])
 
-/** The local file as it was read. */
 export type LocalFile = RegularFile
 
 /** Do something with a file. @throws {AtlasError} `file_error`, where it cannot be done. */
@@ -27,10 +26,7 @@ export function orFileError<T>(file: string, work: () => T): T {
 export const displacedOf = (target: string): string =>
   path.join(path.dirname(target), `.${path.basename(target)}.atlas-old`)
 
-/**
- * The file behind a path without symbolic links; undefined where there is none.
- * @throws {AtlasError} `file_error`
- */
+/** @returns undefined where there is no file. @throws {AtlasError} `file_error` */
 export const readLocal = (target: string): LocalFile | undefined =>
   orFileError(target, () => readRegularFile(target, MAX_LOCAL_BYTES))
 
@@ -39,9 +35,7 @@ export const readLocal = (target: string): LocalFile | undefined =>
  * under `displacedOf(target)` for the caller to settle, with whatever an editor that writes in place put
  * into it up to the last moment. An editor that replaces files by renaming can be overtaken only between
  * this function's last look and its rename, microseconds apart.
- * @param target a path without symbolic links. Callers that write to it exclude each other and have
- * settled what an earlier one left.
- * @param seen what is to be replaced; undefined where there was no file.
+ * @param target a path without symbolic links. Its writers exclude each other, and settle what one left.
  * @returns false where the file is no longer as it was seen; nothing was changed then.
  * @throws {AtlasError} `file_error`; the old file is intact then.
  */

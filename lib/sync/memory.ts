@@ -9,7 +9,6 @@ const MAX_STATE_BYTES = 64 * 1024
 const SHA256 = /^[0-9a-f]{64}$/
 const ANY = /./
 
-/** What was last synced into a folder. */
 export interface SyncState extends Known {
   readonly commitSha: string | null
   /** When the last sync took a text over; null before the first. */
@@ -25,12 +24,9 @@ export const NEVER_SYNCED: SyncState = {
 
 /** The memory of one profile, server and folder. Callers that change it hold the synced file's lock. */
 export interface SyncMemory {
-  /**
-   * What is remembered. A text that atlas did not write counts as nothing remembered, which can overwrite nothing.
-   * @throws {AtlasError} `file_error`: it cannot be read.
-   */
+  /** What atlas did not write counts as nothing, which can overwrite nothing. @throws `file_error` */
   recall(): SyncState
-  /** @throws {AtlasError} `file_error` */
+  /** @throws `file_error` */
   remember(state: SyncState): void
 }
 

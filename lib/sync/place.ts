@@ -7,7 +7,6 @@ import { orFileError } from './local-file.ts'
 
 const FILE_NAME = 'CLAUDE.md'
 
-/** Where the synced file is. */
 export interface Place {
   readonly folder: Setting<string>
   /** In that folder, as named to a person. */
@@ -18,7 +17,7 @@ export interface Place {
 
 /**
  * The file to sync: in `--dir`, `CLAUDE_CONFIG_DIR` or `~/.claude`.
- * @param dir as typed; relative to the current directory, as typed paths are.
+ * @param dir as typed.
  * @throws {AtlasError} `usage`: the folder is empty, or the environment's is relative; `file_error`: its links lead nowhere.
  */
 export function findPlace(dir: string | undefined, surroundings: Surroundings): Place {
@@ -46,8 +45,7 @@ function chooseFolder(dir: string | undefined, { env, platform, homeFolder }: Su
 const MAX_LINKS = 40
 
 /**
- * The path without symbolic links, also where the last one leads to what does not exist: a link may name
- * a file that is yet to be made.
+ * The path without symbolic links; the last one may name a file that is yet to be made.
  * @throws the file system's own error; ELOOP for a circle.
  */
 export function followLinks(file: string, linksLeft = MAX_LINKS): string {

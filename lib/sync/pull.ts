@@ -7,7 +7,7 @@ import type { Place } from './place.ts'
 import type { Configuration } from './remote.ts'
 import { isKnown, judge, sha256, type Verdict } from './verdict.ts'
 
-/** How often a file that is being edited is looked at again before atlas gives up. */
+/** How often a file that is being edited is looked at before atlas gives up. */
 const MAX_ATTEMPTS = 3
 
 export interface SyncOptions {
@@ -26,7 +26,6 @@ export interface SyncDependencies {
   readonly now: () => Date
 }
 
-/** How a local file stands to the server's text. */
 interface Comparison {
   readonly verdict: Verdict
   /** Undefined where there is no file. */
@@ -47,8 +46,7 @@ export interface Synced extends Comparison {
 
 /**
  * Bring the server's text into the local file where no local text is lost by it.
- * @throws {AtlasError} `file_error`, `lock_timeout`, and what fetching may throw; the local file is as
- * it was then.
+ * @throws {AtlasError} `file_error`, `lock_timeout`, and what fetching may throw; the file is as it was then.
  */
 export async function sync({ force, dryRun }: SyncOptions, dependencies: SyncDependencies): Promise<Synced> {
   const { place, memory, lock, fetchConfiguration, now } = dependencies

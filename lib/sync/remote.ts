@@ -10,7 +10,6 @@ export const MAX_CONTENT_BYTES = 10 * 1024 * 1024
 const MAX_ANSWER_BYTES = 6 * MAX_CONTENT_BYTES + 64 * 1024
 const MAX_COMMIT_LENGTH = 128
 
-/** The configuration that the server keeps for the user. */
 export interface Configuration {
   /** UTF-8; empty where the user has none. */
   readonly content: Uint8Array
@@ -27,7 +26,7 @@ export interface ConfigurationDependencies {
 }
 
 /**
- * Ask the server for the user's configuration: one request, and two more where the session must be refreshed.
+ * One request, and two more where the session must be refreshed.
  * @throws {AtlasError} `token_rejected` (401), `rate_limited`, `server_error`, `bad_response`, and what
  * a request or a refresh may throw.
  */
@@ -44,10 +43,7 @@ export async function fetchConfiguration(
 
 type Asked = Pick<Answer, 'request' | 'url'>
 
-/**
- * The configuration in the body of an answer, byte for byte.
- * @throws {AtlasError} `bad_response`: it is not one that can be written as it was meant.
- */
+/** @throws {AtlasError} `bad_response`: it is not a configuration that can be written as it was meant. */
 export function parseConfiguration(body: Uint8Array, asked: Asked): Configuration {
   if (!isUtf8(body)) throw badResponse(asked, 'the answer is not UTF-8')
   const fields = parseJsonObject(new TextDecoder().decode(body))
@@ -80,5 +76,4 @@ function parseMoment(value: unknown, asked: Asked): Date | null {
   return Number.isNaN(moment.getTime()) ? null : moment
 }
 
-/** A commit as people write it. */
 export const shortCommit = (commitSha: string): string => commitSha.slice(0, 7)

@@ -24,8 +24,6 @@ export const isKnown = (hash: string, { syncedSha256, pendingSha256 }: Known): b
 /**
  * Compare what is here, what the server has and what was last synced. Where in doubt, the local text
  * counts as edited: without a memory, a file that differs has `diverged`.
- * @param local undefined where there is no file.
- * @param remote empty where the server has none.
  */
 export function judge(local: Uint8Array | undefined, remote: Uint8Array, known: Known): Verdict {
   if (remote.byteLength === 0) return 'remote_empty'
