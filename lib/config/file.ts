@@ -11,17 +11,16 @@ const MAX_CONFIG_BYTES = 1024 * 1024
 /** Room for some more profiles than anybody has, in bytes. */
 const ROOM_BYTES = 16 * 1024
 
-/** One login: which account a profile has on a server, and where its credentials are stored. */
+/** Which account a profile has on a server, and where its credentials are stored. */
 export interface Login {
   readonly profile: string
-  /** Normalised, as `normalizeApiUrl` gives it. */
+  /** As `normalizeApiUrl` gives it. */
   readonly apiUrl: string
   readonly store: StoreKind
   /** Who is logged in; null after a logout, when the profile still remembers its server and store. */
   readonly email: string | null
 }
 
-/** Where the credentials of a login are. */
 export type LoginPlace = Omit<Login, 'email'>
 
 /** The config file's content. It holds no secret. */
@@ -43,10 +42,7 @@ export const loginAt = ({ logins }: ConfigFile, profile: string, apiUrl: string)
 const isAt = (login: LoginPlace, { profile, apiUrl, store }: LoginPlace): boolean =>
   login.profile === profile && login.apiUrl === apiUrl && login.store === store
 
-/**
- * The file after a login, which makes its profile current. An older one of the same profile and server in another
- * store stays until its record there is deleted.
- */
+/** The file after a login. One in another store stays until its record there is deleted. */
 export const withLogin = ({ logins }: ConfigFile, login: Login): ConfigFile => ({
   currentProfile: login.profile,
   logins: [...logins.filter(other => !isAt(other, login)), login],
@@ -80,10 +76,7 @@ export function readConfigFile(folder: string): ConfigFile {
   }
 }
 
-/**
- * @param file its path, for messages.
- * @throws {AtlasError} `usage`
- */
+/** @param file its path, for messages. @throws {AtlasError} `usage` */
 export function parseConfigFile(text: string, file: string): ConfigFile {
   const parse = <T>(name: string, value: unknown, parser: (text: string, from: string) => T): T => {
     if (typeof value !== 'string') throw unusable(file, `"${name}" is not a string`)
@@ -109,7 +102,6 @@ export function parseConfigFile(text: string, file: string): ConfigFile {
   }
 }
 
-/** Undefined if the text is not JSON. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -124,17 +116,11 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 const unusable = (file: string, reason: string): AtlasError =>
   usageError(`The config file ${file} cannot be used: ${reason}.`, 'Fix it, or delete it and log in again.')
 
-/**
- * See that the config file can be written. Callers hold the lock of the config folder.
- * @throws {AtlasError} `file_error`
- */
+/** See that the file can be written. Callers hold the folder's lock. @throws {AtlasError} `file_error` */
 export const proveConfigFile = (folder: string): void =>
   writing(folder, file => rehearseReplacement(file, Buffer.alloc(ROOM_BYTES))())
 
-/**
- * Write the config file as a whole. Callers hold the lock of the config folder.
- * @throws {AtlasError} `file_error`: it could not be written; the old one is intact.
- */
+/** Replace the file. Callers hold the folder's lock. @throws {AtlasError} `file_error`: the old one is intact. */
 export function writeConfigFile(folder: string, { currentProfile, logins }: ConfigFile): void {
   const content = {
     current_profile: currentProfile,
@@ -154,21 +140,12 @@ function writing(folder: string, write: (file: string) => void): void {
   try {
     write(behindLink(file))
   } catch (error) {
-    throw (
-      faultOf(error)?.toError(
-        'file_error',
-        `The config file ${file} could not be written`,
-        'ATLAS_CONFIG_DIR',
-      ) ?? error
-    )
+    const failure = `The config file ${file} could not be written`
+    throw faultOf(error)?.toError('file_error', failure, 'ATLAS_CONFIG_DIR') ?? error
   }
 }
 
-/**
- * Where to write a file that may be a link to one elsewhere, as dotfile managers make them: the link stays. One that
- * leads nowhere is replaced.
- * @throws {FileFault} `foreign`: it leads to another user's file.
- */
+/** Where to write: a link, as dotfile managers make them, stays; one that leads nowhere is replaced. */
 function behindLink(file: string): string {
   if (!fs.lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() || !fs.existsSync(file)) return file
   const target = fs.realpathSync(file)

@@ -13,7 +13,6 @@ export type GivenFlags = ReadonlyMap<string, readonly string[]>
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** What configuration is read from, besides the file. */
 export interface Surroundings {
   readonly env: Environment
   readonly platform: NodeJS.Platform
@@ -24,9 +23,7 @@ export interface Surroundings {
 }
 
 /**
- * Configuration, each value from the first source that has one: flag, environment, config file, default.
- * The value remembers that source (`source`, and `from` by name), which `doctor` and `--debug` print.
- * An empty variable counts as unset.
+ * Each value from the first of flag, environment, config file and default. An empty variable counts as unset.
  * @throws {AtlasError} `usage`: names the source of a bad value and what is accepted.
  */
 export function loadConfig(flags: GivenFlags, surroundings: Surroundings): Config {
@@ -34,13 +31,9 @@ export function loadConfig(flags: GivenFlags, surroundings: Surroundings): Confi
   const folder = configFolder(surroundings)
   const file = readConfigFile(folder.value)
 
-  const find = <T>(
-    definition: SettingDefinition<T>,
-    inFile?: T,
-    byDefault = definition.default,
-  ): Setting<T> => {
-    const { variable, parse } = definition
-    const flag = flagOf(definition)
+  const find = <T>(entry: SettingDefinition<T>, inFile?: T, byDefault = entry.default): Setting<T> => {
+    const { variable, parse } = entry
+    const flag = flagOf(entry)
     const typed = flag && flags.get(flag.slice('--'.length))
     if (typed) return { value: parse(typed.at(-1) ?? '1', flag), source: 'flag', from: flag }
     const text = env[variable]
@@ -71,8 +64,9 @@ export function loadConfig(flags: GivenFlags, surroundings: Surroundings): Confi
   })
 }
 
-/** The folder of the config file; relative ones are refused, so that nothing depends on the current directory. */
-export function configFolder({ env, platform, homeFolder }: Surroundings): Setting<string> {
+/** The folder of the config file. @throws {AtlasError} `usage`: it is relative or not known. */
+export function configFolder(surroundings: Surroundings): Setting<string> {
+  const { env, platform } = surroundings
   const windows = platform === 'win32'
   const { join } = windows ? path.win32 : path.posix
   const own = SETTINGS.folder.variable
@@ -81,21 +75,13 @@ export function configFolder({ env, platform, homeFolder }: Surroundings): Setti
     const folder = absolutePath(env[from] ?? '', from, platform)
     return { value: join(folder, from === own ? '' : 'atlas'), source: 'environment', from }
   }
-  const home = requireHome(homeFolder, platform, own)
+  const home = requireHome(surroundings, own)
   const value = windows ? join(home, 'AppData', 'Roaming', 'atlas') : join(home, '.config', 'atlas')
   return { value, source: 'default', from: 'default' }
 }
 
-/**
- * The home folder.
- * @param instead the variable that can be set in its place.
- * @throws {AtlasError} `usage`: it is not known, or it is relative.
- */
-export function requireHome(
-  homeFolder: string | undefined,
-  platform: NodeJS.Platform,
-  instead: string,
-): string {
+/** The home folder, or `usage` that names a variable to set `instead`: it is not known, or it is relative. */
+export function requireHome({ homeFolder, platform }: Surroundings, instead: string): string {
   if (homeFolder !== undefined) return absolutePath(homeFolder, 'The home folder', platform)
   throw usageError(
     'HOME is not set, and the user database has no home folder for this user.',
@@ -103,10 +89,7 @@ export function requireHome(
   )
 }
 
-/**
- * A path that does not depend on the current directory.
- * @throws {AtlasError} `usage`: it is relative.
- */
+/** @throws {AtlasError} `usage`: it is relative, so it would depend on the current directory. */
 export function absolutePath(value: string, from: string, platform: NodeJS.Platform): string {
   const { isAbsolute } = platform === 'win32' ? path.win32 : path.posix
   if (isAbsolute(value)) return value

@@ -8,10 +8,9 @@ const WHAT_IS_ACCEPTED =
 const SERVER_URL = /^https?:\/\/[^/@\s\\?#\u0000-\u001f\u007f]+(?:\/[^\s\\?#\u0000-\u001f\u007f]*)?$/i
 
 /**
- * The URL of a server as atlas compares and stores it: lower-case scheme and host, no default port,
- * no trailing slash.
+ * The URL as atlas compares and stores it: lower-case scheme and host, no default port, no trailing slash.
  * @param from where the value came from, for the message.
- * @throws {AtlasError} `usage`: it is not a URL that atlas accepts.
+ * @throws {AtlasError} `usage`
  */
 export function normalizeApiUrl(text: string, from: string): string {
   const url = SERVER_URL.test(text) ? URL.parse(text) : null
@@ -21,7 +20,7 @@ export function normalizeApiUrl(text: string, from: string): string {
   throw usageError(`${from} is not a usable server URL.`, hint)
 }
 
-/** The URL that a host without a scheme most likely stands for; undefined where the text is something else. */
+/** The likely URL of a host without a scheme; undefined where the text is something else. */
 function withScheme(text: string): string | undefined {
   if (!/^[a-z0-9][a-z0-9.-]*(?::\d+)?(?:\/[\w./-]*)?$/i.test(text)) return undefined
   const host = URL.parse(`http://${text}`)?.hostname
@@ -32,10 +31,7 @@ function withScheme(text: string): string | undefined {
 export const isLoopback = (hostname: string): boolean =>
   hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
 
-/**
- * Refuse to talk in clear to another machine.
- * @throws {AtlasError} `insecure_url`
- */
+/** Refuse plain http to another machine. @throws {AtlasError} `insecure_url` */
 export function requireSecure(url: URL, allowHttp: boolean): void {
   if (url.protocol === 'https:' || isLoopback(url.hostname) || allowHttp) return
   throw new AtlasError(
@@ -53,8 +49,7 @@ export const possibleApiRoots = (apiUrl: string): string[] =>
   hasNoPath(apiUrl) ? [apiUrl, `${apiUrl}/api/v1`] : [apiUrl]
 
 /**
- * The URL a request path stands for: relative to the API root, with or without a leading slash, or
- * absolute on the same origin.
+ * @param path relative to the API root, with or without a leading slash, or absolute on the same origin.
  * @throws {AtlasError} `usage`: it leads to another origin, where the token must not go.
  */
 export function resolveRequestUrl(apiRoot: string, path: string): URL {
@@ -66,15 +61,9 @@ export function resolveRequestUrl(apiRoot: string, path: string): URL {
   if (url.username !== '' || url.password !== '')
     throw usageError('PATH contains a user name or a password, which atlas does not send.', hint)
   const { origin } = new URL(apiRoot)
-  if (url.origin !== origin) {
-    throw usageError(
-      `"${path.slice(0, MAX_SHOWN_LENGTH)}" is not on ${origin}; credentials are sent only to that server.`,
-      hint,
-    )
-  }
+  const shown = path.slice(0, MAX_SHOWN_LENGTH)
+  if (url.origin !== origin)
+    throw usageError(`"${shown}" is not on ${origin}; credentials are sent only to that server.`, hint)
   url.hash = ''
   return url
 }
-
-/** Where a redirect leads, without the parts that may carry what was sent. */
-export const withoutQuery = (location: string): string => location.replace(/[?#].*$/s, '')

@@ -3,10 +3,8 @@ import { hasNoPath, normalizeApiUrl } from './server.ts'
 import { parseProfileName, parseStore, SECONDS, STORE_KINDS, SWITCH, TOKEN } from './values.ts'
 
 /*
- * Every setting of atlas, once: its flag, variable, default, parser and description. Configuration, flags,
- * help, the manual, completion, `doctor` and `--debug` read this table; a new one is an entry
- * here and a line in load.ts, which decides where its value comes from. A flag of a single command stands in
- * that command's file.
+ * Every setting of atlas, once. Flags, help, the manual, completion, `doctor` and `--debug` read this table; a new one
+ * is an entry here and a line in load.ts. A flag of a single command stands in that command's file.
  */
 
 export interface SettingDefinition<T> {
@@ -26,10 +24,7 @@ export interface SettingDefinition<T> {
   readonly defaultInWords?: string
   /** The values that completion offers. */
   readonly choices?: readonly string[]
-  /**
-   * @param from the flag or variable that gave the text, for the message.
-   * @throws {AtlasError} `usage`: names `from` and what is accepted.
-   */
+  /** @throws {AtlasError} `usage`: names `from`, a flag or variable, and what is accepted. */
   parse(text: string, from: string): T
   /** The value in words; not needed for a text. */
   show?(value: T): string
@@ -126,7 +121,6 @@ export const SETTINGS = {
 
 export const ALL_SETTINGS: readonly SettingDefinition<unknown>[] = Object.values(SETTINGS)
 
-/** A value that knows where it came from. */
 export interface Setting<T> {
   readonly value: T
   readonly source: 'flag' | 'environment' | 'file' | 'default'
@@ -154,18 +148,13 @@ export function variableHelp(definition: SettingDefinition<unknown>): string {
 }
 
 /** Every setting with its value in words and what gave it, the token itself left out. */
-export const describeSettings = (
-  settings: Settings,
-): { readonly name: string; readonly value: string; readonly from: string }[] =>
+export const describeSettings = (settings: Settings): { name: string; value: string; from: string }[] =>
   Object.entries<SettingDefinition<unknown>>(SETTINGS).map(([key, definition]) => {
     const { value, from } = settings[key as keyof Settings]
     return { name: definition.name, value: definition.show?.(value) ?? String(value), from }
   })
 
-/**
- * What to do about a 404 where a ready-made token goes to a server's origin: only a login looks for the API
- * below it. Undefined where that is not the case.
- */
+/** What to do about a 404 where a ready-made token goes to an origin: only a login looks for the API below one. */
 export const apiPathHint = ({ apiUrl, accessToken }: Settings): string | undefined =>
   accessToken.value !== undefined && hasNoPath(apiUrl.value)
     ? `With ATLAS_ACCESS_TOKEN the server URL needs the API's path too: ${apiUrl.value}/api/v1`
@@ -176,9 +165,7 @@ export const NAME_YOUR_SERVER = 'Name your server: atlas auth login --api-url ht
 
 /** The command that logs in to what this run was pointed at by flags, which a later one would not know. */
 export function loginCommand({ apiUrl, profile }: Settings): string {
-  const flags = [
-    ...(apiUrl.source === 'flag' ? [` --api-url ${shellQuoted(apiUrl.value)}`] : []),
-    ...(profile.source === 'flag' ? [` --profile ${shellQuoted(profile.value)}`] : []),
-  ]
-  return `atlas auth login${flags.join('')}`
+  const server = apiUrl.source === 'flag' ? ` --api-url ${shellQuoted(apiUrl.value)}` : ''
+  const name = profile.source === 'flag' ? ` --profile ${shellQuoted(profile.value)}` : ''
+  return `atlas auth login${server}${name}`
 }

@@ -1,10 +1,5 @@
 import { type AtlasError, usageError } from '../errors.ts'
 
-/*
- * What the values of settings look like. A parser throws an `AtlasError` `usage` that names where the text
- * came from and what is accepted.
- */
-
 export const STORE_KINDS = ['keychain', 'file'] as const
 export type StoreKind = (typeof STORE_KINDS)[number]
 
@@ -12,8 +7,6 @@ export const PROFILE_NAME = /^[A-Za-z0-9._-]{1,64}$/
 
 const MAX_SECONDS = 86_400
 const MAX_TOKEN_LENGTH = 65_536
-
-export const isStoreKind = (value: unknown): value is StoreKind => STORE_KINDS.some(kind => kind === value)
 
 /** The characters of a bearer token (RFC 6750 §2.1 allows fewer; servers send more). */
 export const isToken = (value: string): boolean =>
@@ -43,8 +36,8 @@ export function parseProfileName(text: string, from: string): string {
 }
 
 export function parseStore(text: string, from: string): StoreKind {
-  if (text === 'auto') return 'keychain'
-  if (isStoreKind(text)) return text
+  const store = text === 'auto' ? 'keychain' : STORE_KINDS.find(kind => kind === text)
+  if (store) return store
   throw badValue(from, text, ', which is not a credential store', 'Use auto, keychain or file.')
 }
 

@@ -26,15 +26,16 @@ export function findPlace(dir: string | undefined, surroundings: Surroundings): 
   return { folder, file, target: orFileError(file, () => followLinks(file)) }
 }
 
-function chooseFolder(dir: string | undefined, { env, platform, homeFolder }: Surroundings): Setting<string> {
-  const home = (): string => requireHome(homeFolder, platform, 'CLAUDE_CONFIG_DIR')
+function chooseFolder(dir: string | undefined, surroundings: Surroundings): Setting<string> {
+  const { env, platform } = surroundings
+  const variable = 'CLAUDE_CONFIG_DIR'
+  const home = (): string => requireHome(surroundings, variable)
   if (dir === '') throw usageError('--dir is empty.', 'Name a folder.')
   if (dir !== undefined) {
     // Shells leave the tilde of `--dir=~/x` alone; a folder named "~" is never meant.
     const expanded = /^~(?=$|\/)/.test(dir) ? home() + dir.slice(1) : dir
     return { value: path.resolve(expanded), source: 'flag', from: '--dir' }
   }
-  const variable = 'CLAUDE_CONFIG_DIR'
   const value = env[variable]
   return value
     ? { value: path.resolve(absolutePath(value, variable, platform)), source: 'environment', from: variable }
