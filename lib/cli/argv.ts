@@ -4,7 +4,6 @@ import { type FlagDefinition, Flags, flagDefinitions } from './flags.ts'
 import { isTopic } from './help-text.ts'
 import { seeHelp, unknownCommand, unknownFlag } from './suggest.ts'
 
-/** What a command line asks for. */
 export type Request =
   | { readonly kind: 'version' }
   | { readonly kind: 'help'; readonly topic: readonly string[] }
@@ -16,10 +15,9 @@ export type Request =
     }
 
 /**
- * Read a command line. cac's own parser would turn `--email 0123` into a number, `-XPOST` into four
- * switches and `--input -` into a switch, and ignore unknown commands, so the text is read by the
- * platform's parser against the definitions that cac holds.
- * @param argv the arguments alone, without runtime and script.
+ * Read a command line by the platform's parser against the definitions that cac holds: cac's own would turn
+ * `--email 0123` into a number and `-XPOST` into four switches, and ignore unknown commands.
+ * @param argv without runtime and script.
  * @throws {AtlasError} `usage`: names what was not understood and the nearest name there is.
  */
 export async function readArgv(cli: CAC, argv: readonly string[]): Promise<Request> {
@@ -53,12 +51,12 @@ export const flagsOf = (cli: CAC, command: Command): FlagDefinition[] => [
 export const findCommand = (cli: CAC, words: readonly string[]): Command | undefined =>
   cli.commands.find(({ name }) => name === words.join(' '))
 
-/** Whether a word is the first of several commands, as in `auth login`. */
-const isGroup = (cli: CAC, word: string): boolean =>
-  cli.commands.some(({ name }) => name.startsWith(`${word} `))
+/** Whether commands begin with these words and go on, as `auth login` does after `auth`. */
+const isGroup = ({ commands }: CAC, words: readonly string[]): boolean =>
+  commands.some(({ name }) => name.startsWith(`${words.join(' ')} `))
 
 const isCommandOrGroup = (cli: CAC, words: readonly string[]): boolean =>
-  words.length === 0 || findCommand(cli, words) !== undefined || isGroup(cli, words.join(' '))
+  words.length === 0 || findCommand(cli, words) !== undefined || isGroup(cli, words)
 
 const isWord = (argument: string): boolean => !argument.startsWith('-')
 
@@ -74,7 +72,7 @@ export function splitWords(cli: CAC, argv: readonly string[]): { words: string[]
   const rest: string[] = []
   for (let index = 0; index < argv.length; index++) {
     const argument = argv[index] ?? ''
-    const isComplete = words[0] === 'help' || (words.length > 0 && !isGroup(cli, words.join(' ')))
+    const isComplete = words[0] === 'help' || (words.length > 0 && !isGroup(cli, words))
     if (isComplete) return { words, rest: [...rest, ...argv.slice(index)] }
     if (isWord(argument)) {
       words.push(argument)
@@ -97,45 +95,26 @@ async function readFlags(
   if (argv.length === 0) return { flags, args }
   const { parseArgs } = await import('node:util')
   const options = Object.fromEntries(definitions.map(definition => [definition.name, definition]))
-  const { tokens } = parseArgs({
-    args: [...argv],
-    options,
-    strict: false,
-    allowPositionals: true,
-    tokens: true,
-  })
+  const lenient = { strict: false, allowPositionals: true, tokens: true } as const
+  const { tokens } = parseArgs({ args: [...argv], options, ...lenient })
   for (const token of tokens) {
     if (token.kind === 'positional') args.push(token.value)
     if (token.kind !== 'option') continue
-    const { name, rawName } = token
+    const { name, rawName, value, inlineValue } = token
     const definition = definitions.find(flag => flag.name === name)
     if (definition === undefined) throw await unknownFlag(rawName, definitions, command)
-    const value = flagValue(token, definition, command)
-    flags.set(name, value === undefined ? flags.all(name) : [...flags.all(name), value])
+    if (definition.type === 'boolean') {
+      if (value !== undefined) throw usageError(`${rawName} takes no value.`, seeHelp(command))
+      flags.set(name, [])
+      continue
+    }
+    if (value === undefined || (!inlineValue && value.startsWith('--')))
+      throw usageError(`${rawName} needs a value: ${definition.usage}.`, seeHelp(command))
+    // `-X=POST` means the same as `-XPOST`.
+    const typed = inlineValue && !rawName.startsWith('--') ? value.replace(/^=/, '') : value
+    flags.set(name, [...flags.all(name), typed])
   }
   return { flags, args }
-}
-
-interface TypedFlag {
-  readonly rawName: string
-  readonly value?: string | undefined
-  readonly inlineValue?: boolean | undefined
-}
-
-/** @returns undefined for a switch. */
-function flagValue(
-  { rawName, value, inlineValue }: TypedFlag,
-  { type, usage }: FlagDefinition,
-  command: string,
-): string | undefined {
-  if (type === 'boolean') {
-    if (value === undefined) return undefined
-    throw usageError(`${rawName} takes no value.`, seeHelp(command))
-  }
-  if (value === undefined || (!inlineValue && value.startsWith('--')))
-    throw usageError(`${rawName} needs a value: ${usage}.`, seeHelp(command))
-  // `-X=POST` means the same as `-XPOST`.
-  return inlineValue && !rawName.startsWith('--') ? value.replace(/^=/, '') : value
 }
 
 function checkArguments(command: Command, args: readonly string[]): void {
@@ -145,8 +124,6 @@ function checkArguments(command: Command, args: readonly string[]): void {
   const surplus = args[command.args.length]
   if (surplus === undefined) return
   const isEmail = surplus.includes('@') && flagDefinitions(command).some(flag => flag.name === 'email')
-  throw usageError(
-    `${name} takes no argument "${surplus}".`,
-    isEmail ? `Did you mean --email ${surplus}?` : seeHelp(name),
-  )
+  const hint = isEmail ? `Did you mean --email ${surplus}?` : seeHelp(name)
+  throw usageError(`${name} takes no argument "${surplus}".`, hint)
 }

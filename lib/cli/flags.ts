@@ -1,11 +1,10 @@
 import type { Command } from 'cac'
 
-/** One flag as a command defines it, for help and as an option of `parseArgs`. */
+/** One flag of a command, which is an option of `parseArgs` too. */
 export interface FlagDefinition {
   /** The long name, without dashes. */
   readonly name: string
   readonly short?: string
-  /** A switch is a boolean. */
   readonly type: 'string' | 'boolean'
   /** `-X, --method <method>` */
   readonly usage: string

@@ -1,28 +1,14 @@
 import { ALL_SETTINGS, variableHelp } from '../config/settings.ts'
 import { EXIT_CODE, SIGNAL_STATUS } from '../errors.ts'
 
-/*
- * What help and the manual page say beside the definitions of commands and flags.
- */
+/* What help and the manual page say beside the definitions of commands and flags. */
 
 export const INTRODUCTION =
   'atlas logs in to an Atlas server, keeps the session in the keychain and makes authenticated requests.'
 
-/** Commands that belong together, by their first words, in the order in which people meet them. */
-export const GROUPS: Readonly<Record<string, readonly string[]>> = {
-  Session: ['auth'],
-  Requests: ['api'],
-  Configuration: ['sync', 'status'],
-  'Help and repair': ['doctor', 'completion'],
-}
-
-/** What a group of commands is for, by the word they share. */
-export const GROUP_INTRODUCTIONS: Readonly<Record<string, string>> = {
-  auth: 'Log in, log out and see who is logged in.',
-}
-
-/** What is worth knowing about a command beyond its flags, a paragraph each. */
+/** What is worth knowing about a command or a group beyond its flags, a paragraph each. */
 export const DETAILS: Readonly<Record<string, readonly string[]>> = {
+  auth: ['Log in, log out and see who is logged in.'],
   'auth login': [
     'Name the server with --api-url, as its origin or with the path of its API: login finds the API below an origin by itself. The server and the store are remembered for the profile, so later commands need neither flag.',
     'No flag takes a password. In scripts, pipe it into --password-stdin. The credential store is tested before you are prompted.',
@@ -60,7 +46,6 @@ export const DETAILS: Readonly<Record<string, readonly string[]>> = {
 export const PRECEDENCE =
   'A flag overrides a variable, and a variable the config file. An empty variable counts as unset.'
 
-/** The variables that atlas reads. */
 export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
   ...ALL_SETTINGS.map(setting => [setting.variable, variableHelp(setting)] as const),
   ['CLAUDE_CONFIG_DIR', 'The folder of CLAUDE.md (sync --dir; default: ~/.claude)'],
@@ -80,7 +65,7 @@ const MEANINGS: Readonly<Record<number, string>> = {
 }
 
 /** Every way in which atlas ends, with its error codes. */
-export const EXIT_STATUSES: readonly { readonly status: string; readonly meaning: string }[] = [
+export const EXIT_STATUSES: readonly { status: string; meaning: string }[] = [
   ...Object.entries(MEANINGS).map(([status, meaning]) => {
     const codes = Object.entries(EXIT_CODE).filter(([, exit]) => exit === Number(status))
     return { status, meaning: [meaning, codes.map(([code]) => code).join(', ')].filter(Boolean).join(': ') }

@@ -6,8 +6,6 @@ import {
   DETAILS,
   ENVIRONMENT,
   EXIT_STATUSES,
-  GROUP_INTRODUCTIONS,
-  GROUPS,
   INTRODUCTION,
   isTopic,
   PRECEDENCE,
@@ -18,6 +16,14 @@ import {
 const MIN_WIDTH = 60
 const MAX_WIDTH = 100
 
+/** Commands that belong together, by their first words, in the order in which people meet them. */
+const GROUPS = {
+  Session: ['auth'],
+  Requests: ['api'],
+  Configuration: ['sync', 'status'],
+  'Help and repair': ['doctor', 'completion'],
+}
+
 /** A name and what it is, or a line as it is. */
 type Row = readonly [name: string, text?: string]
 
@@ -25,8 +31,7 @@ type Row = readonly [name: string, text?: string]
 type Section = string | { readonly title: string; readonly rows: readonly Row[] }
 
 /**
- * Help for the program, a group of commands, one command or a topic.
- * @param words what was typed after `atlas`; it names something that exists.
+ * @param words what was typed after `atlas`: nothing, or a group, command or topic that exists.
  * @param columns the width of the terminal, in characters.
  */
 export function renderHelp(cli: CAC, words: readonly string[], columns: number, colour: boolean): string {
@@ -57,20 +62,17 @@ function sectionsOf(cli: CAC, words: readonly string[]): Section[] {
 }
 
 /** Commands by what they are for, in the order of help. */
-export const groupedCommands = (
-  commands: readonly Command[],
-): { readonly title: string; readonly commands: readonly Command[] }[] =>
+export const groupedCommands = (commands: readonly Command[]): { title: string; commands: Command[] }[] =>
   Object.entries(GROUPS).map(([title, words]) => ({
     title,
     commands: commands.filter(({ name }) => words.includes(name.split(' ')[0] ?? '')),
   }))
 
 /** A command's name and arguments, as typed. */
-export const usageOf = ({ name, args }: Command): string =>
-  [
-    name,
-    ...args.map(({ required, value }) => (required ? value.toUpperCase() : `[${value.toUpperCase()}]`)),
-  ].join(' ')
+export function usageOf({ name, args }: Command): string {
+  const names = args.map(({ required, value }) => (required ? value : `[${value}]`).toUpperCase())
+  return [name, ...names].join(' ')
+}
 
 const usage = (text: string): Section => ({ title: 'Usage', rows: [[`atlas ${text} [flags]`]] })
 
@@ -110,7 +112,7 @@ const describeProgram = ({ commands, globalCommand }: CAC): Section[] => [
 function describeGroup({ commands, globalCommand }: CAC, group: string): Section[] {
   const members = commands.filter(({ name }) => name.startsWith(`${group} `))
   return [
-    GROUP_INTRODUCTIONS[group] ?? '',
+    ...(DETAILS[group] ?? []),
     usage(`${group} <command>`),
     { title: 'Commands', rows: commandRows(members) },
     sharedFlags(flagDefinitions(globalCommand)),

@@ -3,16 +3,8 @@ import { type AtlasError, usageError } from '../errors.ts'
 import { type FlagDefinition, flagDefinitions } from './flags.ts'
 import { TOPICS } from './help-text.ts'
 
-/*
- * What was probably meant by an unknown command or flag.
- */
-
 /** What other programs call it. */
-const OTHER_NAMES: Readonly<Record<string, string>> = {
-  whoami: 'auth status',
-  pull: 'sync',
-  get: 'api',
-}
+const OTHER_NAMES = { whoami: 'auth status', pull: 'sync', get: 'api' }
 
 export async function unknownCommand(cli: CAC, words: readonly string[]): Promise<AtlasError> {
   const [group = '', ...others] = words
@@ -72,5 +64,4 @@ export async function nearest(typed: string, names: readonly string[]): Promise<
   return best?.name
 }
 
-/** @param command as typed, `atlas auth login`. */
 export const seeHelp = (command: string): string => `See: ${command} --help`
