@@ -19,7 +19,6 @@ export type Row = readonly [name: string, value: string | null | undefined, look
 
 type Prompter = Pick<Prompt, 'ask' | 'restore'>
 
-/** What a terminal writes to and reads from. */
 export interface Device {
   /** Whether a standard stream is a terminal, by its descriptor (0, 1 or 2). */
   isTerminal(descriptor: number): boolean
@@ -47,7 +46,6 @@ export interface Terminal {
   readonly stdinIsTerminal: boolean
   readonly stdoutIsTerminal: boolean
   readonly stderrIsTerminal: boolean
-  /** Whether each stream shows colours. */
   readonly colour: Readonly<Record<'stdout' | 'stderr', boolean>>
   /** Whether results and errors are JSON. */
   readonly json: boolean
@@ -63,7 +61,6 @@ export interface Terminal {
   raw(data: string | Uint8Array): Promise<void>
   /** A remark beside the result, on standard error; with --json it waits for success. */
   notice(line: Line): void
-  /** Print the notices that waited. */
   flushNotices(): void
   /** A line of diagnostics, on standard error. */
   diagnose(line: string): void
@@ -73,11 +70,7 @@ export interface Terminal {
   ask(question: string, invalid: Validate): Promise<string>
   /** Ask for a line that is not shown and not empty. @throws {AtlasError} `cancelled` */
   askSecret(question: string): Promise<string>
-  /**
-   * Show a spinner while work goes on, on a terminal that can, unless results are JSON.
-   * @param label called each time the spinner is drawn.
-   * @param delayMs no spinner is shown for work that ends sooner.
-   */
+  /** Show a spinner, on a terminal that can, for work that takes longer than `delayMs`; not beside JSON. */
   during<T>(label: string | (() => string), work: Promise<T>, delayMs?: number): Promise<T>
   /** Leave the terminal as it was found. */
   restore(): void

@@ -25,7 +25,6 @@ export class Prompt {
   #isAsking = false
   #wake = (): void => {}
 
-  /** @param write to the terminal, at once. */
   constructor(input: ReadStream, write: (text: string) => void) {
     this.#input = input.setEncoding('utf8')
     this.#write = write
@@ -58,7 +57,6 @@ export class Prompt {
     }
   }
 
-  /** Leave the terminal as it was, whatever is being asked. */
   restore(): void {
     this.#input.setRawMode(false)
     if (this.#isAsking) this.#write('\n')
@@ -82,9 +80,8 @@ export class Prompt {
   }
 
   /**
-   * Stop as a terminal that is not in raw mode would: the whole process group, so that the shell notices. `kill` returns
-   * once the group was continued; at once where no shell could continue it (a session leader), as the kernel then
-   * ignores the signal.
+   * Stop the whole process group, as a terminal that is not in raw mode would, so that the shell notices. `kill` returns
+   * once it was continued; at once where no shell could continue it, as the kernel then ignores the signal.
    */
   #suspend(): void {
     if (process.platform === 'win32') return
@@ -94,7 +91,6 @@ export class Prompt {
   }
 }
 
-/** A line that is being typed. */
 class Line {
   readonly #echo: (text: string) => void
   readonly #keys: string[] = []

@@ -1,9 +1,6 @@
 import { sanitizeLine } from './safe-text.ts'
 
-/**
- * The shortest secret that `mask` replaces, in characters. A shorter one would also be replaced where it is
- * an ordinary word of our own messages; a server's text that holds one is not safe to show at all.
- */
+/** In characters: a shorter one may be a word of our own messages; a server's text that holds one is not shown. */
 const MIN_MASKED_LENGTH = 6
 /** A piece of a secret this long in foreign text is no coincidence, in characters. */
 const PIECE_LENGTH = 12

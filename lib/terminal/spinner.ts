@@ -2,11 +2,7 @@ const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '
 const INTERVAL_MS = 80
 const CLEAR_LINE = '\r\u001b[K'
 
-/**
- * Show a spinner and a label on one line, once `delayMs` have passed.
- * @param label called each time the line is drawn.
- * @returns call it to stop the spinner and clear the line.
- */
+/** Show a spinner and a label once `delayMs` have passed. What it returns stops the spinner and clears the line. */
 export function startSpinner(
   label: () => string,
   delayMs: number,
@@ -32,17 +28,14 @@ export function startSpinner(
   }
 }
 
-/**
- * How far a transfer is, such as `12 MB of 40 MB (31%)`.
- * @param total undefined where the end is not known.
- */
+/** How far a transfer is, such as `12 MB of 40 MB (31%)`, or `12 MB` where the end is not known. */
 export function describeProgress(bytes: number, total: number | undefined): string {
   if (!total || total < bytes) return describeBytes(bytes)
   return `${describeBytes(bytes)} of ${describeBytes(total)} (${Math.floor((bytes / total) * 100)}%)`
 }
 
 /** A size in the largest decimal unit that fits, at two or three digits. */
-export function describeBytes(bytes: number): string {
+function describeBytes(bytes: number): string {
   let value = bytes
   let unit = 'B'
   for (const larger of ['kB', 'MB', 'GB', 'TB']) {

@@ -33,7 +33,10 @@ export async function writeStdout(data: string | Uint8Array): Promise<void> {
     if (typeof data === 'string' && data.length <= MAX_SHORT_LENGTH) await Bun.write(Bun.stdout, data)
     else await writeAll(typeof data === 'string' ? Buffer.from(data) : data)
   } catch (error) {
-    throw unwritable(error)
+    const code = errorCode(error)
+    if (code === 'EPIPE') throw new OutputClosed()
+    const hint = code === 'ENOSPC' ? 'The disk is full: make room and try again.' : undefined
+    throw new AtlasError('internal', `The output could not be written (${code}).`, hint)
   }
 }
 
@@ -52,16 +55,6 @@ async function writeAll(bytes: Uint8Array): Promise<void> {
   }
 }
 
-function unwritable(error: unknown): Error {
-  const code = errorCode(error)
-  if (code === 'EPIPE') return new OutputClosed()
-  return new AtlasError(
-    'internal',
-    `The output could not be written (${code}).`,
-    code === 'ENOSPC' ? 'The disk is full: make room and try again.' : undefined,
-  )
-}
-
 /** Write to standard error at once. Errors are ignored, as there is no other place to report them. */
 export function writeStderr(text: string): void {
   // Loaded when needed: saves 2 ms, as above.
@@ -77,10 +70,7 @@ export function writeStderr(text: string): void {
   }
 }
 
-/**
- * Standard input, piece by piece.
- * @throws {AtlasError} `usage`: it is a folder, or cannot be read.
- */
+/** Standard input, piece by piece. @throws {AtlasError} `usage`: it is a folder, or cannot be read. */
 export async function* readStdin(): AsyncGenerator<Uint8Array, void, undefined> {
   try {
     yield* Bun.stdin.stream()

@@ -23,10 +23,7 @@ export type Line = string | readonly (string | Styled)[]
 
 export const styled = (style: Style, text: string): Styled => ({ style, text })
 
-/**
- * A line made harmless for a terminal; its styles are control sequences where `colour` is true, else nothing.
- * @param prepare what is done to each text first.
- */
+/** A line made harmless for a terminal, each text after `prepare`; its styles show where `colour` is true. */
 export function renderLine(line: Line, colour: boolean, prepare = (text: string): string => text): string {
   const pieces = typeof line === 'string' ? [line] : line
   return pieces
@@ -39,11 +36,7 @@ export function renderLine(line: Line, colour: boolean, prepare = (text: string)
     .join('')
 }
 
-/**
- * Whether to show colours: FORCE_COLOR says yes (0 and false: no), NO_COLOR says no, and without
- * either a terminal that is not dumb shows them. An empty variable counts as unset.
- * @see https://no-color.org
- */
+/** FORCE_COLOR says yes (0 and false: no), NO_COLOR says no, else a terminal decides. @see https://no-color.org */
 export function wantsColour(env: Readonly<Record<string, string | undefined>>, isTerminal: boolean): boolean {
   const { FORCE_COLOR: force, NO_COLOR: no, TERM: term } = env
   if (force) return force !== '0' && force !== 'false'
