@@ -76,9 +76,7 @@ export function recoverable(error: unknown): AtlasError {
 }
 
 /** What any error says to a person or a script: the one place where an error becomes text. */
-export function report(error: unknown): Pick<AtlasError, 'code' | 'message' | 'exitStatus'> & {
-  hint: string | null
-} {
+export function report(error: unknown) {
   const { code, message, hint = null, exitStatus } = error instanceof AtlasError ? error : unexpected(error)
   return { code, message, hint, exitStatus }
 }

@@ -121,7 +121,6 @@ function printJson({ apiRoot, accessToken, ...session }: Session, run: Run): Pro
   })
 }
 
-/** Say what a login has changed, and what is worth knowing about it. */
 function noticeChanges({ refreshToken }: Session, { config, stored, terminal }: Run): void {
   const { file, mayAsk } = config
   const profile = config.profile.value

@@ -1,6 +1,6 @@
 import type { Flags } from '../cli/flags.ts'
 import { type LoginPlace, withoutRecord } from '../config/file.ts'
-import { type AtlasError, recoverable } from '../errors.ts'
+import { recoverable } from '../errors.ts'
 import type { Run } from '../run.ts'
 import type { Session } from '../session/record.ts'
 import { type EndedSession, logOut } from '../session/session.ts'
@@ -8,13 +8,11 @@ import { styled } from '../terminal/style.ts'
 import { describeMoment } from '../terminal/time.ts'
 import type { Register } from './context.ts'
 
-/** A session that was ended, and where it was stored. */
 type Ended = EndedSession & { readonly place: LoginPlace }
 
 /**
  * End the stored session, or all of them: tell the server, then delete locally whatever it said.
- * @throws {AtlasError} `store_*`, `lock_timeout`: credentials could not be deleted and are still there;
- * the others are deleted, and reported.
+ * @throws {AtlasError} `store_*`, `lock_timeout`: some are still there; the others are deleted, and reported.
  */
 export async function logout({ all }: { all: boolean }, run: Run): Promise<void> {
   const { credentials, storedAs, terminal } = run
@@ -41,10 +39,7 @@ export async function logout({ all }: { all: boolean }, run: Run): Promise<void>
 }
 
 /** Where the credentials are, and why there may be more than could be found. */
-async function findPlaces(
-  all: boolean,
-  { config, loginsInFiles }: Run,
-): Promise<{ places: LoginPlace[]; fault: AtlasError | undefined }> {
+async function findPlaces(all: boolean, { config, loginsInFiles }: Run) {
   const { profile, apiUrl, store, file } = config
   const configured = { profile: profile.value, apiUrl: apiUrl.value, store: store.value }
   const isStoreGiven = store.source === 'flag' || store.source === 'environment'

@@ -6,8 +6,7 @@ import { describeDuration } from '../terminal/time.ts'
 import type { Register } from './context.ts'
 
 /**
- * Print an access token, refreshed first where the stored one does not live long enough.
- * @param minTtlMs the least life that the token must have; undefined where it was not asked for.
+ * Print an access token, refreshed first where it would not live for `minTtlMs` (FRESH_MS if undefined).
  * @throws {AtlasError} `ttl_unavailable`: the server gives no token of that life.
  */
 export async function token(

@@ -12,16 +12,14 @@ import type { Register } from './context.ts'
  */
 const SCRIPTS: Record<Shell, string> = { bash, zsh, fish, powershell }
 
-function parseShell(name: string): Shell {
-  const shell = SHELLS.find(known => known === name)
-  if (shell) return shell
-  throw usageError(`Unsupported shell "${name.slice(0, 80)}".`, `Use ${SHELLS.join(', ')}.`)
-}
-
 export const registerCompletion: Register = (cli, { terminal }) =>
   cli
     .command('completion <shell>', 'Print a completion script for bash, zsh, fish or powershell')
     .example('  $ source <(atlas completion bash)')
     .example('  $ source <(atlas completion zsh)')
     .example('  $ atlas completion fish > ~/.config/fish/completions/atlas.fish')
-    .action(async (shell: string) => terminal.raw(SCRIPTS[parseShell(shell)]))
+    .action(async (name: string) => {
+      const shell = SHELLS.find(known => known === name)
+      if (shell) return terminal.raw(SCRIPTS[shell])
+      throw usageError(`Unsupported shell "${name.slice(0, 80)}".`, `Use ${SHELLS.join(', ')}.`)
+    })

@@ -13,5 +13,4 @@ export interface Context {
   run(flags: Flags, options?: RunOptions): Promise<Run>
 }
 
-/** Defines one command. */
 export type Register = (cli: CAC, context: Context) => Command

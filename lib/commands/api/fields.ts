@@ -1,6 +1,5 @@
 import { type AtlasError, usageError } from '../../errors.ts'
 
-/** A value that JSON can hold. */
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json }
 
 /** One `-f` or `-F`; without a value it is an empty list. */

@@ -7,23 +7,16 @@ import { renderLine, styled } from '../../terminal/style.ts'
 const PROGRESS_DELAY_MS = 1_000
 
 /** Print status line and headers as they are on the wire. */
-export async function printHead(
-  { status, statusText, headers }: Response,
-  terminal: Terminal,
-): Promise<void> {
+export function printHead({ status, statusText, headers }: Response, terminal: Terminal): Promise<void> {
   const colour = terminal.stdoutIsTerminal && terminal.colour.stdout
   const lines = [
     renderLine([styled('bold', `HTTP/1.1 ${status} ${statusText}`.trimEnd())], colour),
     ...[...headers].map(([name, value]) => renderLine([styled('cyan', name), `: ${value}`], colour)),
   ]
-  await terminal.raw(`${lines.join('\n')}\n\n`)
+  return terminal.raw(`${lines.join('\n')}\n\n`)
 }
 
-/**
- * Print the body as it comes; readable and harmless where it goes to a terminal.
- * @param request such as `GET /notes`, for the progress display.
- * @param silent read it to its end, but print nothing.
- */
+/** Print the body as it comes, readable and harmless on a terminal; if `silent`, only read it to its end. */
 export async function printBody(
   { body, headers }: Response,
   request: string,

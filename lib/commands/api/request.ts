@@ -22,7 +22,6 @@ const OWN_HEADERS = new Set([
   'user-agent',
 ])
 
-/** A request as it was typed. */
 export interface TypedRequest {
   readonly method: string
   readonly headers: readonly (readonly [name: string, value: string])[]

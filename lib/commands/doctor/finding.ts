@@ -1,6 +1,5 @@
 import { recoverable } from '../../errors.ts'
 
-/** What a check found out. */
 export interface Finding {
   readonly status: 'ok' | 'warn' | 'fail'
   /** The result, and what else is worth knowing, each on a line of its own. */
@@ -23,7 +22,6 @@ const bad = (status: 'warn' | 'fail', detail: string, fix: string | null): Findi
 
 export const notChecked = (reason: string): Finding => warn(`Not checked: ${reason}`)
 
-/** What an error says, as a finding. */
 export function failedBy(error: unknown): Finding {
   const { message, hint = null } = recoverable(error)
   return fail(message, hint)

@@ -47,10 +47,7 @@ export async function checkServer({ config, credentials, http, now }: Run): Prom
 }
 
 /** The first root where the API answers as it does without a token, and the last status. A web page is no API. */
-async function findApi(
-  roots: readonly string[],
-  ask: Ask,
-): Promise<{ apiRoot: string | undefined; status: number }> {
+async function findApi(roots: readonly string[], ask: Ask): Promise<{ apiRoot?: string; status: number }> {
   let status = 0
   for (const apiRoot of roots) {
     const answer = await ask(`${apiRoot}/auth/me`)
@@ -59,7 +56,7 @@ async function findApi(
     const isJson = type === null ? parseJsonObject(await answer.text()) !== undefined : /\bjson\b/i.test(type)
     if (isJson && [200, 401, 403].includes(status)) return { apiRoot, status }
   }
-  return { apiRoot: undefined, status }
+  return { status }
 }
 
 function checkHealth(origin: string, apiRoot: string, status: number, elapsedMs: number): Finding {
