@@ -9,7 +9,6 @@ import {
 import { type Config, type GivenFlags, loadConfig, type Surroundings } from './config/load.ts'
 import { requireSecure } from './config/server.ts'
 import { describeSettings, loginCommand } from './config/settings.ts'
-import type { StoreKind } from './config/values.ts'
 import { refuseDebugger } from './debugger.ts'
 import { AtlasError } from './errors.ts'
 import { createLock, type Lock } from './files/lock.ts'
@@ -17,13 +16,11 @@ import { addonFolder, userLockFolder } from './files/user-folder.ts'
 import type { Reader } from './http/answer.ts'
 import { proxyFor } from './http/proxy.ts'
 import { createHttp, type Http } from './http/requests.ts'
-import type { TransportPolicy } from './http/transport.ts'
 import type { Interrupts } from './interrupts.ts'
 import { type Credentials, environmentCredentials, storedCredentials } from './session/credentials.ts'
 import { accountOf, partsOf, StoredSession } from './session/stored-session.ts'
 import { createFileStore } from './store/file.ts'
 import { createKeychainStore } from './store/keychain/keychain.ts'
-import type { CredentialStore } from './store/store.ts'
 import type { Terminal } from './terminal/output.ts'
 import type { Secrets } from './terminal/secrets.ts'
 
@@ -87,7 +84,7 @@ export interface SharedConfigFile {
 
 /** @throws {AtlasError} `usage`, `insecure_url`: configuration that cannot be used. */
 export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {}): Run {
-  const { terminal, secrets, now, uid } = host
+  const { terminal, secrets, env, now, uid } = host
   const config = configure(host, flags, options)
   const debug = config.debug.value ? terminal.diagnose : () => {}
   for (const { name, value, from } of describeSettings(config)) debug(`config ${name}: ${value} (${from})`)
@@ -95,15 +92,24 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
 
   const withinBudget = createBudget(options.budgetMs ?? Number.POSITIVE_INFINITY)
   const lockIn = createLocks(host, config, withinBudget, debug)
-  const storeOf = createStores(host, config, debug)
+  const stores = createStores(host, config, debug)
   const storedAs = (login: LoginPlace): StoredSession => {
-    const store = storeOf(login.store)
+    const store = stores[login.store]
     const lock = lockIn(store.lockFolder, accountOf(login.profile, login.apiUrl), login.store === 'file')
     return new StoredSession({ ...login, store, lock, secrets, now, loginCommand: loginCommand(config) })
   }
   const { profile, apiUrl, store, folder } = config
   const stored = storedAs({ profile: profile.value, apiUrl: apiUrl.value, store: store.value })
-  const http = createHttp(transportPolicy(host, config, withinBudget, debug), now)
+  const http = createHttp(
+    {
+      timeoutMs: () => withinBudget(config.timeoutMs.value),
+      allowHttp: config.allowHttp.value,
+      proxyOf: server => proxyFor(server, env),
+      debug,
+      isSafeToShow: secrets.isSafeToShow,
+    },
+    now,
+  )
   const credentials = credentialsOf(host, config, stored, http)
   const configLock = lockIn(folder.value, 'config')
   return {
@@ -120,7 +126,7 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
     stored,
     storedAs,
     async loginsInFiles() {
-      const found = await createFileStore({ configFolder: folder.value, uid, debug }).accounts()
+      const found = await stores.file.accounts()
       return {
         places: found.flatMap(account => {
           const parts = typeof account === 'string' ? partsOf(account) : undefined
@@ -176,38 +182,19 @@ function createLocks({ uid, interrupts }: Host, config: Config, withinBudget: Bu
   })
 }
 
-/** Every store once, so that all calls to a keychain share its thread. */
-function createStores(host: Host, config: Config, debug: Debug): (kind: StoreKind) => CredentialStore {
-  const { platform, uid, env, accountHomeFolder } = host
-  const create = (kind: StoreKind): CredentialStore =>
-    kind === 'file'
-      ? createFileStore({ configFolder: config.folder.value, uid, debug })
-      : createKeychainStore({
-          platform,
-          timeoutMs: config.keychainTimeoutMs.value,
-          lockFolder: userLockFolder(uid, accountHomeFolder),
-          addonFolder: addonFolder(env, platform, uid),
-          debug,
-        })
-  const stores = new Map<StoreKind, CredentialStore>()
-  return kind => {
-    const store = stores.get(kind) ?? create(kind)
-    stores.set(kind, store)
-    return store
-  }
-}
-
-const transportPolicy = (
-  { env, secrets }: Host,
-  { timeoutMs, allowHttp }: Config,
-  withinBudget: Budget,
+const createStores = (
+  { platform, uid, env, accountHomeFolder }: Host,
+  { folder, keychainTimeoutMs }: Config,
   debug: Debug,
-): TransportPolicy => ({
-  timeoutMs: () => withinBudget(timeoutMs.value),
-  allowHttp: allowHttp.value,
-  proxyOf: server => proxyFor(server, env),
-  debug,
-  isSafeToShow: secrets.isSafeToShow,
+) => ({
+  file: createFileStore({ configFolder: folder.value, uid, debug }),
+  keychain: createKeychainStore({
+    platform,
+    timeoutMs: keychainTimeoutMs.value,
+    lockFolder: userLockFolder(uid, accountHomeFolder),
+    addonFolder: addonFolder(env, platform, uid),
+    debug,
+  }),
 })
 
 /** The one decision between a token of the environment and a stored session. */
