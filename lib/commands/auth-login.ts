@@ -84,10 +84,7 @@ async function readPassword({ readStdin }: Run): Promise<string> {
   throw usageError('The password on standard input is empty.', 'Check the command or file before the pipe.')
 }
 
-/**
- * A profile has one login on a server: the record of an earlier one in another store is deleted. The config file
- * lists it until that is done, so that a logout can end it too.
- */
+/** Delete an older login's record in another store; it is listed until then, so that a logout can end it too. */
 async function removeOlderRecords(entry: Login, { configFile, storedAs, terminal }: Run): Promise<void> {
   const isEntrys = ({ profile, apiUrl }: Login): boolean =>
     profile === entry.profile && apiUrl === entry.apiUrl

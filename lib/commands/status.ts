@@ -34,18 +34,13 @@ interface Findings {
 export async function syncStatus(dir: string | undefined, run: Run): Promise<number> {
   const place = findPlace(dir, run)
   const faults: AtlasError[] = []
-  const attempt = async <T>(work: () => T | Promise<T>): Promise<T | undefined> => {
-    try {
-      return await work()
-    } catch (error) {
-      faults.push(recoverable(error))
-      return undefined
-    }
+  const note = (error: unknown): undefined => {
+    faults.push(recoverable(error))
   }
-  const credential = await attempt(() => run.credentials.require())
-  const remote = credential && (await attempt(() => askServer(credential, run)))
-  const state = (await attempt(() => memoryOf(place, run).recall())) ?? NEVER_SYNCED
-  const local = await attempt(() => readLocal(place.target))
+  const credential = await run.credentials.require().catch(note)
+  const remote = credential && (await askServer(credential, run).catch(note))
+  const state = (await Promise.try(() => memoryOf(place, run).recall()).catch(note)) ?? NEVER_SYNCED
+  const local = await Promise.try(() => readLocal(place.target)).catch(note)
   const [fault] = faults
   const verdict = remote && !fault ? judge(local?.bytes, remote.content, state) : 'unknown'
   await print({ place, credential, remote, local, state, verdict, fault }, run)
@@ -66,11 +61,7 @@ const toJson = ({ place, credential, remote, local, state, verdict, fault }: Fin
   profile: config.profile.value,
   api_url: config.apiUrl.value,
   email: credential?.email ?? null,
-  local: {
-    file: place.file,
-    size: local?.bytes.byteLength ?? null,
-    modified: local?.stats.mtime ?? null,
-  },
+  local: { file: place.file, size: local?.bytes.byteLength ?? null, modified: local?.stats.mtime ?? null },
   remote: remote
     ? { size: remote.content.byteLength, commit_sha: remote.commitSha, updated_at: remote.updatedAt }
     : null,

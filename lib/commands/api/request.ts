@@ -91,10 +91,7 @@ function parseHeader(text: string): [name: string, value: string] {
 
 const canHaveBody = (method: string): boolean => method !== 'GET' && method !== 'HEAD'
 
-/**
- * Read what a request carries from fields, files and standard input.
- * @throws {AtlasError} `usage`: a file cannot be read, or fields contradict each other.
- */
+/** @throws {AtlasError} `usage`: a file cannot be read, or fields contradict each other. */
 export async function readContent(
   { method, fields: typed, input }: TypedRequest,
   { readStdin }: Run,

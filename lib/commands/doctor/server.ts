@@ -76,7 +76,6 @@ function withoutApi(origin: string, apiUrl: string, status: number): Finding {
   )
 }
 
-/** @throws the error, where it is a signal or a bug. */
 function notReached(error: unknown, { apiUrl }: Config, now: Date): ServerFindings {
   const { code } = recoverable(error)
   const finding = failedBy(error)
