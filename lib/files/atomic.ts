@@ -100,11 +100,9 @@ function isRunning(pid: number): boolean {
 }
 
 /**
- * Create a file with its whole content on the disk, or nothing of it; the name may still be lost in a power
- * cut (`syncFolder`).
- * @param access the mode, less the process's umask; with an owner, exactly that mode and, where the
- * process may give files away, that owner.
- * @throws `EEXIST` where the file is there.
+ * Create a file (`EEXIST` where it is there) with its whole content on the disk, or nothing of it; its name
+ * may still be lost in a power cut (`syncFolder`).
+ * @param access the mode, less the process's umask; with an owner, exactly that mode and, if allowed, owner.
  */
 export function createFile(file: string, content: string | Uint8Array, { mode, uid, gid }: Access): void {
   const owned = uid !== undefined && gid !== undefined

@@ -27,7 +27,6 @@ export interface LockOptions {
   readonly name: string
   /** Whether the folder is the credential store itself: a full or read-only disk is then a store error. */
   readonly inStore?: boolean
-  /** The numeric user id that must own folder and file; undefined on Windows. */
   readonly uid: number | undefined
   /** The longest wait for another holder, in milliseconds. */
   readonly timeoutMs: number
@@ -39,8 +38,8 @@ export const lockPath = (folder: string, name: string): string =>
   path.join(folder, `${Bun.SHA256.hash(name, 'hex').slice(0, 32)}.lock`)
 
 /**
- * A lock between processes that the kernel frees when its holder dies: SQLite's exclusive lock on an
- * empty file. The file is never deleted, since that would let a second holder in.
+ * SQLite's exclusive lock on an empty file, which the kernel frees when its holder dies. The file is never
+ * deleted: that would let a second holder in.
  */
 export const createLock = (options: LockOptions): Lock => ({
   async hold(work) {

@@ -75,8 +75,8 @@ export interface RegularFile {
 }
 
 /**
- * A regular file, through symbolic links unless the flags forbid it; undefined where there is none.
- * @throws {FileFault} `unfit`: it is something else, or larger than that.
+ * Follows symbolic links unless the flags forbid it; undefined where there is no file.
+ * @throws {FileFault} `unfit`: it is not a regular file, or too large.
  */
 export function readRegularFile(file: string, maxBytes: number, flags = 0): RegularFile | undefined {
   let descriptor: number | undefined
@@ -95,10 +95,7 @@ export function readRegularFile(file: string, maxBytes: number, flags = 0): Regu
   }
 }
 
-/**
- * The text of a file that its owner alone can read; undefined where there is none.
- * @throws {FileFault} with the command that makes it private.
- */
+/** Undefined where there is no file. @throws {FileFault} with the command that makes it private. */
 export function readPrivateFile(file: string, uid: number | undefined, maxBytes: number): string | undefined {
   const found = at(file, () => fs.lstatSync(file, { throwIfNoEntry: false }))
   if (found === undefined) return undefined

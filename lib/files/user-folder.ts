@@ -6,7 +6,6 @@ export interface AddonFolder {
   readonly path: string
   /** The variable that names the temporary folder; undefined for the default one. */
   readonly from: string | undefined
-  /** The numeric user id that must own it; undefined on Windows. */
   readonly uid: number | undefined
 }
 

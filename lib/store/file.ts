@@ -10,9 +10,7 @@ import { type CredentialStore, PROBE } from './store.ts'
 const MAX_RECORD_BYTES = 1024 * 1024
 
 export interface FileStoreOptions {
-  /** The folder that holds the config file. */
   readonly configFolder: string
-  /** The numeric user id that must own the files; undefined on Windows, where modes mean nothing. */
   readonly uid: number | undefined
   readonly debug: (line: string) => void
 }
@@ -117,7 +115,7 @@ function accountIn(record: string): string | undefined {
   }
 }
 
-/** @throws the system's own error where an attribute of the file forbids both to write and to replace it. */
+/** @throws `EPERM` where an attribute of the file forbids both to write and to replace it. */
 function requireMutable(file: string): void {
   try {
     fs.closeSync(fs.openSync(file, fs.constants.O_WRONLY))

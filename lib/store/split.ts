@@ -16,14 +16,12 @@ const MAX_LOOKS = 20
 type Slot = 'a' | 'b'
 
 /**
- * Items of any length on top of items of bounded length. A long value is written as parts beside those
- * that are current, then made current by one replacement of the item itself: a reader at any moment, and
- * after a crash at any moment, sees the old value or the new one.
+ * Items of any length on top of items of at most `maxItemBytes` of UTF-8. A long value is written as parts
+ * beside the current ones, then made current by one replacement of the item itself: a reader, also after a
+ * crash, sees the old value or the new one. Callers that change an account exclude each other.
  *
- * A crash can leave parts that no header names. They have one of two names each, are written in
- * ascending and deleted in descending order, and so are an unbroken row from the first on, which the
- * next `set` or `delete` finds and removes. Callers that change an account exclude each other.
- * @param maxItemBytes what one item can hold, in UTF-8 bytes.
+ * A crash can leave parts that no header names. Written in ascending and deleted in descending order, they
+ * are an unbroken row from the first on, which the next `set` or `delete` finds and removes.
  */
 export function splitItems(items: Items, maxItemBytes: number): Items {
   const partName = (account: string, slot: Slot, index: number): string => `${account}#${slot}.${index}`

@@ -52,7 +52,7 @@ export const replaceLocal = (target: string, content: Uint8Array, seen: LocalFil
 
 function createLocal(target: string, content: Uint8Array): boolean {
   fs.mkdirSync(path.dirname(target), { recursive: true })
-  // The process's umask decides who may read it, as with an editor's new file.
+  // The umask decides who may read it, as with an editor's new file.
   const temporary = writeTemporary(target, content, { mode: 0o666 })
   try {
     // Unlike a rename, this fails if another program has created the file meanwhile.

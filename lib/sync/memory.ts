@@ -22,7 +22,7 @@ export const NEVER_SYNCED: SyncState = {
   syncedAt: null,
 }
 
-/** The memory of one profile, server and folder. Callers that change it hold the synced file's lock. */
+/** Of one profile, server and folder. Callers that change it hold the synced file's lock. */
 export interface SyncMemory {
   /** What atlas did not write counts as nothing, which can overwrite nothing. @throws `file_error` */
   recall(): SyncState

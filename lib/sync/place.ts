@@ -17,8 +17,8 @@ export interface Place {
 
 /**
  * The file to sync: in `--dir`, `CLAUDE_CONFIG_DIR` or `~/.claude`.
- * @param dir as typed.
- * @throws {AtlasError} `usage`: the folder is empty, or the environment's is relative; `file_error`: its links lead nowhere.
+ * @throws {AtlasError} `usage`: an empty folder, or a relative one in the environment; `file_error`: its
+ * links cannot be followed.
  */
 export function findPlace(dir: string | undefined, surroundings: Surroundings): Place {
   const folder = chooseFolder(dir, surroundings)
@@ -37,9 +37,12 @@ function chooseFolder(dir: string | undefined, surroundings: Surroundings): Sett
     return { value: path.resolve(expanded), source: 'flag', from: '--dir' }
   }
   const value = env[variable]
-  return value
-    ? { value: path.resolve(absolutePath(value, variable, platform)), source: 'environment', from: variable }
-    : { value: path.join(home(), '.claude'), source: 'default', from: 'default' }
+  if (!value) return { value: path.join(home(), '.claude'), source: 'default', from: 'default' }
+  return {
+    value: path.resolve(absolutePath(value, variable, platform)),
+    source: 'environment',
+    from: variable,
+  }
 }
 
 /** As many as Linux follows. */

@@ -13,7 +13,6 @@ const MAX_ATTEMPTS = 3
 export interface SyncOptions {
   /** Overwrite local changes, and keep them as a backup. */
   readonly force: boolean
-  /** Find out what would happen and write nothing. */
   readonly dryRun: boolean
 }
 
@@ -34,13 +33,13 @@ interface Comparison {
   readonly state: SyncState
 }
 
-/** How a sync ended. The comparison is the one that it acted on. */
+/** How a sync ended, and the comparison that it acted on. */
 export interface Synced extends Comparison {
-  /** `refused`: there are local changes; `dry_run`: something would be written or refused. Neither wrote anything. */
+  /** `refused`: there are local changes; `dry_run`: something would be written or refused. */
   readonly result: 'up_to_date' | 'written' | 'remote_empty' | 'refused' | 'dry_run'
   /** Where the overwritten local text is; null where it came from the server. */
   readonly backup: string | null
-  /** Where a local text is that an earlier sync, killed in the act, had left behind; null where there was none. */
+  /** Where a local text is that an earlier sync, killed in the act, had left behind. */
   readonly recovered: string | null
 }
 

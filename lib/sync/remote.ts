@@ -64,10 +64,7 @@ export function parseConfiguration(body: Uint8Array, asked: Asked): Configuratio
   return { content: bytes, commitSha: commitSha || null, updatedAt: parseMoment(updatedAt, asked) }
 }
 
-/**
- * A moment in ISO 8601; one without a zone is UTC, as Python servers mean it. It is told to people and
- * decides nothing, so a text that is not a time is not an error.
- */
+/** ISO 8601; UTC without a zone, as Python servers mean it. It decides nothing: any other text is null. */
 function parseMoment(value: unknown, asked: Asked): Date | null {
   if (value === null) return null
   if (typeof value !== 'string') throw badResponse(asked, '"updated_at" is not a time')

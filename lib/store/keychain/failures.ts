@@ -6,7 +6,7 @@ import { ALTERNATIVES, DamagedRecord } from '../store.ts'
 /** The service name of every item that atlas keeps in a keychain. */
 export const SERVICE = 'atlas-cli'
 
-/** The addon gives a Secret Service two seconds for each answer, then says what it also says of a lost connection. */
+/** The addon waits two seconds for a Secret Service, then says what it also says of a lost connection. */
 const ADDON_WAIT_MS = 1_900
 
 const LOCKED =
@@ -14,7 +14,6 @@ const LOCKED =
 const DENIED =
   /access ?denied|permission denied|not authorized|not permitted|rejected send message|policy prevents|user cancell?ed|authentication failed|passphrase you entered is not correct|entitlement|windows error code (5|1223)$/i
 const NO_REPLY = /did not receive a reply|timed ?out/i
-/** Neither a variable nor a socket names a D-Bus session. */
 const NO_SESSION_BUS = /dbus-daemon autolaunch|DBUS_SESSION_BUS_ADDRESS/
 /** There is a Secret Service, but nothing in it to put items into. */
 const NO_COLLECTION = /Secret Service: no result found/i
