@@ -38,11 +38,8 @@ function chooseFolder(dir: string | undefined, surroundings: Surroundings): Sett
   }
   const value = env[variable]
   if (!value) return { value: path.join(home(), '.claude'), source: 'default', from: 'default' }
-  return {
-    value: path.resolve(absolutePath(value, variable, platform)),
-    source: 'environment',
-    from: variable,
-  }
+  const folder = path.resolve(absolutePath(value, variable, platform))
+  return { value: folder, source: 'environment', from: variable }
 }
 
 /** As many as Linux follows. */
