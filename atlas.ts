@@ -49,16 +49,17 @@ async function dispatch(
     homeFolder: ifKnown(os.homedir),
     interactive: terminal.stdinIsTerminal && terminal.stderrIsTerminal,
   }
+  const accountHomeFolder = ifKnown(() => os.userInfo().homedir)
   const cli = cac('atlas')
   const context: Context = {
     terminal,
-    homes: [surroundings.homeFolder].filter(home => home !== undefined),
+    homes: [surroundings.homeFolder, accountHomeFolder].filter(home => home !== undefined),
     async run(flags, options) {
       const { createRun } = await import('./lib/run.ts')
       const host: Host = {
         ...surroundings,
         uid: process.getuid?.(),
-        accountHomeFolder: ifKnown(() => os.userInfo().homedir),
+        accountHomeFolder,
         terminal,
         interrupts,
         secrets,

@@ -31,12 +31,8 @@ export type BytesAnswer = Omit<Answer, 'body'> & { readonly body: Uint8Array }
 
 export function createHttp(policy: TransportPolicy, now: () => Date): Http {
   let transport: Promise<Transport> | undefined
-  const connect = async (): Promise<Transport> => {
-    const { createTransport } = await import('./transport.ts')
-    return createTransport(policy)
-  }
   const fetch: Transport = async (input, init) => {
-    transport ??= connect()
+    transport ??= import('./transport.ts').then(({ createTransport }) => createTransport(policy))
     return (await transport)(input, init)
   }
   return {

@@ -55,6 +55,9 @@ export function createTransport(policy: TransportPolicy): Transport {
     const proxy = policy.proxyOf(url)
 
     const timeoutMs = Math.min(guard.timeoutMs ?? Number.POSITIVE_INFINITY, policy.timeoutMs())
+    const headers = new Headers(init.headers ?? (input instanceof Request ? input.headers : {}))
+    // The runtime says what it can unpack only where it unpacks by itself.
+    if (!headers.has('accept-encoding')) headers.set('accept-encoding', ACCEPT_ENCODING)
     const deadline = new Deadline(timeoutMs, url, signal ?? undefined)
     const startedAt = performance.now()
     let isAnswered = false
@@ -67,7 +70,7 @@ export function createTransport(policy: TransportPolicy): Transport {
         fetch(input, {
           ...init,
           ...(body && { body }),
-          headers: withAcceptEncoding(init.headers ?? (input instanceof Request ? input.headers : {})),
+          headers,
           ...runtimePolicy(url, proxy),
           signal: deadline.signal,
         }),
@@ -114,13 +117,6 @@ function pauseWhileUploading(
 function requestId({ headers }: Response, isSafeToShow: TransportPolicy['isSafeToShow']): string {
   const id = headers.get('x-request-id') ?? headers.get('x-correlation-id')
   return id ? `, request id ${isSafeToShow(id) ? id.slice(0, 100) : '[hidden]'}` : ''
-}
-
-/** The runtime says what it can unpack only where it unpacks by itself. */
-function withAcceptEncoding(given: RequestInit['headers']): Headers {
-  const headers = new Headers(given)
-  if (!headers.has('accept-encoding')) headers.set('accept-encoding', ACCEPT_ENCODING)
-  return headers
 }
 
 /** The parts of the policy that the runtime carries out. */

@@ -18,21 +18,18 @@ const BUDGET_MS = 5_000
 /** Enough for a keychain that answers; a locked one is reported, not waited for. */
 const KEYCHAIN_WAIT_MS = 5_000
 
-/** Check everything that a login needs. @returns the exit status: 1 where a check failed. */
-export async function doctor(run: Run): Promise<number> {
-  const { env, terminal, homeFolder, accountHomeFolder } = run
+/** Check everything that a login needs. */
+async function check(run: Run): Promise<Findings> {
   const checks = Promise.all([checkServer(run), checkLocally(run)])
-  const [server, local] = await terminal.during('Checking server and keychain', checks)
-  const findings: Findings = {
-    version: checkVersion(env),
+  const [server, local] = await run.terminal.during('Checking server and keychain', checks)
+  return {
+    version: checkVersion(run.env),
     config: checkConfig(run),
     proxy: checkProxy(run),
     sync: checkSync(run),
     ...local,
     ...server,
   }
-  const homes = [homeFolder, accountHomeFolder].filter(home => home !== undefined)
-  return publish(findings, homes, terminal)
 }
 
 /** The lock first: the store is tried while holding it, and the store before what is in it. */
@@ -64,6 +61,6 @@ export const registerDoctor: Register = (cli, context) =>
     .action(async (flags: Flags) => {
       const options = { budgetMs: BUDGET_MS, keychainWaitMs: KEYCHAIN_WAIT_MS, worksOffline: true }
       const run = await context.run(flags, options).catch(recoverable)
-      if (!(run instanceof AtlasError)) return doctor(run)
-      return publish(withoutConfig(run), context.homes, context.terminal)
+      const findings = run instanceof AtlasError ? withoutConfig(run) : await check(run)
+      return publish(findings, context.homes, context.terminal)
     })
