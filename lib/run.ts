@@ -18,7 +18,7 @@ import { proxyFor } from './http/proxy.ts'
 import { createHttp, type Http } from './http/requests.ts'
 import type { Interrupts } from './interrupts.ts'
 import { type Credentials, environmentCredentials, storedCredentials } from './session/credentials.ts'
-import { accountOf, partsOf, StoredSession } from './session/stored-session.ts'
+import { accountOf, createStoredSession, partsOf, type StoredSession } from './session/stored-session.ts'
 import { createFileStore } from './store/file.ts'
 import { createKeychainStore } from './store/keychain/keychain.ts'
 import type { Terminal } from './terminal/output.ts'
@@ -96,7 +96,7 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
   const storedAs = (login: LoginPlace): StoredSession => {
     const store = stores[login.store]
     const lock = lockIn(store.lockFolder, accountOf(login.profile, login.apiUrl), login.store === 'file')
-    return new StoredSession({ ...login, store, lock, secrets, now, loginCommand: loginCommand(config) })
+    return createStoredSession({ ...login, store, lock, secrets, now, loginCommand: loginCommand(config) })
   }
   const { profile, apiUrl, store, folder } = config
   const stored = storedAs({ profile: profile.value, apiUrl: apiUrl.value, store: store.value })

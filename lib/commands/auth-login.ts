@@ -8,6 +8,7 @@ import { fixedBearer } from '../session/credentials.ts'
 import { whoIs } from '../session/identity.ts'
 import type { Session } from '../session/record.ts'
 import { logIn } from '../session/session.ts'
+import { probeStore } from '../session/stored-session.ts'
 import { shellQuoted } from '../shell-quote.ts'
 import { readAll } from '../terminal/streams.ts'
 import { styled } from '../terminal/style.ts'
@@ -45,7 +46,7 @@ export async function login({ email: given, passwordStdin }: LoginOptions, run: 
   if (credentials.source === 'env')
     terminal.notice('ATLAS_ACCESS_TOKEN is set: commands use that token, not this login, until you unset it.')
 
-  await terminal.during(`Checking ${stored.store.location}`, stored.probeStore())
+  await terminal.during(`Checking ${stored.store.location}`, probeStore(stored))
   await configFile.prove()
   if (config.apiUrl.source === 'default' && !passwordStdin) await findServer(server, run)
   const email = given ?? (await terminal.ask(`E-mail for ${server}`, faultInEmail)).trim()

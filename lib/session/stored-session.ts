@@ -29,97 +29,87 @@ export function partsOf(account: string): Pick<Login, 'profile' | 'apiUrl'> | un
 }
 
 /** The session of one profile on one server, as it is in its store: a record, replaced as a whole. */
-export class StoredSession {
-  readonly apiUrl: string
-  readonly account: string
-  readonly store: CredentialStore
-  readonly loginCommand: string
-  readonly now: () => Date
-  readonly lock: Lock
-  readonly #secrets: Secrets
+export type StoredSession = ReturnType<typeof createStoredSession>
 
-  constructor({ profile, apiUrl, store, lock, secrets, now, loginCommand }: StoredSessionOptions) {
-    this.apiUrl = apiUrl
-    this.account = accountOf(profile, apiUrl)
-    this.store = store
-    this.loginCommand = loginCommand
-    this.now = now
-    this.lock = lock
-    this.#secrets = secrets
-  }
+export function createStoredSession(options: StoredSessionOptions) {
+  const { profile, apiUrl, store, lock, secrets, now, loginCommand } = options
+  const account = accountOf(profile, apiUrl)
 
   /** @returns undefined where nothing is stored. @throws {AtlasError} `store_*` */
-  async read(): Promise<Session | undefined> {
-    const record = await this.store.read(this.account)
+  const read = async (): Promise<Session | undefined> => {
+    const record = await store.read(account)
     if (record === undefined) return undefined
-    const session = correctForClock(decodeRecord(this.account, this.apiUrl, record), this.now())
-    this.#secrets.add(session.accessToken, session.refreshToken)
+    const session = correctForClock(decodeRecord(account, apiUrl, record), now())
+    secrets.add(session.accessToken, session.refreshToken)
     return session
   }
+  return {
+    apiUrl,
+    account,
+    store,
+    lock,
+    now,
+    loginCommand,
+    read,
 
-  /** @throws {AtlasError} `not_logged_in`, `store_*` */
-  async require(): Promise<Session> {
-    const session = await this.read()
-    if (session !== undefined) return session
-    throw new AtlasError(
-      'not_logged_in',
-      `Not logged in to ${this.apiUrl}.`,
-      `Log in with: ${this.loginCommand}`,
-    )
-  }
+    /** @throws {AtlasError} `not_logged_in`, `store_*` */
+    async require(): Promise<Session> {
+      const session = await read()
+      if (session !== undefined) return session
+      throw new AtlasError('not_logged_in', `Not logged in to ${apiUrl}.`, `Log in with: ${loginCommand}`)
+    },
 
-  /** Like `read`, but null where something is stored that is not a session. */
-  async readOrDamaged(): Promise<Session | null | undefined> {
-    try {
-      return await this.read()
-    } catch (error) {
-      if (error instanceof DamagedRecord) return null
-      throw error
-    }
-  }
+    /** Like `read`, but null where something is stored that is not a session. */
+    readOrDamaged: (): Promise<Session | null | undefined> =>
+      read().catch(error => {
+        if (error instanceof DamagedRecord) return null
+        throw error
+      }),
 
-  /** @throws {AtlasError} `store_*`: what was stored before is intact. */
-  async write(session: Session): Promise<void> {
-    this.#secrets.add(session.accessToken, session.refreshToken)
-    await this.store.write(this.account, encodeRecord(this.account, session))
-  }
+    /** @throws {AtlasError} `store_*`: what was stored before is intact. */
+    async write(session: Session): Promise<void> {
+      secrets.add(session.accessToken, session.refreshToken)
+      await store.write(account, encodeRecord(account, session))
+    },
 
-  /** @returns whether there was something to delete. @throws {AtlasError} `store_*` */
-  delete(): Promise<boolean> {
-    return this.store.delete(this.account)
-  }
+    /** @returns whether there was something to delete. @throws {AtlasError} `store_*` */
+    delete: (): Promise<boolean> => store.delete(account),
 
-  /**
-   * Run work that no other process does at the same time for this profile and server. What is wrong with
-   * the stored credentials is reported first, and not what is wrong with the lock beside them.
-   * @param work is given a question: whether the lock still keeps others out.
-   * @throws {AtlasError} `store_*`, `lock_timeout`, `cancelled`
-   */
-  async exclusively<T>(work: (stillExcludes: () => boolean) => Promise<T>): Promise<T> {
-    await this.store.check(this.account)
-    return this.lock.hold(work)
+    /**
+     * Run work that no other process does at the same time for this profile and server. A fault of the stored
+     * credentials is reported before one of the lock beside them.
+     * @param work is given a question: whether the lock still keeps others out.
+     * @throws {AtlasError} `store_*`, `lock_timeout`, `cancelled`
+     */
+    async exclusively<T>(work: (stillExcludes: () => boolean) => Promise<T>): Promise<T> {
+      await store.check(account)
+      return lock.hold(work)
+    },
   }
+}
 
-  /**
-   * See that credentials can be stored, before anybody is asked for them: that what is stored can be reached, and
-   * that a probe beside it can be written, read back and deleted. A signal may interrupt it, so that a keychain
-   * that hangs does not hold up Ctrl-C; the next probe replaces the one that is left.
-   * @throws {AtlasError} `store_*`, `lock_timeout`
-   */
-  probeStore(): Promise<void> {
-    return this.exclusively(async () => {
-      await this.readOrDamaged()
-      const probeAccount = `${this.account}#probe`
-      const probe = `${PROBE} ${this.now().getTime()}`
-      await this.store.write(probeAccount, probe)
-      const found = await this.store.read(probeAccount)
-      await this.store.delete(probeAccount)
-      if (found !== probe)
-        throw new AtlasError(
-          'store_unavailable',
-          `What atlas wrote to ${this.store.location} could not be read back.`,
-          `Check it, ${ALTERNATIVES}.`,
-        )
-    })
-  }
+/**
+ * See that credentials can be stored, before anybody is asked for them: that what is stored can be reached, and
+ * that a probe beside it can be written, read back and deleted. A signal may interrupt it, so that a keychain
+ * that hangs does not hold up Ctrl-C; the next probe replaces the one that is left.
+ * @throws {AtlasError} `store_*`, `lock_timeout`
+ */
+export function probeStore({
+  store,
+  account,
+  now,
+  readOrDamaged,
+  exclusively,
+}: StoredSession): Promise<void> {
+  return exclusively(async () => {
+    await readOrDamaged()
+    const probeAccount = `${account}#probe`
+    const probe = `${PROBE} ${now().getTime()}`
+    await store.write(probeAccount, probe)
+    const found = await store.read(probeAccount)
+    await store.delete(probeAccount)
+    if (found === probe) return
+    const message = `What atlas wrote to ${store.location} could not be read back.`
+    throw new AtlasError('store_unavailable', message, `Check it, ${ALTERNATIVES}.`)
+  })
 }

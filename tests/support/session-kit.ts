@@ -10,7 +10,7 @@ import { oneAtATime, sessionBearer } from '../../lib/session/credentials.ts'
 import type { Session } from '../../lib/session/record.ts'
 import { refresh } from '../../lib/session/refresh.ts'
 import { type EndedSession, logIn, logOut } from '../../lib/session/session.ts'
-import { StoredSession } from '../../lib/session/stored-session.ts'
+import { createStoredSession, type StoredSession } from '../../lib/session/stored-session.ts'
 import { createFileStore } from '../../lib/store/file.ts'
 import type { CredentialStore } from '../../lib/store/store.ts'
 import { createSecrets } from '../../lib/terminal/secrets.ts'
@@ -63,7 +63,7 @@ export function createSessionKit({
   }
   const http = createHttp(policy, now)
   const profile = 'default'
-  const stored: StoredSession = new StoredSession({
+  const stored: StoredSession = createStoredSession({
     profile,
     apiUrl,
     store: wrapStore(store),

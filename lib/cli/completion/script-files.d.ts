@@ -1,17 +1,5 @@
-/** A script for a shell, imported as text. */
-declare module '*.bash' {
-  const script: string
-  export default script
-}
-declare module '*.zsh' {
-  const script: string
-  export default script
-}
-declare module '*.fish' {
-  const script: string
-  export default script
-}
-declare module '*.ps1' {
-  const script: string
-  export default script
-}
+// Scripts for shells, imported as text.
+declare module '*.bash'
+declare module '*.zsh'
+declare module '*.fish'
+declare module '*.ps1'
