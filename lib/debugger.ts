@@ -6,11 +6,7 @@ const DEBUGGER = ['BUN_INSPECT', 'BUN_INSPECT_CONNECT_TO', 'BUN_INSPECT_NOTIFY']
 /** Variables that load other code before atlas itself runs, so atlas can only report them. */
 const LOADERS = ['BUN_OPTIONS', 'BUN_INSPECT_PRELOAD', 'LD_PRELOAD', 'DYLD_INSERT_LIBRARIES']
 
-/**
- * Refuse to work where the runtime inside atlas listens for a debugger: whoever connects reads the
- * credentials, other users of the machine included.
- * @throws {AtlasError} `usage`
- */
+/** Refuse to run with a debugger, to which any user of the machine may connect. @throws {AtlasError} `usage` */
 export function refuseDebugger(env: Environment): void {
   const variable =
     DEBUGGER.find(name => env[name]) ??

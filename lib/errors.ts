@@ -34,15 +34,13 @@ export class AtlasError extends Error {
   readonly code: AtlasCode
   /** What to do next, shown on a line of its own. */
   readonly hint: string | undefined
+  readonly exitStatus: number
 
   constructor(code: AtlasCode, message: string, hint?: string, options?: ErrorOptions) {
     super(message, options)
     this.code = code
     this.hint = hint
-  }
-
-  get exitStatus(): number {
-    return EXIT_CODE[this.code]
+    this.exitStatus = EXIT_CODE[code]
   }
 }
 
@@ -57,15 +55,11 @@ export type EndingSignal = keyof typeof SIGNAL_STATUS
 
 /** The user or the system asked atlas to stop. */
 export class Cancelled extends AtlasError {
-  readonly signal: EndingSignal
+  override readonly exitStatus: number
 
   constructor(signal: EndingSignal = 'SIGINT') {
     super('cancelled', signal === 'SIGINT' ? 'Cancelled.' : `Ended by ${signal}.`)
-    this.signal = signal
-  }
-
-  override get exitStatus(): number {
-    return SIGNAL_STATUS[this.signal]
+    this.exitStatus = SIGNAL_STATUS[signal]
   }
 }
 

@@ -68,9 +68,8 @@ export function createInterrupts(
 }
 
 /**
- * Wait for work, but no longer than until the signal is aborted. Not by `Promise.race`: a promise that
- * outlives many races would keep the result of each.
- * @throws the signal's reason then.
+ * Wait for work until the signal is aborted. @throws the signal's reason then.
+ * Not by `Promise.race`: a promise that outlives many races would keep the result of each.
  */
 export function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {

@@ -6,6 +6,7 @@ import { findPlace, type Place } from '../sync/place.ts'
 import { type Synced, type SyncOptions, sync as syncFile } from '../sync/pull.ts'
 import { shortCommit } from '../sync/remote.ts'
 import { unifiedDiff } from '../sync/text-diff.ts'
+import { isEdited } from '../sync/verdict.ts'
 import type { Terminal } from '../terminal/output.ts'
 import { type Line, renderLine, type Style, styled } from '../terminal/style.ts'
 import type { Register } from './context.ts'
@@ -66,10 +67,9 @@ function describe({ file }: Place, { result, local, remote, backup }: Synced, ap
 }
 
 function describeDryRun({ file }: Place, { verdict }: Synced, force: boolean): string {
-  const isEdited = verdict === 'local_changed' || verdict === 'diverged'
-  if (isEdited && !force)
+  if (isEdited(verdict) && !force)
     return `A dry run: ${file} has local changes, so "atlas sync" would write nothing; --force would make these changes.`
-  const kept = isEdited ? ' Your text would be kept as a backup.' : ''
+  const kept = isEdited(verdict) ? ' Your text would be kept as a backup.' : ''
   return `A dry run: ${file} was not written.${kept}`
 }
 

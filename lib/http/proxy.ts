@@ -9,9 +9,8 @@ export const proxyVariable = ({ protocol }: URL, env: Environment): string | und
     .find(name => env[name])
 
 /**
- * The proxy that requests to a server go through; undefined for this machine. The runtime itself applies
- * NO_PROXY. A value without a scheme means http.
- * @throws {AtlasError} `usage`: the value cannot be used. It may hold a password, so it is not repeated.
+ * The proxy for a server; none for this machine. The runtime applies NO_PROXY. Without a scheme, http is meant.
+ * @throws {AtlasError} `usage`: the value, which may hold a password and is not repeated, cannot be used.
  */
 export function proxyFor(server: URL, env: Environment): URL | undefined {
   const from = proxyVariable(server, env)

@@ -1,5 +1,5 @@
 import { possibleApiRoots } from '../config/server.ts'
-import { AtlasError } from '../errors.ts'
+import { type AtlasError, recoverable } from '../errors.ts'
 import { badResponse, type Reader } from '../http/answer.ts'
 import type { Http } from '../http/requests.ts'
 import { type Interrupts, unlessAborted } from '../interrupts.ts'
@@ -88,20 +88,15 @@ export function logOut(
 async function tellServer(
   { apiRoot, accessToken }: Session,
   http: Http,
-  cancelled: AbortSignal,
+  signal: AbortSignal,
 ): Promise<boolean> {
-  try {
-    const headers = { authorization: `Bearer ${accessToken}` }
-    const { status } = await http.ask(apiRoot, '/auth/logout', {
-      method: 'POST',
-      headers,
-      timeoutMs: LOGOUT_TIMEOUT_MS,
-      signal: cancelled,
+  const headers = { authorization: `Bearer ${accessToken}` }
+  const timeoutMs = LOGOUT_TIMEOUT_MS
+  const telling = http.ask(apiRoot, '/auth/logout', { method: 'POST', headers, timeoutMs, signal })
+  return telling
+    .then(({ status }) => status >= 200 && status < 300)
+    .catch(error => {
+      recoverable(error)
+      return false
     })
-    return status >= 200 && status < 300
-  } catch (error) {
-    cancelled.throwIfAborted()
-    if (error instanceof AtlasError) return false
-    throw error
-  }
 }

@@ -5,7 +5,7 @@ import { type LocalFile, readLocal, replaceLocal } from './local-file.ts'
 import type { SyncMemory, SyncState } from './memory.ts'
 import type { Place } from './place.ts'
 import type { Configuration } from './remote.ts'
-import { isKnown, judge, sha256, type Verdict } from './verdict.ts'
+import { isEdited, isKnown, judge, sha256, type Verdict } from './verdict.ts'
 
 /** How often a file that is being edited is looked at before atlas gives up. */
 const MAX_ATTEMPTS = 3
@@ -64,8 +64,7 @@ export async function sync({ force, dryRun }: SyncOptions, dependencies: SyncDep
       if (verdict === 'in_sync') rememberUnwritten(comparison, dependencies)
       const result = resting(comparison)
       if (result !== undefined) return { ...ended, result }
-      const isEdited = verdict === 'local_changed' || verdict === 'diverged'
-      if (isEdited && !force) return { ...ended, result: 'refused' }
+      if (isEdited(verdict) && !force) return { ...ended, result: 'refused' }
       const written = write(comparison, dependencies)
       if (written !== undefined) return { ...ended, result: 'written', ...written }
     }

@@ -33,4 +33,7 @@ export function judge(local: Uint8Array | undefined, remote: Uint8Array, known: 
   return sha256(remote) === known.syncedSha256 ? 'local_changed' : 'diverged'
 }
 
+/** Whether the local text has changes that no sync brought. */
+export const isEdited = (verdict: Verdict): boolean => verdict === 'local_changed' || verdict === 'diverged'
+
 export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0
