@@ -104,7 +104,7 @@ export async function readWhole(
     }
     pieces.push(value)
   }
-  deadline.end()
+  deadline.pause()
   return rebuild(response, size === 0 ? null : new Blob(pieces as Uint8Array<ArrayBuffer>[]))
 }
 
@@ -112,10 +112,7 @@ export async function readWhole(
 export function streamThrough(response: Response, deadline: Deadline, url: URL): Response {
   deadline.pause()
   const reader = readerOf(response, url)
-  if (!reader) {
-    deadline.end()
-    return rebuild(response, null)
-  }
+  if (!reader) return rebuild(response, null)
   return rebuild(
     response,
     new ReadableStream<Uint8Array>(
@@ -125,16 +122,15 @@ export function streamThrough(response: Response, deadline: Deadline, url: URL):
           try {
             const { done, value } = await deadline.race(reader.read())
             deadline.pause()
-            if (!done) return controller.enqueue(value)
-            deadline.end()
-            controller.close()
+            if (done) controller.close()
+            else controller.enqueue(value)
           } catch (error) {
-            deadline.end()
+            deadline.pause()
             controller.error(deadline.signal.aborted ? deadline.signal.reason : explainFailure(error, url))
           }
         },
         async cancel() {
-          deadline.end()
+          deadline.pause()
           await reader.cancel()
         },
       },

@@ -2,55 +2,32 @@ import { AtlasError } from '../errors.ts'
 import { unlessAborted } from '../interrupts.ts'
 
 /** A time limit and a caller's signal in one, for waits that may not end by themselves. */
-export class Deadline {
-  readonly #controller = new AbortController()
-  readonly #timeoutMs: number
-  readonly #url: URL
-  readonly #outer: AbortSignal | undefined
-  #timer: ReturnType<typeof setTimeout> | undefined
+export type Deadline = ReturnType<typeof createDeadline>
 
-  /** Starts at once. @param outer its reason is passed on when it aborts. */
-  constructor(timeoutMs: number, url: URL, outer: AbortSignal | undefined) {
-    this.#timeoutMs = timeoutMs
-    this.#url = url
-    this.#outer = outer
-    outer?.addEventListener('abort', this.#abortFromOuter, { once: true })
-    if (outer?.aborted) this.#abortFromOuter()
-    this.restart()
+/** A deadline that runs from now on. @param outer a signal that ends it too, with its own reason. */
+export function createDeadline(timeoutMs: number, { origin }: URL, outer: AbortSignal | undefined) {
+  const controller = new AbortController()
+  const signal = outer ? AbortSignal.any([controller.signal, outer]) : controller.signal
+  let timer: ReturnType<typeof setTimeout> | undefined
+
+  const pause = (): void => clearTimeout(timer)
+  const restart = (): void => {
+    pause()
+    timer = setTimeout(() => {
+      const seconds = Math.max(1, Math.round(timeoutMs)) / 1000
+      const message = `${origin} did not answer within ${seconds} s.`
+      const hint = 'Try again, or allow more time with --timeout.'
+      controller.abort(new AtlasError('timeout', message, hint))
+    }, timeoutMs)
   }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal
+  restart()
+  return {
+    signal,
+    /** Wait for something, but no longer than the deadline. @throws the signal's reason, `timeout` among them. */
+    race: <T>(wait: Promise<T>): Promise<T> => unlessAborted(signal, wait),
+    /** Give the next step the whole time again. */
+    restart,
+    /** Stop the clock: nobody is waiting for the server, or the wait is over. */
+    pause,
   }
-
-  /** Wait for something, but no longer than the deadline. @throws the signal's reason, `timeout` among them. */
-  race<T>(wait: Promise<T>): Promise<T> {
-    return unlessAborted(this.#controller.signal, wait)
-  }
-
-  /** Give the next step the whole time again. */
-  restart(): void {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => {
-      this.#controller.abort(
-        new AtlasError(
-          'timeout',
-          `${this.#url.origin} did not answer within ${Math.max(1, Math.round(this.#timeoutMs)) / 1000} s.`,
-          'Try again, or allow more time with --timeout.',
-        ),
-      )
-    }, this.#timeoutMs)
-  }
-
-  /** Stop the clock while nobody is waiting for the server. */
-  pause(): void {
-    clearTimeout(this.#timer)
-  }
-
-  end(): void {
-    clearTimeout(this.#timer)
-    this.#outer?.removeEventListener('abort', this.#abortFromOuter)
-  }
-
-  readonly #abortFromOuter = (): void => this.#controller.abort(this.#outer?.reason)
 }

@@ -1,7 +1,7 @@
 import { isLoopback, requireSecure } from '../config/server.ts'
 import { AtlasError, usageError } from '../errors.ts'
 import { ACCEPT_ENCODING, readWhole, streamThrough } from './body.ts'
-import { Deadline } from './deadline.ts'
+import { createDeadline, type Deadline } from './deadline.ts'
 import { explainFailure } from './failures.ts'
 
 /** The most that an answer which is parsed may hold, in bytes after decompression. */
@@ -58,7 +58,7 @@ export function createTransport(policy: TransportPolicy): Transport {
     const headers = new Headers(init.headers ?? (input instanceof Request ? input.headers : {}))
     // The runtime says what it can unpack only where it unpacks by itself.
     if (!headers.has('accept-encoding')) headers.set('accept-encoding', ACCEPT_ENCODING)
-    const deadline = new Deadline(timeoutMs, url, signal ?? undefined)
+    const deadline = createDeadline(timeoutMs, url, signal ?? undefined)
     const startedAt = performance.now()
     let isAnswered = false
     const body = pauseWhileUploading(init.body, deadline, () => isAnswered)
@@ -83,7 +83,7 @@ export function createTransport(policy: TransportPolicy): Transport {
     } catch (error) {
       isAnswered = true
       const failure = deadline.signal.aborted ? deadline.signal.reason : explainFailure(error, url)
-      deadline.end()
+      deadline.pause()
       log(`${failure instanceof AtlasError ? failure.code : 'failed'} after ${elapsed()}`)
       throw failure
     }

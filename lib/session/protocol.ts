@@ -29,10 +29,9 @@ export const loginForm = (email: string, password: string): URLSearchParams =>
 export const refreshCookieHeader = (refreshToken: string): string => `${REFRESH_COOKIE}=${refreshToken}`
 
 /**
- * The access token in a successful answer to a login or a refresh.
+ * The access token in a successful answer to a login or a refresh. @see RFC 6749 §5.1
  * @param mayOmitType take a token without a type for a bearer token, as the one that it replaces was.
  * @throws {AtlasError} `bad_response`: the answer is not one that an Atlas server gives.
- * @see RFC 6749 §5.1
  */
 export function parseAccessToken(answer: Answer, { mayOmitType = false } = {}): AccessToken {
   const fields = parseJsonObject(answer.body)
@@ -56,12 +55,10 @@ function parseLifetime(value: unknown): number | null {
 }
 
 /**
- * The refresh token among an answer's cookies, and when it expires: by the cookie, or else by its own claim;
- * undefined where there is none, or where it is cleared.
- *
- * Cookies of one name, domain and path are one cookie, the last of which counts. Of several, the one counts
- * that a client would send to the refresh address; a lone one counts whatever its path, since proxies strip
- * prefixes. `Secure` is ignored: servers set it on plain http://localhost too.
+ * The refresh token among an answer's cookies, and when the cookie, or else the token's claim, says that it
+ * expires; undefined where there is none. Cookies of one name, domain and path are one, the last of which counts.
+ * Of several, the one counts that a client would send to the refresh address; a lone one whatever its path, since
+ * proxies strip prefixes. `Secure` is ignored: servers set it on plain http://localhost too.
  * @throws {AtlasError} `bad_response`: a refresh token that cannot be sent back.
  * @see RFC 6265 §5.3, §5.4
  */

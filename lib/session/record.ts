@@ -56,11 +56,7 @@ export const encodeRecord = (account: string, session: Session): string =>
     session_expires_at: session.sessionExpiresAt,
   })
 
-/**
- * The session in a stored record.
- * @param apiUrl the server it must belong to.
- * @throws {AtlasError} `store_unavailable`: it is not a record of that account, whole and well-formed.
- */
+/** The session in a record of that account and server. @throws {AtlasError} `store_unavailable`: it is not one. */
 export function decodeRecord(account: string, apiUrl: string, text: string): Session {
   const broken = (reason: string): Error => new DamagedRecord(account, reason)
   const fields = parseJsonObject(text)

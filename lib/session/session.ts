@@ -19,11 +19,9 @@ export interface SessionDependencies {
 }
 
 /**
- * Log in and store the session.
+ * Log in and store the session. @see RFC 6749 §4.3
  * @param remember run once the session is stored; a signal does not come between.
- * @throws {AtlasError} `bad_credentials`, `api_error` (422), and what a request or a store may throw; an
- * older session is untouched then.
- * @see RFC 6749 §4.3
+ * @throws {AtlasError} `bad_credentials`, `api_error` (422), or as a request or store does; an older session stays.
  */
 export function logIn(
   { email, password }: { readonly email: string; readonly password: string },
@@ -68,8 +66,7 @@ export interface EndedSession {
 }
 
 /**
- * Tell the server, then delete the session locally whatever it said.
- * @returns undefined where nothing was stored.
+ * Tell the server, then delete the session locally whatever it said. @returns undefined if none was stored.
  * @throws {AtlasError} `store_*`: the credentials could not be deleted and are still there.
  */
 export function logOut(

@@ -89,9 +89,8 @@ export function createStoredSession(options: StoredSessionOptions) {
 }
 
 /**
- * See that credentials can be stored, before anybody is asked for them: that what is stored can be reached, and
- * that a probe beside it can be written, read back and deleted. A signal may interrupt it, so that a keychain
- * that hangs does not hold up Ctrl-C; the next probe replaces the one that is left.
+ * See that credentials can be stored, before anybody is asked for them: write, read back and delete a probe. A
+ * signal may interrupt it, as where a keychain hangs; the next probe replaces the one that is left.
  * @throws {AtlasError} `store_*`, `lock_timeout`
  */
 export function probeStore({
