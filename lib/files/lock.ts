@@ -1,8 +1,8 @@
 import type { Database } from 'bun:sqlite'
 import fs from 'node:fs'
 import path from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import { AtlasError, errorCode } from '../errors.ts'
+import { unlessAborted } from '../interrupts.ts'
 import { at, FileFault, faultOf } from './faults.ts'
 import { makePrivateFolder, requirePrivate, requireWritable } from './private.ts'
 
@@ -74,7 +74,7 @@ async function acquire(options: LockOptions): Promise<Held> {
         'Wait for it or end it, then try again.',
       )
     // A signal ends the pause too; the next turn throws for it.
-    await setTimeout(Math.random() * MAX_POLL_MS, undefined, { signal: cancelled }).catch(() => {})
+    await unlessAborted(cancelled, Bun.sleep(Math.random() * MAX_POLL_MS)).catch(() => {})
   }
 }
 
