@@ -87,7 +87,8 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
   const { terminal, secrets, env, now, uid } = host
   const config = configure(host, flags, options)
   const debug = config.debug.value ? terminal.diagnose : () => {}
-  for (const { name, value, from } of describeSettings(config)) debug(`config ${name}: ${value} (${from})`)
+  if (config.debug.value)
+    for (const { name, value, from } of describeSettings(config)) debug(`config ${name}: ${value} (${from})`)
   secrets.add(config.accessToken.value)
 
   const withinBudget = createBudget(options.budgetMs ?? Number.POSITIVE_INFINITY)

@@ -2,6 +2,7 @@ import { AtlasError } from '../../errors.ts'
 import type { AddonFolder } from '../../files/user-folder.ts'
 import { shellQuoted } from '../../shell-quote.ts'
 import { ALTERNATIVES, DamagedRecord } from '../store.ts'
+import { describeKeychain } from './names.ts'
 
 /** The service name of every item that atlas keeps in a keychain. */
 export const SERVICE = 'atlas-cli'
@@ -78,12 +79,6 @@ export function unloadable(reason: string, { path, from = 'TMPDIR' }: AddonFolde
     `The keychain support, which is unpacked into ${path}, could not be loaded: ${why}.`,
     `Set ${from} to a folder that exists, has room and allows programs, ${ALTERNATIVES}.`,
   )
-}
-
-export function describeKeychain(platform: NodeJS.Platform): string {
-  if (platform === 'darwin') return 'the macOS Keychain'
-  if (platform === 'win32') return 'the Windows Credential Manager'
-  return 'the Secret Service keychain'
 }
 
 const named = (platform: NodeJS.Platform): string => describeKeychain(platform).replace(/^t/, 'T')

@@ -1,8 +1,8 @@
 import type { AddonFolder } from '../../files/user-folder.ts'
 import { type Items, splitItems } from '../split.ts'
 import type { CredentialStore } from '../store.ts'
-import { describeKeychain } from './failures.ts'
-import { type CallItem, createKeychainThread } from './timeout.ts'
+import { describeKeychain, itemName } from './names.ts'
+import type { CallItem } from './timeout.ts'
 
 const WINDOWS_MAX_ITEM_BYTES = 2_560
 
@@ -18,12 +18,15 @@ export interface KeychainOptions {
 /** The operating system's own keychain, with a bounded wait for every call. */
 export function createKeychainStore(options: KeychainOptions): CredentialStore {
   const { platform, timeoutMs, lockFolder, addonFolder, debug } = options
-  const callItem = createKeychainThread(platform, timeoutMs, addonFolder)
+  let thread: Promise<CallItem> | undefined
 
   const call: CallItem = async (operation, account, value) => {
     const startedAt = performance.now()
+    thread ??= import('./timeout.ts').then(module =>
+      module.createKeychainThread(platform, timeoutMs, addonFolder),
+    )
     try {
-      return await callItem(operation, itemName(account, platform), value)
+      return await (await thread)(operation, itemName(account, platform), value)
     } finally {
       debug(`store keychain: ${operation} ${account} in ${(performance.now() - startedAt).toFixed(1)} ms`)
     }
@@ -49,9 +52,3 @@ export function createKeychainStore(options: KeychainOptions): CredentialStore {
     delete: whole.delete,
   }
 }
-
-/** Windows compares names without regard to case: there an account with capitals gets a name of its own. */
-export const itemName = (account: string, platform: NodeJS.Platform): string =>
-  platform === 'win32' && account !== account.toLowerCase()
-    ? `${account}#${Bun.SHA256.hash(account, 'hex').slice(0, 8)}`
-    : account

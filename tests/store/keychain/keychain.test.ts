@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
-import { describeKeychain, keychainFailure, noAnswer } from '../../../lib/store/keychain/failures.ts'
-import { itemName } from '../../../lib/store/keychain/keychain.ts'
+import { keychainFailure, noAnswer } from '../../../lib/store/keychain/failures.ts'
+import { describeKeychain, itemName } from '../../../lib/store/keychain/names.ts'
 import { callKeychain } from '../../../lib/store/keychain/worker.ts'
 import { secretServiceTest } from '../../support/needs.ts'
 import { startSecretService } from '../../support/secret-service.ts'
