@@ -2,10 +2,7 @@ import { Cancelled, type EndingSignal, SIGNAL_STATUS } from './errors.ts'
 
 /** How long a request that can cost the session when it is cut off goes on after Ctrl-C, in milliseconds. */
 const GRACE_MS = 2_000
-/**
- * Signals that come together count as one: the kernel and the shell both send HUP when a terminal is closed,
- * and npm passes on the INT that the terminal has sent already. A person is slower, in milliseconds.
- */
+/** Signals less than this apart count as one: kernel, shell and npm send the same one twice. In milliseconds. */
 const TOGETHER_MS = 100
 
 /** The signals that end atlas, and the work that they must not cut off. */

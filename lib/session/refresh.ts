@@ -90,9 +90,8 @@ const hasSameTokens = (one: Session, other: Session): boolean =>
   one.accessToken === other.accessToken && one.refreshToken === other.refreshToken
 
 /**
- * Store what a server that rotates will not give again: one failed write does not end the session.
+ * Store what a server that rotates will not give again. @throws {AtlasError} the store's error, with its meaning.
  * @param giveRoomBack called after the first failure: the disk may have filled up meanwhile.
- * @throws {AtlasError} the store's own error, with what it means.
  */
 async function retryWrite(write: () => Promise<void>, giveRoomBack: () => void): Promise<void> {
   for (let attempt = 1; ; attempt++) {

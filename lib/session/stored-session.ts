@@ -76,9 +76,8 @@ export function createStoredSession(options: StoredSessionOptions) {
     delete: (): Promise<boolean> => store.delete(account),
 
     /**
-     * Run work that no other process does at the same time for this profile and server. A fault of the stored
-     * credentials is reported before one of the lock beside them.
-     * @param work is given a question: whether the lock still keeps others out.
+     * Run work that no other process does at the same time for this profile and server; a fault of what is stored
+     * is reported before one of the lock. @param work is given a question: does the lock still keep others out?
      * @throws {AtlasError} `store_*`, `lock_timeout`, `cancelled`
      */
     async exclusively<T>(work: (stillExcludes: () => boolean) => Promise<T>): Promise<T> {
