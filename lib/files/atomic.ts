@@ -29,7 +29,7 @@ export function replaceFile(file: string, content: string | Uint8Array, mode = 0
   try {
     fs.renameSync(temporary, file)
   } finally {
-    fs.rmSync(temporary, { force: true })
+    discard(temporary)
   }
   syncFolder(path.dirname(file))
 }
@@ -40,7 +40,7 @@ export function replaceFile(file: string, content: string | Uint8Array, mode = 0
  */
 export function rehearseReplacement(file: string, content: string | Uint8Array): () => void {
   const temporary = writeTemporary(file, content, { mode: 0o600 })
-  return () => fs.rmSync(temporary, { force: true })
+  return () => discard(temporary)
 }
 
 /**
@@ -73,12 +73,14 @@ export function temporariesOf(file: string): string[] {
 
 /** Delete the temporary files of a file whose writers were killed. */
 export function removeAbandoned(file: string): void {
-  for (const temporary of temporariesOf(file).filter(isAbandoned)) {
-    // One that cannot be deleted may be somebody else's in a shared folder.
-    try {
-      fs.rmSync(temporary)
-    } catch {}
-  }
+  for (const temporary of temporariesOf(file).filter(isAbandoned)) discard(temporary)
+}
+
+/** Delete a file that nothing reads, if it can be: what else was done counts, and the next writer tries again. */
+function discard(file: string): void {
+  try {
+    fs.rmSync(file, { force: true })
+  } catch {}
 }
 
 function isAbandoned(temporary: string): boolean {
@@ -116,7 +118,7 @@ export function createFile(file: string, content: string | Uint8Array, { mode, u
       fs.closeSync(descriptor)
     }
   } catch (error) {
-    fs.rmSync(file, { force: true })
+    discard(file)
     throw error
   }
 }

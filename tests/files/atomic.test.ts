@@ -58,6 +58,14 @@ describe('a file that is replaced', () => {
     })
   })
 
+  test('rehearseReplacement: what cannot be deleted afterwards is no failure', () => {
+    const remove = rehearseReplacement(file, 'new')
+    const temporary = path.join(path.dirname(file), names()[0] ?? '')
+    fs.rmSync(temporary)
+    fs.mkdirSync(temporary)
+    expect(remove).not.toThrow()
+  })
+
   smallDiskTest('replaceFile: keeps the old file on a full disk, and a rehearsal fails there too', () => {
     using disk = createSmallDisk()
     const onDisk = path.join(disk.folder, 'file')
