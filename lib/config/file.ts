@@ -4,6 +4,7 @@ import { type AtlasError, usageError } from '../errors.ts'
 import { rehearseReplacement, replaceFile } from '../files/atomic.ts'
 import { FileFault, faultOf } from '../files/faults.ts'
 import { readRegularFile } from '../files/private.ts'
+import { isJsonObject, parseJsonObject } from '../json-object.ts'
 import { normalizeApiUrl } from './server.ts'
 import { parseProfileName, parseStore, type StoreKind } from './values.ts'
 
@@ -82,15 +83,15 @@ export function parseConfigFile(text: string, file: string): ConfigFile {
     if (typeof value !== 'string') throw unusable(file, `"${name}" is not a string`)
     return parser(value, `"${name}" in ${file}`)
   }
-  const root = parseJson(text)
-  if (!isObject(root)) throw unusable(file, 'it is not a JSON object')
+  const root = parseJsonObject(text)
+  if (root === undefined) throw unusable(file, 'it is not a JSON object')
   const { current_profile: current, logins = [] } = root
   if (!Array.isArray(logins)) throw unusable(file, '"logins" is not a list')
   return {
     currentProfile: current === undefined ? undefined : parse('current_profile', current, parseProfileName),
     logins: logins.map((login: unknown, index) => {
       const name = `logins[${index}]`
-      if (!isObject(login)) throw unusable(file, `"${name}" is not an object`)
+      if (!isJsonObject(login)) throw unusable(file, `"${name}" is not an object`)
       const { profile, api_url: apiUrl, store, email = null } = login
       return {
         profile: parse(`${name}.profile`, profile, parseProfileName),
@@ -101,17 +102,6 @@ export function parseConfigFile(text: string, file: string): ConfigFile {
     }),
   }
 }
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const unusable = (file: string, reason: string): AtlasError =>
   usageError(`The config file ${file} cannot be used: ${reason}.`, 'Fix it, or delete it and log in again.')

@@ -1,4 +1,5 @@
 import { AtlasError } from '../errors.ts'
+import { isJsonObject, parseJsonObject } from '../json-object.ts'
 
 /** What to do where a server does not answer like an Atlas server. */
 export const CHECK_SERVER_URL = 'Check the server URL (--api-url or ATLAS_API_URL).'
@@ -111,8 +112,8 @@ export function serverWords({ body }: Pick<Answer, 'body'>, { isSafeToShow }: Re
 
 /** One entry of a validation error: the field and the message, without `input`, which repeats what was typed. */
 function describeField(entry: unknown): string {
-  if (typeof entry !== 'object' || entry === null) return 'a field is not valid'
-  const { loc, msg } = entry as Record<string, unknown>
+  if (!isJsonObject(entry)) return 'a field is not valid'
+  const { loc, msg } = entry
   const field = Array.isArray(loc) ? loc.at(-1) : undefined
   const message = typeof msg === 'string' ? msg : 'not valid'
   return typeof field === 'string' ? `${field}: ${message}` : message
@@ -124,16 +125,4 @@ export function parseRetryAfter(value: string | null, now: Date): number | undef
   const seconds = /^\d+$/.test(value) ? Number(value) : Math.ceil((Date.parse(value) - now.getTime()) / 1000)
   if (Number.isNaN(seconds) || seconds < 0) return undefined
   return Math.min(seconds, MAX_RETRY_AFTER_S)
-}
-
-/** A text as a JSON object; undefined where it is anything else. */
-export function parseJsonObject(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined
-  } catch {
-    return undefined
-  }
 }

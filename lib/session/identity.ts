@@ -1,5 +1,6 @@
 import { AtlasError } from '../errors.ts'
-import { badResponse, errorFor, parseJsonObject } from '../http/answer.ts'
+import { badResponse, errorFor } from '../http/answer.ts'
+import { parseJsonObject } from '../json-object.ts'
 import type { Secrets } from '../terminal/secrets.ts'
 import type { Credential } from './credentials.ts'
 import type { SessionDependencies } from './session.ts'

@@ -1,13 +1,7 @@
 import { isToken } from '../config/values.ts'
 import { AtlasError } from '../errors.ts'
-import {
-  type Answer,
-  badResponse,
-  errorFor,
-  parseJsonObject,
-  type Reader,
-  serverWords,
-} from '../http/answer.ts'
+import { type Answer, badResponse, errorFor, type Reader, serverWords } from '../http/answer.ts'
+import { parseJsonObject } from '../json-object.ts'
 import { isCookieValue, type Session } from './record.ts'
 
 /** The name of the cookie that carries the refresh token. */

@@ -1,5 +1,5 @@
 import { isToken } from '../config/values.ts'
-import { parseJsonObject } from '../http/answer.ts'
+import { parseJsonObject } from '../json-object.ts'
 import { DamagedRecord } from '../store/store.ts'
 
 /** What atlas knows of a login: one record, replaced as a whole. */

@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { replaceFile } from '../files/atomic.ts'
 import { readRegularFile } from '../files/private.ts'
-import { parseJsonObject } from '../http/answer.ts'
+import { parseJsonObject } from '../json-object.ts'
 import { orFileError } from './local-file.ts'
 import type { Known } from './verdict.ts'
 

@@ -1,7 +1,8 @@
 import { isUtf8 } from 'node:buffer'
-import { type Answer, badResponse, errorFor, parseJsonObject, type Reader } from '../http/answer.ts'
+import { type Answer, badResponse, errorFor, type Reader } from '../http/answer.ts'
 import type { Http } from '../http/requests.ts'
 import type { Interrupts } from '../interrupts.ts'
+import { parseJsonObject } from '../json-object.ts'
 import type { Credential } from '../session/credentials.ts'
 
 /** The most that a configuration may hold, in bytes of UTF-8. */

@@ -1,4 +1,5 @@
 import { type AtlasError, usageError } from '../../errors.ts'
+import { isJsonObject } from '../../json-object.ts'
 
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json }
 
@@ -55,20 +56,17 @@ function place(container: Json, [name = '', ...below]: string[], value: Json | u
   if (Array.isArray(container)) {
     if (name !== '') throw conflict()
     const last = container.at(-1)
-    const isOpen = isObject(last) && next && (!(next in last) || Array.isArray(last[next]))
+    const isOpen = isJsonObject(last) && next && (!(next in last) || Array.isArray(last[next]))
     if (next === undefined) container.push(...(value === undefined ? [] : [value]))
     else if (isOpen) descend(last)
     else container.push(descend(undefined))
     return
   }
-  if (!isObject(container) || name === '') throw conflict()
+  if (!isJsonObject(container) || name === '') throw conflict()
   if (next !== undefined) container[name] = descend(container[name])
   else if (name in container || value === undefined) throw conflict()
   else container[name] = value
 }
-
-const isObject = (value: Json | undefined): value is { [key: string]: Json } =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Fields as query parameters: nested and list fields keep their brackets, null and empty lists carry nothing. */
 export const toQuery = (fields: readonly Field[]): [string, string][] =>
