@@ -41,7 +41,7 @@ async function dispatch(
   argv: readonly string[],
   { terminal, interrupts, secrets }: Beginning,
 ): Promise<number> {
-  const { defineProgram, readArgv } = await import('./lib/commands/program.ts')
+  const { defineProgram } = await import('./lib/commands/program.ts')
   const { default: os } = await import('node:os')
   const surroundings = {
     env: process.env,
@@ -76,6 +76,7 @@ async function dispatch(
     return 0
   }
   await defineProgram(cli, context, argv)
+  const { readArgv } = await import('./lib/cli/argv.ts')
   const request = await readArgv(cli, argv)
   switch (request.kind) {
     case 'version':

@@ -2,8 +2,6 @@ import type { CAC } from 'cac'
 import { ALL_SETTINGS, flagHelp } from '../config/settings.ts'
 import type { Context, Register } from './context.ts'
 
-export { readArgv } from '../cli/argv.ts'
-
 /** Every command in the order of help, by name, with the module that defines it. */
 const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   'auth login': async () => (await import('./auth-login.ts')).registerLogin,
