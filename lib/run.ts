@@ -1,5 +1,6 @@
 import {
   type ConfigFile,
+  emailAt,
   type LoginPlace,
   profilesOf,
   proveConfigFile,
@@ -48,8 +49,10 @@ export interface RunOptions {
   readonly worksOffline?: boolean
   /** The command creates profiles, so an unknown one is not worth a notice. */
   readonly mayBeNewProfile?: boolean
-  /** The longest wait for a keychain where none is configured, in milliseconds. */
-  readonly keychainWaitMs?: number
+  /** A config file that cannot be used is not an error: see `Config.fileFault`. */
+  readonly mayLackConfigFile?: boolean
+  /** A bound on the wait for a keychain where none is configured, in milliseconds. */
+  readonly maxKeychainWaitMs?: number
 }
 
 /** What one run of a command is given. Nothing is opened, loaded or asked before it is used. */
@@ -86,6 +89,7 @@ export interface SharedConfigFile {
 export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {}): Run {
   const { terminal, secrets, env, now, uid } = host
   const config = configure(host, flags, options)
+  const { profile, apiUrl, store, folder } = config
   const debug = config.debug.value ? terminal.diagnose : () => {}
   if (config.debug.value)
     for (const { name, value, from } of describeSettings(config)) debug(`config ${name}: ${value} (${from})`)
@@ -97,9 +101,16 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
   const storedAs = (login: LoginPlace): StoredSession => {
     const store = stores[login.store]
     const lock = lockIn(store.lockFolder, accountOf(login.profile, login.apiUrl), login.store === 'file')
-    return createStoredSession({ ...login, store, lock, secrets, now, loginCommand: loginCommand(config) })
+    return createStoredSession({
+      ...login,
+      store,
+      lock,
+      secrets,
+      now,
+      loginCommand: loginCommand(config),
+      listedEmail: () => emailAt(readConfigFile(folder.value), login),
+    })
   }
-  const { profile, apiUrl, store, folder } = config
   const stored = storedAs({ profile: profile.value, apiUrl: apiUrl.value, store: store.value })
   const http = createHttp(
     {
@@ -150,17 +161,17 @@ type LockIn = (folder: string, name: string, inStore?: boolean) => Lock
 
 function configure(host: Host, flags: GivenFlags, options: RunOptions): Config {
   refuseDebugger(host.env)
-  const config = loadConfig(flags, host)
+  const config = loadConfig(flags, host, options.mayLackConfigFile)
   const { apiUrl, allowHttp, keychainTimeoutMs } = config
   if (!options.worksOffline) {
     requireSecure(new URL(apiUrl.value), allowHttp.value)
     proxyFor(new URL(apiUrl.value), host.env)
   }
   if (!options.mayBeNewProfile) mentionUnknownProfile(config, host.terminal)
-  const { keychainWaitMs } = options
-  return keychainWaitMs === undefined || keychainTimeoutMs.source !== 'default'
+  const { maxKeychainWaitMs: maxMs = Number.POSITIVE_INFINITY } = options
+  return keychainTimeoutMs.source !== 'default' || keychainTimeoutMs.value <= maxMs
     ? config
-    : { ...config, keychainTimeoutMs: { ...keychainTimeoutMs, value: keychainWaitMs, from: 'in doctor' } }
+    : { ...config, keychainTimeoutMs: { ...keychainTimeoutMs, value: maxMs, from: 'in doctor' } }
 }
 
 /** The budget begins with the first request or wait for a lock: unlocking a keychain may take a minute. */

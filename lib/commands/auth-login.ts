@@ -8,7 +8,7 @@ import { fixedBearer } from '../session/credentials.ts'
 import { whoIs } from '../session/identity.ts'
 import type { Session } from '../session/record.ts'
 import { logIn } from '../session/session.ts'
-import { probeStore } from '../session/stored-session.ts'
+import { probeStore, type StoredSession } from '../session/stored-session.ts'
 import { shellQuoted } from '../shell-quote.ts'
 import { readAll } from '../terminal/streams.ts'
 import { styled } from '../terminal/style.ts'
@@ -53,12 +53,15 @@ export async function login({ email: given, passwordStdin }: LoginOptions, run: 
   const password = passwordStdin ? await readPassword(run) : await terminal.askSecret('Password')
 
   const entry: Login = { profile: config.profile.value, apiUrl: server, store: stored.store.kind, email }
-  const session = await terminal.during(
-    `Logging in to ${server}`,
-    logIn({ email, password }, stored, run, () => configFile.update(file => withLogin(file, entry))),
-  )
+  let before: Session | null | undefined
+  const loggingIn = logIn({ email, password }, stored, run, found => {
+    before = found
+    return configFile.update(file => withLogin(file, entry))
+  })
+  const session = await terminal.during(`Logging in to ${server}`, loggingIn)
   if (terminal.json) await printJson(session, run)
   else await terminal.say([styled('green', `Logged in to ${server} as ${email}`)])
+  if (before) noticeReplaced(before, entry, stored, run)
   await removeOlderRecords(entry, run)
   noticeChanges(session, run)
 }
@@ -85,8 +88,21 @@ async function readPassword({ readStdin }: Run): Promise<string> {
   throw usageError('The password on standard input is empty.', 'Check the command or file before the pipe.')
 }
 
+/** One keychain may serve several config folders, so the account that is replaced may be new to this one. */
+function noticeReplaced(
+  before: Session,
+  { email }: Login,
+  { store }: StoredSession,
+  { terminal }: Run,
+): void {
+  if (before.email === email) return
+  const said = `This login replaces that of ${before.email} in ${store.location}.`
+  terminal.notice([styled('yellow', said)])
+}
+
 /** Delete an older login's record in another store; it is listed until then, so that a logout can end it too. */
-async function removeOlderRecords(entry: Login, { configFile, storedAs, terminal }: Run): Promise<void> {
+async function removeOlderRecords(entry: Login, run: Run): Promise<void> {
+  const { configFile, storedAs, terminal } = run
   const isEntrys = ({ profile, apiUrl }: Login): boolean =>
     profile === entry.profile && apiUrl === entry.apiUrl
   const older = configFile.read().logins.filter(login => isEntrys(login) && login.store !== entry.store)
@@ -95,7 +111,10 @@ async function removeOlderRecords(entry: Login, { configFile, storedAs, terminal
     const removal = stored.exclusively(async () => {
       // Another process may have logged in there meanwhile.
       if (configFile.read().logins.findLast(isEntrys)?.store !== entry.store) return
-      if (login.email !== null) await stored.delete()
+      if (login.email !== null) {
+        const before = await stored.readOrDamaged()
+        if ((await stored.delete()) && before) noticeReplaced(before, entry, stored, run)
+      }
       await configFile.update(file => withoutRecord(file, login))
     })
     await terminal.during(`Deleting the older login in ${stored.store.location}`, removal).catch(error => {

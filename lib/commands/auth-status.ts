@@ -1,6 +1,6 @@
 import type { Flags } from '../cli/flags.ts'
 import { apiPathHint, loginCommand } from '../config/settings.ts'
-import { EXIT_CODE } from '../errors.ts'
+import { AtlasError, EXIT_CODE } from '../errors.ts'
 import type { Run } from '../run.ts'
 import { type Confirmation, whoIs } from '../session/identity.ts'
 import type { Row } from '../terminal/output.ts'
@@ -20,10 +20,10 @@ const BUDGET_MS = 5_000
 export async function status({ offline }: { offline: boolean }, run: Run): Promise<number> {
   const { config, credentials, terminal, secrets } = run
   const { source } = credentials
-  const credential = await credentials.find()
-  if (credential === undefined) {
-    const reason = 'No credentials are stored for this profile and server.'
-    await print({ state: 'not_logged_in', source: null, reason }, run)
+  const credential = await credentials.find().catch(notLoggedIn)
+  if (credential === undefined || credential instanceof AtlasError) {
+    const reason = credential?.message ?? 'No credentials are stored for this profile and server.'
+    await print({ state: 'not_logged_in', source: null, reason }, run, credential?.hint)
     return EXIT_CODE.not_logged_in
   }
   if (offline) {
@@ -40,6 +40,12 @@ export async function status({ offline }: { offline: boolean }, run: Run): Promi
   const hint = confirmation.kind === 'cannot_confirm' ? apiPathHint(config) : undefined
   if (hint !== undefined) terminal.notice(hint)
   return exitStatus
+}
+
+/** What is stored is another account's login. @throws any other error */
+function notLoggedIn(error: unknown): AtlasError {
+  if (error instanceof AtlasError && error.code === 'not_logged_in') return error
+  throw error
 }
 
 /** @throws {AtlasError} an error that says nothing about the login. */
@@ -60,11 +66,11 @@ function judge(
   throw confirmation.error
 }
 
-async function print(report: LoginReport, run: Run): Promise<void> {
+async function print(report: LoginReport, run: Run, hint?: string): Promise<void> {
   const { config, credentials, terminal } = run
   if (terminal.json) return terminal.sayJson(reportJson(config, report))
   await terminal.sayRows(describe(report, run))
-  if (report.state === 'not_logged_in') terminal.notice(`Log in with: ${loginCommand(config)}`)
+  if (report.state === 'not_logged_in') terminal.notice(hint ?? `Log in with: ${loginCommand(config)}`)
   if (report.state === 'rejected') terminal.notice(credentials.renewHint)
 }
 

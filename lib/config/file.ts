@@ -31,7 +31,7 @@ export interface ConfigFile {
   readonly logins: readonly Login[]
 }
 
-const EMPTY: ConfigFile = { currentProfile: undefined, logins: [] }
+export const EMPTY: ConfigFile = { currentProfile: undefined, logins: [] }
 
 /** What each profile stands for: its newest login. */
 export const profilesOf = ({ logins }: ConfigFile): ReadonlyMap<string, Login> =>
@@ -42,6 +42,10 @@ export const loginAt = ({ logins }: ConfigFile, profile: string, apiUrl: string)
 
 const isAt = (login: LoginPlace, { profile, apiUrl, store }: LoginPlace): boolean =>
   login.profile === profile && login.apiUrl === apiUrl && login.store === store
+
+/** Whose login a place has by the file: null where it has ended, undefined where the file lists none. */
+export const emailAt = (file: ConfigFile, place: LoginPlace): string | null | undefined =>
+  (file.logins.find(login => isAt(login, place)) ?? loginAt(file, place.profile, place.apiUrl))?.email
 
 /** The file after a login. One in another store stays until its record there is deleted. */
 export const withLogin = ({ logins }: ConfigFile, login: Login): ConfigFile => ({

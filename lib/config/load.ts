@@ -1,11 +1,13 @@
 import path from 'node:path'
-import { usageError } from '../errors.ts'
-import { type ConfigFile, configFilePath, loginAt, profilesOf, readConfigFile } from './file.ts'
+import { type AtlasError, recoverable, usageError } from '../errors.ts'
+import { type ConfigFile, configFilePath, EMPTY, loginAt, profilesOf, readConfigFile } from './file.ts'
 import { flagOf, SETTINGS, type Setting, type SettingDefinition, type Settings } from './settings.ts'
 
 /** Everything that steers atlas, read once and frozen: every setting with its source, and the config file. */
 export interface Config extends Settings {
   readonly file: ConfigFile
+  /** Why nothing is known of the config file, for a command that can do without; undefined where all is. */
+  readonly fileFault: AtlasError | undefined
 }
 
 /** The values of each flag on a command line, by its long name without dashes; a switch has none. */
@@ -24,12 +26,13 @@ export interface Surroundings {
 
 /**
  * Each value from the first of flag, environment, config file and default. An empty variable counts as unset.
+ * @param mayLackFile a config file that cannot be used counts as empty.
  * @throws {AtlasError} `usage`: names the source of a bad value and what is accepted.
  */
-export function loadConfig(flags: GivenFlags, surroundings: Surroundings): Config {
+export function loadConfig(flags: GivenFlags, surroundings: Surroundings, mayLackFile = false): Config {
   const { env, interactive } = surroundings
   const folder = configFolder(surroundings)
-  const file = readConfigFile(folder.value)
+  const { file, fileFault } = readFile(folder.value, mayLackFile)
 
   const find = <T>(entry: SettingDefinition<T>, inFile?: T, byDefault = entry.default): Setting<T> => {
     const { variable, parse } = entry
@@ -52,6 +55,7 @@ export function loadConfig(flags: GivenFlags, surroundings: Surroundings): Confi
   return Object.freeze({
     folder,
     file,
+    fileFault,
     profile,
     apiUrl,
     store: find(SETTINGS.store, login?.store),
@@ -62,6 +66,16 @@ export function loadConfig(flags: GivenFlags, surroundings: Surroundings): Confi
     mayAsk,
     debug: find(SETTINGS.debug),
   })
+}
+
+function readFile(folder: string, mayLackFile: boolean): Pick<Config, 'file' | 'fileFault'> {
+  try {
+    return { file: readConfigFile(folder), fileFault: undefined }
+  } catch (error) {
+    const fileFault = recoverable(error)
+    if (mayLackFile) return { file: EMPTY, fileFault }
+    throw error
+  }
 }
 
 /** The folder of the config file. @throws {AtlasError} `usage`: it is relative or not known. */

@@ -20,17 +20,18 @@ export interface SessionDependencies {
 
 /**
  * Log in and store the session. @see RFC 6749 §4.3
- * @param remember run once the session is stored; a signal does not come between.
+ * @param remember run once the session is stored, with the one before it; a signal does not come between.
  * @throws {AtlasError} `bad_credentials`, `api_error` (422), or as a request or store does; an older session stays.
  */
 export function logIn(
   { email, password }: { readonly email: string; readonly password: string },
   stored: StoredSession,
   { http, interrupts, secrets, reader }: SessionDependencies,
-  remember: () => Promise<void> = async () => {},
+  remember: (before: Session | null | undefined) => Promise<void> = async () => {},
 ): Promise<Session> {
   return stored.exclusively(async () => {
     secrets.add(password)
+    const before = await stored.readOrDamaged()
     const { apiUrl } = stored
     let notFound: AtlasError | undefined
     for (const apiRoot of possibleApiRoots(apiUrl)) {
@@ -51,7 +52,12 @@ export function logIn(
         ...parseAccessToken(answer),
         ...(parseRefreshToken(answer) ?? { refreshToken: null, sessionExpiresAt: null }),
       }
-      await interrupts.shield(hurry => unlessAborted(hurry, stored.write(session).then(remember)))
+      await interrupts.shield(hurry =>
+        unlessAborted(
+          hurry,
+          stored.write(session).then(() => remember(before)),
+        ),
+      )
       return session
     }
     throw notFound
@@ -67,17 +73,19 @@ export interface EndedSession {
 
 /**
  * Tell the server, then delete the session locally whatever it said. @returns undefined if none was stored.
+ * @param forget run once it is deleted; neither a signal nor another login comes between.
  * @throws {AtlasError} `store_*`: the credentials could not be deleted and are still there.
  */
 export function logOut(
   stored: StoredSession,
   { http, interrupts }: Pick<SessionDependencies, 'http' | 'interrupts'>,
+  forget: () => Promise<void> = async () => {},
 ): Promise<EndedSession | undefined> {
   return stored.exclusively(async () => {
     const session = await stored.readOrDamaged()
     const serverTold = session ? await tellServer(session, http, interrupts.cancelled) : false
     // Where nothing is stored, this removes what a crash while writing left behind.
-    await interrupts.shield(hurry => unlessAborted(hurry, stored.delete()))
+    await interrupts.shield(hurry => unlessAborted(hurry, stored.delete().then(forget)))
     return session === undefined ? undefined : { session: session ?? undefined, serverTold }
   })
 }

@@ -2,6 +2,7 @@ import type { Login } from '../config/file.ts'
 import { PROFILE_NAME } from '../config/values.ts'
 import { AtlasError } from '../errors.ts'
 import type { Lock } from '../files/lock.ts'
+import { shellQuoted } from '../shell-quote.ts'
 import { ALTERNATIVES, type CredentialStore, DamagedRecord, PROBE } from '../store/store.ts'
 import type { Secrets } from '../terminal/secrets.ts'
 import { correctForClock, decodeRecord, encodeRecord, type Session } from './record.ts'
@@ -17,6 +18,8 @@ export interface StoredSessionOptions {
   readonly now: () => Date
   /** What a person is told to run to log in. */
   readonly loginCommand: string
+  /** Whose login the config file says this is, read anew; null where it has ended, undefined where none is listed. */
+  readonly listedEmail: () => string | null | undefined
 }
 
 /** The name under which a profile's session on a server is stored. */
@@ -34,15 +37,39 @@ export type StoredSession = ReturnType<typeof createStoredSession>
 export function createStoredSession(options: StoredSessionOptions) {
   const { profile, apiUrl, store, lock, secrets, now, loginCommand } = options
   const account = accountOf(profile, apiUrl)
+  const requireOwn = refuseOthers(options)
+  let isHeld = false
 
-  /** @returns undefined where nothing is stored. @throws {AtlasError} `store_*` */
-  const read = async (): Promise<Session | undefined> => {
+  const readAny = async (): Promise<Session | undefined> => {
     const record = await store.read(account)
     if (record === undefined) return undefined
     const session = correctForClock(decodeRecord(account, apiUrl, record), now())
     secrets.add(session.accessToken, session.refreshToken)
     return session
   }
+
+  const exclusively = async <T>(work: (stillExcludes: () => boolean) => Promise<T>): Promise<T> => {
+    await store.check(account)
+    return lock.hold(async stillExcludes => {
+      isHeld = true
+      try {
+        return await work(stillExcludes)
+      } finally {
+        isHeld = false
+      }
+    })
+  }
+
+  const read = async (): Promise<Session | undefined> => {
+    const session = await readAny()
+    try {
+      return requireOwn(session)
+    } catch {
+      // A login stores its session before it says so in the config file, both while it holds the lock.
+      return requireOwn(isHeld ? await readAny() : await exclusively(readAny))
+    }
+  }
+
   return {
     apiUrl,
     account,
@@ -50,6 +77,8 @@ export function createStoredSession(options: StoredSessionOptions) {
     lock,
     now,
     loginCommand,
+
+    /** @returns undefined where nothing is stored. @throws {AtlasError} `not_logged_in`: another's; `store_*` */
     read,
 
     /** @throws {AtlasError} `not_logged_in`, `store_*` */
@@ -59,9 +88,9 @@ export function createStoredSession(options: StoredSessionOptions) {
       throw new AtlasError('not_logged_in', `Not logged in to ${apiUrl}.`, `Log in with: ${loginCommand}`)
     },
 
-    /** Like `read`, but null where something is stored that is not a session. */
+    /** What is stored, whosesoever it is; null where it is not a session. @throws {AtlasError} `store_*` */
     readOrDamaged: (): Promise<Session | null | undefined> =>
-      read().catch(error => {
+      readAny().catch(error => {
         if (error instanceof DamagedRecord) return null
         throw error
       }),
@@ -80,15 +109,38 @@ export function createStoredSession(options: StoredSessionOptions) {
      * is reported before one of the lock. @param work is given a question: does the lock still keep others out?
      * @throws {AtlasError} `store_*`, `lock_timeout`, `cancelled`
      */
-    async exclusively<T>(work: (stillExcludes: () => boolean) => Promise<T>): Promise<T> {
-      await store.check(account)
-      return lock.hold(work)
-    },
+    exclusively,
   }
 }
 
 /**
- * See that credentials can be stored, before anybody is asked for them: write, read back and delete a probe. A
+ * Refuse a session of another account than the config file names, or than the one which this run has used so far.
+ * One keychain may serve several config folders, and holds the session of the newest login.
+ */
+function refuseOthers(options: StoredSessionOptions) {
+  const { profile, apiUrl, store, loginCommand, listedEmail } = options
+  let user: string | undefined
+  /** @throws {AtlasError} `not_logged_in` */
+  return (session: Session | undefined): Session | undefined => {
+    if (session === undefined) return undefined
+    const { email } = session
+    const expected = user ?? listedEmail()
+    if (expected === undefined || expected === email) {
+      user = email
+      return session
+    }
+    const whoIsHere = expected === null ? 'nobody is logged in' : `${expected} is logged in`
+    throw new AtlasError(
+      'not_logged_in',
+      `The session of profile ${profile} on ${apiUrl} in ${store.location} belongs to ${email}, but here ${whoIsHere}. It is not used.`,
+      `Log in again with: ${loginCommand}. To keep both, use another profile: atlas auth login --profile NAME --api-url ${shellQuoted(apiUrl)}`,
+    )
+  }
+}
+
+/**
+ * See that credentials can be stored, before anybody is asked for them: write, read back and delete a probe, and
+ * prove that a session which is there can be replaced. A
  * signal may interrupt it, as where a keychain hangs; the next probe replaces the one that is left.
  * @throws {AtlasError} `store_*`, `lock_timeout`
  */
@@ -106,6 +158,8 @@ export function probeStore({
     await store.write(probeAccount, probe)
     const found = await store.read(probeAccount)
     await store.delete(probeAccount)
+    const giveRoomBack = await store.prove(account)
+    giveRoomBack()
     if (found === probe) return
     const message = `What atlas wrote to ${store.location} could not be read back.`
     throw new AtlasError('store_unavailable', message, `Check it, ${ALTERNATIVES}.`)

@@ -287,6 +287,173 @@ describe('logins to two stores', () => {
   })
 })
 
+describe('a config file that is lost or cannot be used', () => {
+  const END_ONE = 'End one with: atlas auth logout --profile NAME --api-url URL'
+  /** The keychain is not looked at while the variable names the other store. */
+  const HINT = `${END_ONE} (unset ATLAS_CREDENTIAL_STORE first)`
+  const MISSING =
+    'The config file is missing or lists no login. Without it, logins in the keychain cannot be listed.'
+
+  /** What has become of the file, and the reason that is given; null where it is missing or lists nobody. */
+  const STATES: [state: string, spoil: (file: string) => void, reason: string | null][] = [
+    ['missing', () => {}, null],
+    ['emptied of logins', file => fs.writeFileSync(file, '{}'), null],
+    ['empty', file => fs.writeFileSync(file, ''), 'it is not a JSON object'],
+    ['malformed', file => fs.writeFileSync(file, '{"logins": [{'), 'it is not a JSON object'],
+    ['of another shape', file => fs.writeFileSync(file, '{"logins": {}}'), '"logins" is not a list'],
+    ['a folder', file => fs.mkdirSync(file), 'a folder is in its place'],
+    ['too large', file => fs.writeFileSync(file, ' '.repeat(1_048_577)), 'it is too large (1048577 bytes)'],
+  ]
+  const unusable = (file: string, reason: string): string =>
+    `The config file ${file} cannot be used: ${reason}. Without it, logins in the keychain cannot be listed.`
+  const spoiled = (
+    { configFolder }: Pick<Machine, 'configFolder'>,
+    spoil: (file: string) => void,
+  ): string => {
+    const file = path.join(configFolder, 'config.json')
+    fs.rmSync(file, { recursive: true })
+    spoil(file)
+    return file
+  }
+
+  test.each(
+    STATES,
+  )('logout: --all ends what it finds and says what cannot be listed where the config file is %s', async (_, spoil, reason) => {
+    await using atlas = await inProcess({ loggedIn: true })
+    const file = spoiled(atlas, spoil)
+    const { status, stdout, stderr } = await atlas.run(['auth', 'logout', '--all'])
+    const said = stderr.split('\n').filter(line => line.includes('listed') || line.includes(END_ONE))
+    expect({ status, stdout, said, left: atlas.filesHolding('access_token') }).toEqual({
+      status: reason ? 2 : 0,
+      stdout: `Logged out of ${atlas.server.url} as ada@example.com\n`,
+      said: reason ? [`atlas: ${unusable(file, reason)}`, `       ${HINT}`] : [MISSING, HINT],
+      left: [],
+    })
+  })
+
+  test.each(
+    STATES,
+  )('logout: --all does not claim that nobody was logged in where the config file is %s', async (_, spoil, reason) => {
+    await using atlas = await inProcess({ loggedIn: true })
+    await atlas.run(['auth', 'logout'])
+    const file = spoiled(atlas, spoil)
+    const text = await atlas.run(['auth', 'logout', '--all'])
+    const json = await atlas.run(['auth', 'logout', '--all', '--json'])
+    if (reason === null) {
+      const stderr = `${MISSING}\n${HINT}\n`
+      expect(text).toEqual({ status: 0, stdout: 'No login was found.\n', stderr })
+      expect(json).toEqual({ status: 0, stdout: '{"logged_out":[]}\n', stderr })
+      return
+    }
+    const message = unusable(file, reason)
+    expect(text).toEqual({ status: 2, stdout: '', stderr: `atlas: ${message}\n       ${HINT}\n` })
+    expect({ ...json, stderr: JSON.parse(json.stderr) }).toEqual({
+      status: 2,
+      stdout: '',
+      stderr: { error: { code: 'usage', message, hint: HINT } },
+    })
+  })
+
+  test('logout: --all says that nobody was logged in where the config file says so', async () => {
+    await using atlas = await inProcess({ loggedIn: true })
+    await atlas.run(['auth', 'logout'])
+    expect(await atlas.run(['auth', 'logout', '--all'])).toEqual({
+      status: 0,
+      stdout: 'Nobody was logged in.\n',
+      stderr: '',
+    })
+  })
+
+  test.each(
+    STATES,
+  )('logout: the command that is named ends a login where the config file is %s', async (_, spoil) => {
+    await using atlas = await inProcess({ loggedIn: true })
+    const { url } = atlas.server
+    spoiled(atlas, spoil)
+    const named = ['auth', 'logout', '--profile', 'default', '--api-url', url]
+    expect(await atlas.run(named)).toMatchObject({
+      status: 0,
+      stdout: `Logged out of ${url} as ada@example.com\n`,
+    })
+    expect(atlas.filesHolding('access_token')).toEqual([])
+    expect(await atlas.run(named)).toEqual({
+      status: 0,
+      stdout: `Not logged in to ${url}; nothing to do.\n`,
+      stderr: '',
+    })
+  })
+
+  test('logout: without the names of profile and server, a config file that cannot be used is an error', async () => {
+    await using atlas = await inProcess({ loggedIn: true })
+    const file = spoiled(atlas, file => fs.writeFileSync(file, '{'))
+    const error = {
+      status: 2,
+      stdout: '',
+      stderr: `atlas: ${unusable(file, 'it is not a JSON object')}\n       ${HINT}\n`,
+    }
+    expect(await atlas.run(['auth', 'logout'])).toEqual(error)
+    expect(await atlas.run(['auth', 'logout', '--api-url', 'http://127.0.0.1:1'])).toEqual(error)
+    expect(atlas.filesHolding('access_token')).toHaveLength(1)
+    expect((await atlas.run(['auth', 'logout', '--api-url', atlas.server.url])).status).toBe(0)
+    expect(fs.readFileSync(file, 'utf8')).toBe('{')
+  })
+
+  test.skipIf(process.platform === 'win32')('logout: names a config file without permission', async () => {
+    await using atlas = await stage({ loggedIn: true, unprivileged: true })
+    const file = path.join(atlas.configFolder, 'config.json')
+    fs.chmodSync(file, 0)
+    const { status, stdout, stderr } = await atlas.run(['auth', 'logout', '--all'])
+    expect({ status, stdout, said: stderr.split('\n').at(-3) }).toEqual({
+      status: 2,
+      stdout: `Logged out of ${atlas.server.url} as ada@example.com\n`,
+      said: `atlas: ${unusable(file, 'permission denied')}`,
+    })
+  })
+
+  secretServiceTest(
+    'logout: the sessions in the keychain of a lost config file can be ended by name',
+    async () => {
+      await using atlas = await stage({ store: 'keychain', loggedIn: true })
+      const { url } = atlas.server
+      await atlas.logIn({ env: { ATLAS_PROFILE: 'work' } })
+      const file = spoiled(atlas, () => {})
+      for (const spoil of [() => {}, () => fs.writeFileSync(file, '{')]) {
+        spoil()
+        const all = await atlas.run(['auth', 'logout', '--all'])
+        expect(all.stdout).toBe(fs.existsSync(file) ? '' : 'No login was found.\n')
+        expect(all.stderr).toContain(END_ONE)
+      }
+      for (const profile of ['default', 'work']) {
+        const { status, stdout } = await atlas.run(['auth', 'logout', '--profile', profile, '--api-url', url])
+        expect({ status, stdout }).toEqual({ status: 0, stdout: `Logged out of ${url} as ada@example.com\n` })
+      }
+      expect(atlas.keychain.search('atlas-cli')).toEqual([])
+    },
+  )
+
+  secretServiceTest('logout: without a config file, ends the login in either store', async () => {
+    await using atlas = await stage({ store: 'keychain' })
+    await atlas.logIn()
+    await atlas.logIn({ env: { ATLAS_CREDENTIAL_STORE: 'file', ATLAS_CONFIG_DIR: `${atlas.home}/other` } })
+    const { status, stdout } = await atlas.run(['auth', 'logout', '--json'], {
+      env: { ATLAS_CONFIG_DIR: `${atlas.home}/other` },
+    })
+    expect({ status, ended: JSON.parse(stdout).logged_out.length }).toEqual({ status: 0, ended: 1 })
+    expect(atlas.keychain.search('atlas-cli')).toHaveLength(1)
+
+    await atlas.logIn({ env: { ATLAS_CREDENTIAL_STORE: 'file', ATLAS_CONFIG_DIR: `${atlas.home}/other` } })
+    fs.rmSync(`${atlas.home}/other/config.json`)
+    const both = await atlas.run(['auth', 'logout', '--json'], {
+      env: { ATLAS_CONFIG_DIR: `${atlas.home}/other` },
+    })
+    expect({ status: both.status, ended: JSON.parse(both.stdout).logged_out.length }).toEqual({
+      status: 0,
+      ended: 2,
+    })
+    expect(atlas.keychain.search('atlas-cli')).toEqual([])
+  })
+})
+
 test.concurrent('logout: --all has one time limit, and a hanging server leaves time for the others', async () => {
   await using hung = await startAtlasServer()
   await using well = await startAtlasServer()

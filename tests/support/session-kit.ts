@@ -78,6 +78,7 @@ export function createSessionKit({
     secrets,
     now,
     loginCommand: 'atlas auth login',
+    listedEmail: () => undefined,
   })
   const dependencies = { http, interrupts, secrets, reader: { isSafeToShow } }
   const renew = oneAtATime(seen => refresh(seen, stored, dependencies))
