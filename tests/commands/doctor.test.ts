@@ -44,7 +44,7 @@ const SETTINGS = (server: string, from: string, profileFrom = 'default'): string
     `profile default (${profileFrom})`,
     'store file (ATLAS_CREDENTIAL_STORE)',
     'timeout 30 s (default)',
-    'keychain wait 5 s (in doctor)',
+    'keychain wait 3 s (default)',
     'plain http allowed no (default)',
     'questions allowed no (default)',
     'ready-made token none (default)',
@@ -95,7 +95,7 @@ describe('a healthy machine', () => {
           check(
             'credentials',
             'ok',
-            'Logged in as a…@example.com.\nThe session ends DATE (in 7 days).\nThe server was not asked whether it agrees; atlas auth status does that.',
+            'Logged in as a…@example.com.\nThe server accepts it.\nThe session ends DATE (in 7 days).',
           ),
           LOCK,
           PROXY,
@@ -105,7 +105,7 @@ describe('a healthy machine', () => {
     })
     for (const secret of [server.lastTokens.access, server.lastTokens.refresh, 'ada@', atlas.home])
       expect(outcome.stdout).not.toContain(secret)
-    expect(server.log()).toEqual(['GET /health', 'GET /api/v1/auth/me'])
+    expect(server.log().sort()).toEqual(['GET /api/v1/auth/me', 'GET /api/v1/auth/me', 'GET /health'])
   })
 
   test('doctor: prints one line a check, with details below it', async () => {

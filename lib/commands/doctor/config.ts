@@ -1,25 +1,34 @@
+import fs from 'node:fs'
 import { requireSecure } from '../../config/server.ts'
 import { describeSettings } from '../../config/settings.ts'
+import { recoverable } from '../../errors.ts'
 import { writeFault } from '../../files/private.ts'
 import type { Run } from '../../run.ts'
 import { type Finding, fail, failedBy, ok } from './finding.ts'
 
-export function checkConfig({ config }: Run): Finding {
-  const finding = judge(config)
+export async function checkConfig({ config, configFile }: Run): Promise<Finding> {
+  const finding = await judge(config, configFile)
   const settings = describeSettings(config).map(({ name, value, from }) => `${name} ${value} (${from})`)
   return { ...finding, detail: [...finding.detail, ...settings] }
 }
 
-function judge({ apiUrl, allowHttp, folder }: Run['config']): Finding {
+async function judge(
+  { apiUrl, allowHttp, folder }: Run['config'],
+  configFile: Run['configFile'],
+): Promise<Finding> {
   try {
     requireSecure(new URL(apiUrl.value), allowHttp.value)
   } catch (error) {
     return failedBy(error)
   }
   const fault = writeFault(folder.value)
-  if (fault === undefined) return ok('It can be used.')
-  return fail(
-    `The config folder ${folder.value} cannot be written (${fault}), so a login cannot be remembered.`,
-    'Fix its permissions, or choose another folder with ATLAS_CONFIG_DIR.',
-  )
+  if (fault !== undefined)
+    return fail(
+      `The config folder ${folder.value} cannot be written (${fault}), so a login cannot be remembered.`,
+      'Fix its permissions, or choose another folder with ATLAS_CONFIG_DIR.',
+    )
+  // A report makes no folder.
+  const failure = fs.existsSync(folder.value) ? await configFile.prove().catch(recoverable) : undefined
+  // What is wrong with the lock is said by the check of that name.
+  return failure?.code === 'file_error' ? failedBy(failure) : ok('It can be used.')
 }

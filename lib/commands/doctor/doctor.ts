@@ -16,7 +16,7 @@ import { checkVersion } from './version.ts'
 /** What requests, and the wait for a lock, may take. */
 const BUDGET_MS = 5_000
 /** Enough for a keychain that answers; a locked one is reported, not waited for. */
-const KEYCHAIN_WAIT_MS = 5_000
+const MAX_KEYCHAIN_WAIT_MS = 5_000
 
 /** Check everything that a login needs. */
 async function check(run: Run): Promise<Findings> {
@@ -24,9 +24,9 @@ async function check(run: Run): Promise<Findings> {
   const [server, local] = await run.terminal.during('Checking server and keychain', checks)
   return {
     version: checkVersion(run.env),
-    config: checkConfig(run),
+    config: await checkConfig(run),
     proxy: checkProxy(run),
-    sync: checkSync(run),
+    sync: await checkSync(run),
     ...local,
     ...server,
   }
@@ -59,7 +59,7 @@ export const registerDoctor: Register = (cli, context) =>
     .example('  $ atlas doctor')
     .example('  $ atlas doctor --json')
     .action(async (flags: Flags) => {
-      const options = { budgetMs: BUDGET_MS, keychainWaitMs: KEYCHAIN_WAIT_MS, worksOffline: true }
+      const options = { budgetMs: BUDGET_MS, maxKeychainWaitMs: MAX_KEYCHAIN_WAIT_MS, worksOffline: true }
       const run = await context.run(flags, options).catch(recoverable)
       const findings = run instanceof AtlasError ? withoutConfig(run) : await check(run)
       return publish(findings, context.homes, context.terminal)

@@ -1,22 +1,33 @@
-import fs from 'node:fs'
 import type { Config, Environment } from '../../config/load.ts'
+import { faultOf } from '../../files/faults.ts'
+import { readRegularFile } from '../../files/private.ts'
 import { proxyFor, proxyVariable } from '../../http/proxy.ts'
 import type { Run } from '../../run.ts'
 import { type Finding, failedBy, ok, warn } from './finding.ts'
+
+const MAX_AUTHORITIES_BYTES = 16 * 1024 * 1024
 
 /** Which proxy and which certificate authorities are used for the configured server. */
 export function checkProxy({ config, env }: Run): Finding {
   const authorities = env['NODE_EXTRA_CA_CERTS']
   const finding = judgeProxy(config, env)
-  if (!authorities) return finding
-  try {
-    fs.accessSync(authorities, fs.constants.R_OK)
-  } catch {
-    const said = `NODE_EXTRA_CA_CERTS names ${authorities}, which cannot be read.`
-    return warn(said, 'Correct the path, or unset it.')
-  }
+  if (!authorities || finding.status === 'fail') return finding
+  const fault = faultIn(authorities)
+  if (fault !== undefined)
+    return warn(`NODE_EXTRA_CA_CERTS names ${authorities}, which ${fault}.`, 'Correct the path, or unset it.')
   const said = `Certificate authorities also come from ${authorities} (NODE_EXTRA_CA_CERTS).`
   return { ...finding, detail: [...finding.detail, said] }
+}
+
+/** Why a file adds no certificate authorities. */
+function faultIn(file: string): string | undefined {
+  try {
+    const found = readRegularFile(file, MAX_AUTHORITIES_BYTES)
+    if (found?.bytes.includes('-----BEGIN')) return undefined
+    return found ? 'holds no certificate' : 'does not exist'
+  } catch (error) {
+    return `cannot be read (${faultOf(error)?.message ?? 'it is not a file'})`
+  }
 }
 
 function judgeProxy({ apiUrl }: Config, env: Environment): Finding {

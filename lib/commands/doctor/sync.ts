@@ -9,7 +9,7 @@ import { memoryOf } from '../sync-file.ts'
 import { type Finding, fail, failedBy, ok } from './finding.ts'
 
 /** Whether a sync could write, and when the last one did. */
-export function checkSync(run: Run): Finding {
+export async function checkSync(run: Run): Promise<Finding> {
   try {
     const place = findPlace(undefined, run)
     readLocal(place.target)
@@ -20,6 +20,7 @@ export function checkSync(run: Run): Finding {
         `The folder ${folder} cannot be written (${fault}), so "atlas sync" cannot either.`,
         'Fix its permissions, or choose another folder with CLAUDE_CONFIG_DIR.',
       )
+    await run.lockOf(place.target).hold(async () => {})
     const { syncedAt, commitSha } = memoryOf(place, run).recall()
     const commit = commitSha === null ? '' : ` at commit ${shortCommit(commitSha)}`
     const last = syncedAt && `Last changed by a sync${commit} ${describeMoment(syncedAt, run.now())}.`
