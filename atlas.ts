@@ -12,6 +12,9 @@ import { VERSION } from './lib/version.ts'
 /** Ways to ask for the version that need no program defined: scripts ask for nothing more often. */
 const VERSION_FLAGS = new Set(['--version', '-V'])
 
+const DELAY =
+  'Waiting for the server’s answer, at most 5 s, so that the session is not lost. Ctrl-C again gives it up.'
+
 /** What is there before a command line has been read. */
 interface Beginning {
   readonly terminal: Terminal
@@ -24,7 +27,12 @@ async function main(argv: readonly string[]): Promise<number> {
   const secrets = createSecrets()
   if (argv.length === 1 && VERSION_FLAGS.has(argv[0] ?? ''))
     return sayVersion().catch(error => fail(error, openTerminal(argv, secrets)))
-  const interrupts = createInterrupts(process, { ignored: ignoredSignals(processStatus()) })
+  const interrupts = createInterrupts(process, {
+    ignored: ignoredSignals(processStatus()),
+    onDelay: () => {
+      if (terminal.stderrIsTerminal) terminal.notice(DELAY)
+    },
+  })
   const terminal = openTerminal(argv, secrets)
   const interrupted = new Promise<never>((_, reject) => {
     interrupts.cancelled.addEventListener('abort', () => reject(interrupts.cancelled.reason), { once: true })

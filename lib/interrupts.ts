@@ -1,7 +1,7 @@
 import { Cancelled, type EndingSignal, SIGNAL_STATUS } from './errors.ts'
 
 /** How long a request that can cost the session when it is cut off goes on after Ctrl-C, in milliseconds. */
-const GRACE_MS = 2_000
+const GRACE_MS = 5_000
 /** Signals less than this apart count as one: kernel, shell and npm send the same one twice. In milliseconds. */
 const TOGETHER_MS = 100
 
@@ -10,7 +10,7 @@ export interface Interrupts {
   /** Aborted with `Cancelled` when a signal arrives and nothing is shielded. */
   readonly cancelled: AbortSignal
   /**
-   * Run work that a signal must not cut off. `hurry` is aborted with `Cancelled` two seconds after a signal,
+   * Run work that a signal must not cut off. `hurry` is aborted with `Cancelled` five seconds after a signal,
    * or at a second one, for the part of the work that may be given up.
    * @throws {AtlasError} `cancelled`: a signal arrived; the work was finished first.
    */
@@ -22,11 +22,13 @@ export interface InterruptOptions {
   readonly togetherMs?: number
   /** Signals that this process ignores, as it does below nohup(1). */
   readonly ignored?: ReadonlySet<EndingSignal>
+  /** Called at the first signal where shielded work delays the end. */
+  readonly onDelay?: () => void
 }
 
 export function createInterrupts(
   source: { on(signal: EndingSignal, listener: () => void): unknown },
-  { graceMs = GRACE_MS, togetherMs = TOGETHER_MS, ignored = new Set() }: InterruptOptions = {},
+  { graceMs = GRACE_MS, togetherMs = TOGETHER_MS, ignored = new Set(), onDelay }: InterruptOptions = {},
 ): Interrupts {
   const cancelled = new AbortController()
   const shields = new Set<AbortController>()
@@ -35,7 +37,10 @@ export function createInterrupts(
 
   const receive = (signal: EndingSignal): void => {
     const again = performance.now() - receivedAt > togetherMs
-    if (pending === undefined) receivedAt = performance.now()
+    if (pending === undefined) {
+      receivedAt = performance.now()
+      if (shields.size > 0) onDelay?.()
+    }
     pending ??= new Cancelled(signal)
     if (shields.size === 0) cancelled.abort(pending)
     const hurryAll = (): void => {

@@ -15,6 +15,7 @@ import { AtlasError } from './errors.ts'
 import { createLock, type Lock } from './files/lock.ts'
 import { addonFolder, userLockFolder } from './files/user-folder.ts'
 import type { Reader } from './http/answer.ts'
+import { type Budget, createBudget } from './http/deadline.ts'
 import { proxyFor } from './http/proxy.ts'
 import { createHttp, type Http } from './http/requests.ts'
 import type { Interrupts } from './interrupts.ts'
@@ -95,8 +96,8 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
     for (const { name, value, from } of describeSettings(config)) debug(`config ${name}: ${value} (${from})`)
   secrets.add(config.accessToken.value)
 
-  const withinBudget = createBudget(options.budgetMs ?? Number.POSITIVE_INFINITY)
-  const lockIn = createLocks(host, config, withinBudget, debug)
+  const budget = createBudget(options.budgetMs ?? Number.POSITIVE_INFINITY)
+  const lockIn = createLocks(host, config, budget, debug)
   const stores = createStores(host, config, debug)
   const storedAs = (login: LoginPlace): StoredSession => {
     const store = stores[login.store]
@@ -114,7 +115,8 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
   const stored = storedAs({ profile: profile.value, apiUrl: apiUrl.value, store: store.value })
   const http = createHttp(
     {
-      timeoutMs: () => withinBudget(config.timeoutMs.value),
+      timeoutMs: config.timeoutMs.value,
+      budget,
       allowHttp: config.allowHttp.value,
       proxyOf: server => proxyFor(server, env),
       debug,
@@ -154,8 +156,6 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
 }
 
 type Debug = (line: string) => void
-/** How long something may take that begins now, in milliseconds. */
-type Budget = (ms: number) => number
 /** @param inStore whether the folder is the credential store's own. */
 type LockIn = (folder: string, name: string, inStore?: boolean) => Lock
 
@@ -174,21 +174,12 @@ function configure(host: Host, flags: GivenFlags, options: RunOptions): Config {
     : { ...config, keychainTimeoutMs: { ...keychainTimeoutMs, value: maxMs, from: 'in doctor' } }
 }
 
-/** The budget begins with the first request or wait for a lock: unlocking a keychain may take a minute. */
-function createBudget(budgetMs: number): Budget {
-  let endsAt: number | undefined
-  return ms => {
-    endsAt ??= performance.now() + budgetMs
-    return Math.max(1, Math.round(Math.min(ms, endsAt - performance.now())))
-  }
-}
-
-function createLocks({ uid, interrupts }: Host, config: Config, withinBudget: Budget, debug: Debug): LockIn {
+function createLocks({ uid, interrupts }: Host, config: Config, budget: Budget, debug: Debug): LockIn {
   const waitMs = config.timeoutMs.value + config.keychainTimeoutMs.value + LOCK_MARGIN_MS
   const { cancelled } = interrupts
   return (folder, name, inStore = false) => ({
     hold: work =>
-      createLock({ folder, name, inStore, uid, timeoutMs: withinBudget(waitMs), cancelled, debug }).hold(
+      createLock({ folder, name, inStore, uid, timeoutMs: budget.within(waitMs), cancelled, debug }).hold(
         work,
       ),
   })

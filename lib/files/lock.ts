@@ -12,13 +12,19 @@ const TOUCH_AFTER_MS = 3_600_000
 
 export interface Lock {
   /**
-   * Run work that at most one process does at a time; wait for another holder first. The work can ask
-   * whether the lock still keeps others out: it does not after its file was deleted.
+   * Run work that at most one process does at a time; wait for another holder first.
    * @throws {AtlasError} before the work runs. `lock_timeout`: the lock was not free in time, or cannot be
    * used; `store_denied`, `store_unavailable`: it cannot, because of the disk or the permissions of a
    * credential store; `cancelled`: a signal came while waiting.
    */
-  hold<T>(work: (stillExcludes: () => boolean) => Promise<T>): Promise<T>
+  hold<T>(work: (held: Held) => Promise<T>): Promise<T>
+}
+
+/** The lock's file. Whoever deletes it lets a second process in beside the one that holds it. */
+export interface Held {
+  /** Another one than before where the file was deleted and made again. */
+  readonly id: string
+  readonly madeAt: Date
 }
 
 export interface LockOptions {
@@ -43,16 +49,16 @@ export const lockPath = (folder: string, name: string): string =>
  */
 export const createLock = (options: LockOptions): Lock => ({
   async hold(work) {
-    const { stillExcludes, database } = await acquire(options)
+    const { database, file } = await acquire(options)
     try {
-      return await work(stillExcludes)
+      return await work({ id: `${file.ino}-${file.birthtimeMs}`, madeAt: file.birthtime })
     } finally {
       database.close()
     }
   },
 })
 
-async function acquire(options: LockOptions): Promise<Held> {
+async function acquire(options: LockOptions): Promise<Acquired> {
   const { folder, name, inStore, uid, timeoutMs, cancelled, debug } = options
   const file = lockPath(folder, name)
   const startedAt = performance.now()
@@ -78,20 +84,16 @@ async function acquire(options: LockOptions): Promise<Held> {
   }
 }
 
-interface Held {
-  readonly stillExcludes: () => boolean
+interface Acquired {
+  readonly file: fs.Stats
   /** Without a reference to it, the garbage collector would free the lock. */
   readonly database: Database
 }
 
 /** @returns undefined while another process holds the lock. @throws {FileFault} it cannot be used. */
-async function tryLock(file: string, uid: number | undefined): Promise<Held | undefined> {
+async function tryLock(file: string, uid: number | undefined): Promise<Acquired | undefined> {
   const { Database } = await import('bun:sqlite')
   const before = prepare(file, uid)
-  const stillExcludes = (): boolean => {
-    const now = fs.lstatSync(file, { throwIfNoEntry: false })
-    return now?.ino === before.ino && now.dev === before.dev
-  }
   let database: Database | undefined
   try {
     database = new Database(file, { readwrite: true, create: false })
@@ -99,9 +101,10 @@ async function tryLock(file: string, uid: number | undefined): Promise<Held | un
     // A journal on the disk would need room there, and would be left behind by a holder that dies.
     database.run('PRAGMA journal_mode = MEMORY')
     database.run('BEGIN EXCLUSIVE')
-    if (stillExcludes()) {
+    const now = fs.lstatSync(file, { throwIfNoEntry: false })
+    if (now?.ino === before.ino && now.dev === before.dev) {
       if (Date.now() - before.mtimeMs > TOUCH_AFTER_MS) fs.utimesSync(file, new Date(), new Date())
-      return { stillExcludes, database }
+      return { file: before, database }
     }
     database.close()
     return undefined

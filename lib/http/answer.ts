@@ -16,6 +16,8 @@ export interface Answer {
   readonly statusText: string
   readonly headers: Headers
   readonly body: string
+  /** Why the body could not be read and is empty, where its status and headers count all the same. */
+  readonly bodyFault?: AtlasError
   readonly receivedAt: Date
 }
 
@@ -39,9 +41,37 @@ export const badResponse = (
     hint,
   )
 
+/**
+ * Whether an answer that refuses something is the API's own, and not that of a proxy or a gateway on the way: a JSON
+ * object that says why, and no challenge but for a bearer token. @see RFC 9110 §11.6.1
+ */
+export function isApiRefusal({ headers, body }: Pick<Answer, 'headers'> & AnyBody): boolean {
+  const { detail, error } =
+    parseJsonObject(typeof body === 'string' ? body : new TextDecoder().decode(body)) ?? {}
+  return (detail ?? error ?? '') !== '' && challenges(headers).every(scheme => scheme === 'bearer')
+}
+
+type AnyBody = { readonly body: string | Uint8Array }
+
+/** The schemes of WWW-Authenticate; each may be followed by parameters, which are separated by commas too. */
+function challenges(headers: Headers): string[] {
+  const value = headers.get('www-authenticate') ?? ''
+  const parts = value.replace(/"(?:[^"\\]|\\.)*"/g, '').split(',')
+  return parts.flatMap(part => {
+    const [, scheme] = /^\s*([^\s=]+)(?!\s*=)(?:\s|$)/.exec(part) ?? []
+    return scheme === undefined ? [] : [scheme.toLowerCase()]
+  })
+}
+
 /** What an unsuccessful answer means, whatever was asked. No redirect is followed, so one is an error too. */
-export function errorFor(answer: Omit<Answer, 'body'>, reader: Reader): AtlasError {
+export function errorFor(answer: Omit<Answer, 'body'> & AnyBody, reader: Reader): AtlasError {
   const { status, headers, url, request, receivedAt } = answer
+  if (status === 401 && !isApiRefusal(answer))
+    return badResponse(
+      answer,
+      'the status is 401, but it comes from a proxy or gateway, or from another kind of server',
+      'Check the server URL (--api-url or ATLAS_API_URL), and whether a proxy in between wants a login of its own.',
+    )
   if (status === 401)
     return new AtlasError(
       'token_rejected',

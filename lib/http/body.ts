@@ -139,6 +139,10 @@ export function streamThrough(response: Response, deadline: Deadline, url: URL):
   )
 }
 
+/** An answer whose body fails when it is read. */
+export const withoutBody = (response: Response, fault: AtlasError): Response =>
+  rebuild(response, new ReadableStream({ start: controller => controller.error(fault) }))
+
 /** The same answer with another body. Statuses outside 200 to 599 cannot be represented and are refused. */
 function rebuild({ status, statusText, headers }: Response, body: Blob | ReadableStream | null): Response {
   if (status < 200 || status > 599) throw unreadable(`The server answered with the unknown status ${status}.`)

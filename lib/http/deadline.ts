@@ -1,5 +1,25 @@
 import { AtlasError } from '../errors.ts'
 import { unlessAborted } from '../interrupts.ts'
+import { startTimer } from '../timer.ts'
+
+/** What is left of the time that a command has for all requests and waits that may be given up. */
+export type Budget = ReturnType<typeof createBudget>
+
+/** A budget that begins with its first use. @param budgetMs in milliseconds; `Infinity` for no limit. */
+export function createBudget(budgetMs: number) {
+  let endsAt: number | undefined
+  return {
+    /** How long something may take that begins now and would take so many milliseconds. */
+    within(ms: number): number {
+      endsAt ??= performance.now() + budgetMs
+      return Math.max(1, Math.round(Math.min(ms, endsAt - performance.now())))
+    },
+    /** Not to count so many milliseconds that have passed: they could not be given up. */
+    exclude(ms: number): void {
+      if (endsAt !== undefined) endsAt += ms
+    },
+  }
+}
 
 /** A time limit and a caller's signal in one, for waits that may not end by themselves. */
 export type Deadline = ReturnType<typeof createDeadline>
@@ -8,17 +28,15 @@ export type Deadline = ReturnType<typeof createDeadline>
 export function createDeadline(timeoutMs: number, { origin }: URL, outer: AbortSignal | undefined) {
   const controller = new AbortController()
   const signal = outer ? AbortSignal.any([controller.signal, outer]) : controller.signal
-  let timer: ReturnType<typeof setTimeout> | undefined
-
-  const pause = (): void => clearTimeout(timer)
+  let pause = (): void => {}
   const restart = (): void => {
     pause()
-    timer = setTimeout(() => {
+    pause = startTimer(timeoutMs, () => {
       const seconds = Math.max(1, Math.round(timeoutMs)) / 1000
       const message = `${origin} did not answer within ${seconds} s.`
       const hint = 'Try again, or allow more time with --timeout.'
       controller.abort(new AtlasError('timeout', message, hint))
-    }, timeoutMs)
+    })
   }
   restart()
   return {
@@ -28,6 +46,6 @@ export function createDeadline(timeoutMs: number, { origin }: URL, outer: AbortS
     /** Give the next step the whole time again. */
     restart,
     /** Stop the clock: nobody is waiting for the server, or the wait is over. */
-    pause,
+    pause: () => pause(),
   }
 }

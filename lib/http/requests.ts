@@ -1,4 +1,5 @@
 import type { $Fetch } from 'ofetch'
+import { AtlasError } from '../errors.ts'
 import { USER_AGENT } from '../version.ts'
 import type { Answer } from './answer.ts'
 import type { ClientOptions } from './client.ts'
@@ -10,13 +11,19 @@ export interface DirectRequest {
   readonly body?: URLSearchParams
   /** A tighter limit than the configured one, in milliseconds. */
   readonly timeoutMs?: number
+  /** What the server does cannot be taken back: see `Guard`. */
+  readonly irreversible?: boolean
   readonly signal: AbortSignal
 }
 
 /** Every way to make a request. The modules behind it are loaded at the first one. */
 export interface Http {
   readonly fetch: Transport
-  /** A request without the client, sent once: a refresh that went through it would wait for itself. */
+  /**
+   * A request without the client, sent once: a refresh that went through it would wait for itself.
+   * @throws {AtlasError} as a transport does; of an irreversible one the answer has a `bodyFault` instead once its
+   * headers have come.
+   */
   ask(apiRoot: string, path: string, request: DirectRequest): Promise<Answer>
   /** A client that carries a credential's token, replaced as needed. */
   client(credential: ClientOptions): Promise<$Fetch>
@@ -29,6 +36,11 @@ export type GetLimits = Guard & { readonly signal?: AbortSignal }
 /** The body as bytes: a text decoder would put U+FFFD in the place of what is not UTF-8. */
 export type BytesAnswer = Omit<Answer, 'body'> & { readonly body: Uint8Array }
 
+function toFault(error: unknown): AtlasError {
+  if (error instanceof AtlasError) return error
+  throw error
+}
+
 export function createHttp(policy: TransportPolicy, now: () => Date): Http {
   let transport: Promise<Transport> | undefined
   const fetch: Transport = async (input, init) => {
@@ -37,19 +49,20 @@ export function createHttp(policy: TransportPolicy, now: () => Date): Http {
   }
   return {
     fetch,
-    async ask(apiRoot, path, { method, headers, body, timeoutMs, signal }) {
+    async ask(apiRoot, path, { method, headers, body, timeoutMs, irreversible, signal }) {
       const url = new URL(apiRoot + path)
       const response = await fetch(url, {
         method,
         headers: { accept: 'application/json', 'user-agent': USER_AGENT, ...headers },
         signal,
         ...(body && { body }),
-        ...(timeoutMs !== undefined && { guard: { timeoutMs } }),
+        guard: { ...(timeoutMs !== undefined && { timeoutMs }), ...(irreversible && { irreversible }) },
       })
       const { status, statusText } = response
-      const text = await response.text()
+      const read = await response.text().catch(toFault)
+      const text = typeof read === 'string' ? { body: read } : { body: '', bodyFault: read }
       const request = `${method} ${path}`
-      return { request, url, status, statusText, headers: response.headers, body: text, receivedAt: now() }
+      return { request, url, status, statusText, headers: response.headers, ...text, receivedAt: now() }
     },
     async client(credential) {
       const { createClient } = await import('./client.ts')

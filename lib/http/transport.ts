@@ -1,7 +1,7 @@
 import { isLoopback, requireSecure } from '../config/server.ts'
 import { AtlasError, usageError } from '../errors.ts'
-import { ACCEPT_ENCODING, readWhole, streamThrough } from './body.ts'
-import { createDeadline, type Deadline } from './deadline.ts'
+import { ACCEPT_ENCODING, readWhole, streamThrough, withoutBody } from './body.ts'
+import { type Budget, createDeadline, type Deadline } from './deadline.ts'
 import { explainFailure } from './failures.ts'
 
 /** The most that an answer which is parsed may hold, in bytes after decompression. */
@@ -21,11 +21,17 @@ export interface Guard {
   readonly maxBytes?: number
   /** Hand the body through as it comes instead of reading it first. */
   readonly streamed?: boolean
+  /**
+   * What the server does with the request cannot be taken back: it gets the whole configured time, whatever limit the
+   * command has, and once its headers have come it succeeds, with a body that fails where it could not be read.
+   */
+  readonly irreversible?: boolean
 }
 
 export interface TransportPolicy {
-  /** The time limit of a request that starts now, in milliseconds, where it does not say otherwise. */
-  readonly timeoutMs: () => number
+  /** The configured time limit of a request, in milliseconds. */
+  readonly timeoutMs: number
+  readonly budget: Budget
   readonly allowHttp: boolean
   /** The proxy for a server, undefined for none. @throws {AtlasError} `usage`: it cannot be used. */
   readonly proxyOf: (server: URL) => URL | undefined
@@ -54,7 +60,8 @@ export function createTransport(policy: TransportPolicy): Transport {
     requireSecure(url, policy.allowHttp)
     const proxy = policy.proxyOf(url)
 
-    const timeoutMs = Math.min(guard.timeoutMs ?? Number.POSITIVE_INFINITY, policy.timeoutMs())
+    const wholeMs = Math.min(guard.timeoutMs ?? Number.POSITIVE_INFINITY, policy.timeoutMs)
+    const timeoutMs = guard.irreversible ? wholeMs : policy.budget.within(wholeMs)
     const headers = new Headers(init.headers ?? (input instanceof Request ? input.headers : {}))
     // The runtime says what it can unpack only where it unpacks by itself.
     if (!headers.has('accept-encoding')) headers.set('accept-encoding', ACCEPT_ENCODING)
@@ -77,15 +84,18 @@ export function createTransport(policy: TransportPolicy): Transport {
       )
       isAnswered = true
       log(`${response.status} in ${elapsed()}${requestId(response, policy.isSafeToShow)}`)
-      return guard.streamed
-        ? streamThrough(response, deadline, url)
-        : await readWhole(response, deadline, guard.maxBytes ?? MAX_ANSWER_BYTES, url)
+      if (guard.streamed) return streamThrough(response, deadline, url)
+      const whole = readWhole(response, deadline, guard.maxBytes ?? MAX_ANSWER_BYTES, url)
+      if (!guard.irreversible) return await whole
+      return await whole.catch(error => withoutBody(response, explainFailure(error, url)))
     } catch (error) {
       isAnswered = true
       const failure = deadline.signal.aborted ? deadline.signal.reason : explainFailure(error, url)
       deadline.pause()
       log(`${failure instanceof AtlasError ? failure.code : 'failed'} after ${elapsed()}`)
       throw failure
+    } finally {
+      if (guard.irreversible) policy.budget.exclude(performance.now() - startedAt)
     }
   }
 }

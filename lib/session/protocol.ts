@@ -1,6 +1,6 @@
 import { isToken } from '../config/values.ts'
 import { AtlasError } from '../errors.ts'
-import { type Answer, badResponse, errorFor, type Reader, serverWords } from '../http/answer.ts'
+import { type Answer, badResponse, errorFor, isApiRefusal, type Reader, serverWords } from '../http/answer.ts'
 import { parseJsonObject } from '../json-object.ts'
 import { isCookieValue, type Session } from './record.ts'
 
@@ -25,9 +25,10 @@ export const refreshCookieHeader = (refreshToken: string): string => `${REFRESH_
 /**
  * The access token in a successful answer to a login or a refresh. @see RFC 6749 §5.1
  * @param mayOmitType take a token without a type for a bearer token, as the one that it replaces was.
- * @throws {AtlasError} `bad_response`: the answer is not one that an Atlas server gives.
+ * @throws {AtlasError} `bad_response`: the answer is not one that an Atlas server gives; or why it has no body.
  */
 export function parseAccessToken(answer: Answer, { mayOmitType = false } = {}): AccessToken {
+  if (answer.bodyFault !== undefined) throw answer.bodyFault
   const fields = parseJsonObject(answer.body)
   if (fields === undefined) throw badResponse(answer, 'the answer is not a JSON object')
   const { access_token: accessToken, token_type: tokenType, expires_in: expiresIn } = fields
@@ -124,12 +125,42 @@ function cookieLifetime(
   const maxAge = attributes.get('max-age') ?? ''
   if (/^-?\d+$/.test(maxAge)) return Number(maxAge)
   const expires = attributes.get('expires') ?? ''
-  // The platform's parser also takes "0" for a date, and the session would be given up.
-  const expiresAtMs = /\d:\d\d/.test(expires) ? Date.parse(expires) : Number.NaN
+  const expiresAtMs = parseCookieDate(expires)
   if (Number.isNaN(expiresAtMs)) return null
   if (expiresAtMs < LONG_PAST_MS) return 0
   if (!Number.isNaN(servedAtMs)) return (expiresAtMs - servedAtMs) / 1000
   return expiresAtMs > now.getTime() ? (expiresAtMs - now.getTime()) / 1000 : null
+}
+
+const MONTHS = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
+
+/** Milliseconds since 1970, or NaN; the platform's own parser takes other years and zones. @see RFC 6265 §5.1.1 */
+function parseCookieDate(text: string): number {
+  const found: { time?: RegExpExecArray; day?: number; month?: number; year?: number } = {}
+  for (const token of text.split(/[\t\x20-\x2f\x3b-\x40\x5b-\x60\x7b-\x7e]+/)) {
+    const time = /^(\d{1,2}):(\d{1,2}):(\d{1,2})(?!\d)/.exec(token)
+    const [, digits = ''] = /^(\d{1,4})(?!\d)/.exec(token) ?? []
+    const month = MONTHS.indexOf(token.slice(0, 3).toLowerCase())
+    if (!found.time && time) found.time = time
+    else if (found.day === undefined && (digits.length === 1 || digits.length === 2))
+      found.day = Number(digits)
+    else if (found.month === undefined && month >= 0) found.month = month
+    else if (found.year === undefined && digits.length >= 2) found.year = fullYear(Number(digits))
+  }
+  const { time, day = 0, month = -1, year = 0 } = found
+  const [hour, minute, second] = (time?.slice(1) ?? ['99', '99', '99']).map(Number) as [
+    number,
+    number,
+    number,
+  ]
+  const isValid =
+    day >= 1 && day <= 31 && month >= 0 && year >= 1601 && hour <= 23 && minute <= 59 && second <= 59
+  return isValid ? Date.UTC(year, month, day, hour, minute, second) : Number.NaN
+}
+
+function fullYear(year: number): number {
+  if (year >= 70 && year <= 99) return year + 1900
+  return year <= 69 ? year + 2000 : year
 }
 
 /** @see RFC 6265 §5.1.3 */
@@ -166,16 +197,17 @@ export function readClaims(token: string): { expiresAt: Date | null; email: stri
 const MAX_DATE_MS = 253_402_300_799_999
 
 /** Whether an answer definitely refuses the refresh token, and is no fault on the way. @see RFC 6749 §5.2 */
-export function isRefusal({ status, body }: Answer): boolean {
-  if (status === 401) return true
-  if (status !== 400) return false
-  const { error, detail } = parseJsonObject(body) ?? {}
-  return error === 'invalid_grant' || detail === 'invalid_grant'
+export function isRefusal(answer: Answer): boolean {
+  if (!isApiRefusal(answer)) return false
+  if (answer.status === 401) return true
+  const { error, detail } = parseJsonObject(answer.body) ?? {}
+  return answer.status === 400 && (error === 'invalid_grant' || detail === 'invalid_grant')
 }
 
 /** What an unsuccessful answer to a login means. */
 export function loginError(answer: Answer, reader: Reader): AtlasError {
   const { status, url } = answer
+  if (!isApiRefusal(answer)) return errorFor(answer, reader)
   const said = serverWords(answer, reader)
   if (status === 400 || status === 401 || status === 403)
     return new AtlasError(

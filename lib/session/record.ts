@@ -1,5 +1,5 @@
 import { isToken } from '../config/values.ts'
-import { parseJsonObject } from '../json-object.ts'
+import { isJsonObject, parseJsonObject } from '../json-object.ts'
 import { DamagedRecord } from '../store/store.ts'
 
 /** What atlas knows of a login: one record, replaced as a whole. */
@@ -16,6 +16,15 @@ export interface Session {
   readonly lifetimeMs?: number | null
   /** When the refresh token ends; null where that is unknown. */
   readonly sessionExpiresAt: Date | null
+  /** Which writing of the record it comes from; none before it was stored. */
+  readonly writing?: Writing
+}
+
+/** Tells one writing of a record from another, also where a server gives the same tokens again. */
+export interface Writing {
+  readonly id: string
+  /** The lock that it was written under, as `Held` names it. */
+  readonly lockId: string
 }
 
 /** An access token with less life than this is refreshed before it is used, in milliseconds. */
@@ -54,6 +63,7 @@ export const encodeRecord = (account: string, session: Session): string =>
     expires_at: session.expiresAt,
     expires_in: session.lifetimeMs == null ? undefined : session.lifetimeMs / 1000,
     session_expires_at: session.sessionExpiresAt,
+    writing: session.writing && { id: session.writing.id, lock_id: session.writing.lockId },
   })
 
 /** The session in a record of that account and server. @throws {AtlasError} `store_unavailable`: it is not one. */
@@ -91,7 +101,14 @@ export function decodeRecord(account: string, apiUrl: string, text: string): Ses
     expiresAt: time('expires_at'),
     ...(typeof lifetimeS === 'number' && { lifetimeMs: lifetimeS * 1000 }),
     sessionExpiresAt: time('session_expires_at'),
+    ...decodeWriting(fields['writing']),
   }
+}
+
+function decodeWriting(value: unknown): Pick<Session, 'writing'> {
+  if (!isJsonObject(value)) return {}
+  const { id, lock_id: lockId } = value
+  return typeof id === 'string' && typeof lockId === 'string' ? { writing: { id, lockId } } : {}
 }
 
 /** Whether a text is the plain URL of a place on an origin: without user, query or fragment. */

@@ -1,18 +1,19 @@
 import { AtlasError } from '../errors.ts'
+import type { Held } from '../files/lock.ts'
 import { type Answer, badResponse, errorFor } from '../http/answer.ts'
 import { isRefusal, parseAccessToken, parseRefreshToken, refreshCookieHeader } from './protocol.ts'
 import { endsWithin, type Session } from './record.ts'
 import type { SessionDependencies } from './session.ts'
 import type { StoredSession } from './stored-session.ts'
 
-/** How often the storing of a refreshed session is tried, and the pause between, in milliseconds. */
-const WRITE_ATTEMPTS = 3
+/** How often the storing of a refreshed session is tried, and the first pause between in milliseconds; each next one is twice as long. */
+const WRITE_ATTEMPTS = 6
 const WRITE_PAUSE_MS = 100
 
 /**
- * Replace a session's tokens, or take over those that another process has stored meanwhile. A signal may
- * interrupt the request, after a grace period, but never the storing of its answer: a server that rotates
- * refresh tokens does not accept the old one again.
+ * Replace a session's tokens, or take over those that another process has stored meanwhile. A signal may interrupt
+ * the request, after a grace period, but nothing comes between its answer and the storing, except a logout: a server
+ * that rotates refresh tokens does not accept the old one again.
  * @throws {AtlasError} `session_expired`: the server refused the refresh token, and the credentials are deleted;
  * `not_logged_in`: another process logged out. With any other error the credentials are as they were.
  * @see RFC 6749 §6
@@ -22,44 +23,70 @@ export function refresh(
   stored: StoredSession,
   { http, interrupts, reader }: Pick<SessionDependencies, 'http' | 'interrupts' | 'reader'>,
 ): Promise<Session> {
-  return stored.exclusively(async stillExcludes => {
+  return stored.exclusively(async held => {
     const session = await stored.require()
     // Another process refreshed while this one waited for the lock.
-    const isReplaced = session.accessToken !== seen.accessToken
-    if (isReplaced && !endsWithin(session.expiresAt, 0, stored.now())) return session
+    if (!isSameWriting(session, seen) && !endsWithin(session.expiresAt, 0, stored.now())) return session
     const { refreshToken, apiRoot } = session
     if (refreshToken === null) throw expired(stored, 'the server gave no refresh token')
 
-    return interrupts.shield(async hurry => {
-      const giveRoomBack = await stored.store.prove(stored.account)
-      try {
+    const giveRoomBack = await stored.store.prove(stored.account)
+    try {
+      const renewed = await interrupts.shield(async hurry => {
         const answer = await http.ask(apiRoot, '/auth/refresh', {
           method: 'POST',
           headers: { cookie: refreshCookieHeader(refreshToken) },
+          irreversible: true,
           signal: hurry,
         })
-        const isRefused = isRefusal(answer)
-        if (answer.status !== 200 && !isRefused) throw errorFor(answer, reader)
-        const renewal = isRefused ? undefined : renew(session, answer)
+        if (isRefusal(answer)) return undefined
+        if (answer.status < 200 || answer.status > 299) throw errorFor(answer, reader)
+        const renewal = renew(session, answer)
 
-        // Another machine may share a file, and somebody may have deleted the lock. Otherwise nobody was let
-        // in, and reading again would give a crash more time to lose the answer.
-        if (stored.store.kind === 'file' || !stillExcludes()) {
-          const latest = await stored.require()
-          if (!hasSameTokens(latest, session)) return latest
-        }
-        if (renewal === undefined) {
-          await stored.delete()
-          throw expired(stored, 'the server refused to renew it')
-        }
-        await retryWrite(() => stored.write(renewal.session), giveRoomBack)
+        // Somebody may have deleted the lock, or share the file from another machine. A record that cannot be read
+        // is no reason to lose what the server gives once.
+        const latest = await stored.readOrDamaged().catch(() => null)
+        if (latest !== null && !(latest && isSameWriting(latest, session))) return stored.require()
+        const written = await retryWrite(() => stored.write(renewal.session, held), giveRoomBack)
         if (renewal.fault !== undefined) throw renewal.fault
-        return renewal.session
-      } finally {
-        giveRoomBack()
-      }
-    })
+        return written
+      })
+      return renewed ?? (await endUnlessReplaced(session, stored, held))
+    } finally {
+      giveRoomBack()
+    }
   })
+}
+
+const isSameWriting = (one: Session, other: Session): boolean => one.writing?.id === other.writing?.id
+
+/** A refresh lasts no longer than this with the default timeouts, in milliseconds. */
+const LONGEST_REFRESH_MS = 60_000
+/** How long the other one of two processes is waited for, and how often it is looked for, in milliseconds. */
+const OTHERS_ANSWER_MS = 5_000
+const LOOK_EVERY_MS = 50
+
+/**
+ * Delete a session whose refresh token was refused, if that is the one which is still stored.
+ * @returns the session that another process has stored meanwhile.
+ * @throws {AtlasError} `session_expired`; `not_logged_in`, `store_*`
+ */
+async function endUnlessReplaced(session: Session, stored: StoredSession, held: Held): Promise<Session> {
+  // Where the lock was deleted after the session was stored, another process may be using up the same refresh token.
+  const isAlone =
+    held.id === session.writing?.lockId ||
+    Date.now() - held.madeAt.getTime() > LONGEST_REFRESH_MS ||
+    endsWithin(session.sessionExpiresAt, 0, stored.now())
+  const waitUntil = performance.now() + (isAlone ? 0 : OTHERS_ANSWER_MS)
+  let latest = await stored.read()
+  while (latest && isSameWriting(latest, session) && performance.now() < waitUntil) {
+    await Bun.sleep(LOOK_EVERY_MS)
+    latest = await stored.read()
+  }
+  if (latest === undefined || !isSameWriting(latest, session)) return stored.require()
+  // Its answer may still come. If none does, the next refusal deletes the session.
+  if (isAlone) await stored.delete()
+  throw expired(stored, 'the server refused to renew it')
 }
 
 /**
@@ -86,31 +113,29 @@ const MIN_TELLING_LENGTH = 12
 const containsToken = (text: string, token: string | null): boolean =>
   token !== null && token.length >= MIN_TELLING_LENGTH && text.includes(token)
 
-const hasSameTokens = (one: Session, other: Session): boolean =>
-  one.accessToken === other.accessToken && one.refreshToken === other.refreshToken
-
 /**
  * Store what a server that rotates will not give again. @throws {AtlasError} the store's error, with its meaning.
  * @param giveRoomBack called after the first failure: the disk may have filled up meanwhile.
  */
-async function retryWrite(write: () => Promise<void>, giveRoomBack: () => void): Promise<void> {
+async function retryWrite<T>(write: () => Promise<T>, giveRoomBack: () => void): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await write()
     } catch (error) {
-      if (!(error instanceof AtlasError)) throw error
-      if (attempt === WRITE_ATTEMPTS)
-        throw new AtlasError(
-          error.code,
-          `The session was refreshed, but could not be stored. ${error.message}`,
-          'Fix this first. If the server then rejects the old session, log in again with: atlas auth login',
-          { cause: error },
-        )
+      if (attempt === WRITE_ATTEMPTS) throw error instanceof AtlasError ? unstored(error) : error
       giveRoomBack()
-      await Bun.sleep(WRITE_PAUSE_MS)
+      await Bun.sleep(WRITE_PAUSE_MS * 2 ** (attempt - 1))
     }
   }
 }
+
+const unstored = (cause: AtlasError): AtlasError =>
+  new AtlasError(
+    cause.code,
+    `The session was refreshed, but could not be stored. ${cause.message}`,
+    'Fix this first. If the server then rejects the old session, log in again with: atlas auth login',
+    { cause },
+  )
 
 const expired = ({ apiUrl, loginCommand }: StoredSession, reason: string): AtlasError =>
   new AtlasError(

@@ -29,10 +29,15 @@ export function logIn(
   { http, interrupts, secrets, reader }: SessionDependencies,
   remember: (before: Session | null | undefined) => Promise<void> = async () => {},
 ): Promise<Session> {
-  return stored.exclusively(async () => {
+  return stored.exclusively(async held => {
     secrets.add(password)
     const before = await stored.readOrDamaged()
     const { apiUrl } = stored
+    const keep = async (session: Session): Promise<Session> => {
+      const written = await stored.write(session, held)
+      await remember(before)
+      return written
+    }
     let notFound: AtlasError | undefined
     for (const apiRoot of possibleApiRoots(apiUrl)) {
       const answer = await http.ask(apiRoot, '/auth/login', {
@@ -52,13 +57,7 @@ export function logIn(
         ...parseAccessToken(answer),
         ...(parseRefreshToken(answer) ?? { refreshToken: null, sessionExpiresAt: null }),
       }
-      await interrupts.shield(hurry =>
-        unlessAborted(
-          hurry,
-          stored.write(session).then(() => remember(before)),
-        ),
-      )
-      return session
+      return interrupts.shield(hurry => unlessAborted(hurry, keep(session)))
     }
     throw notFound
   })

@@ -1,7 +1,7 @@
 import type { Login } from '../config/file.ts'
 import { PROFILE_NAME } from '../config/values.ts'
 import { AtlasError } from '../errors.ts'
-import type { Lock } from '../files/lock.ts'
+import type { Held, Lock } from '../files/lock.ts'
 import { shellQuoted } from '../shell-quote.ts'
 import { ALTERNATIVES, type CredentialStore, DamagedRecord, PROBE } from '../store/store.ts'
 import type { Secrets } from '../terminal/secrets.ts'
@@ -37,23 +37,23 @@ export type StoredSession = ReturnType<typeof createStoredSession>
 export function createStoredSession(options: StoredSessionOptions) {
   const { profile, apiUrl, store, lock, secrets, now, loginCommand } = options
   const account = accountOf(profile, apiUrl)
+  const hide = hidden(secrets)
   const requireOwn = refuseOthers(options)
   let isHeld = false
 
   const readAny = async (): Promise<Session | undefined> => {
     const record = await store.read(account)
-    if (record === undefined) return undefined
-    const session = correctForClock(decodeRecord(account, apiUrl, record), now())
-    secrets.add(session.accessToken, session.refreshToken)
-    return session
+    return record === undefined
+      ? undefined
+      : hide(correctForClock(decodeRecord(account, apiUrl, record), now()))
   }
 
-  const exclusively = async <T>(work: (stillExcludes: () => boolean) => Promise<T>): Promise<T> => {
+  const exclusively = async <T>(work: (held: Held) => Promise<T>): Promise<T> => {
     await store.check(account)
-    return lock.hold(async stillExcludes => {
+    return lock.hold(async held => {
       isHeld = true
       try {
-        return await work(stillExcludes)
+        return await work(held)
       } finally {
         isHeld = false
       }
@@ -95,10 +95,11 @@ export function createStoredSession(options: StoredSessionOptions) {
         throw error
       }),
 
-    /** @throws {AtlasError} `store_*`: what was stored before is intact. */
-    async write(session: Session): Promise<void> {
-      secrets.add(session.accessToken, session.refreshToken)
-      await store.write(account, encodeRecord(account, session))
+    /** @returns the session as stored. @throws {AtlasError} `store_*`: what was stored before is intact. */
+    async write(session: Session, { id: lockId }: Held): Promise<Session> {
+      const written = hide({ ...session, writing: { id: crypto.randomUUID(), lockId } })
+      await store.write(account, encodeRecord(account, written))
+      return written
     },
 
     /** @returns whether there was something to delete. @throws {AtlasError} `store_*` */
@@ -106,12 +107,18 @@ export function createStoredSession(options: StoredSessionOptions) {
 
     /**
      * Run work that no other process does at the same time for this profile and server; a fault of what is stored
-     * is reported before one of the lock. @param work is given a question: does the lock still keep others out?
-     * @throws {AtlasError} `store_*`, `lock_timeout`, `cancelled`
+     * is reported before one of the lock. @throws {AtlasError} `store_*`, `lock_timeout`, `cancelled`
      */
     exclusively,
   }
 }
+
+const hidden =
+  ({ add }: Secrets) =>
+  (session: Session): Session => {
+    add(session.accessToken, session.refreshToken)
+    return session
+  }
 
 /**
  * Refuse a session of another account than the config file names, or than the one which this run has used so far.
@@ -140,8 +147,8 @@ function refuseOthers(options: StoredSessionOptions) {
 
 /**
  * See that credentials can be stored, before anybody is asked for them: write, read back and delete a probe, and
- * prove that a session which is there can be replaced. A
- * signal may interrupt it, as where a keychain hangs; the next probe replaces the one that is left.
+ * prove that a session which is there can be replaced. A signal may interrupt it, as where a keychain hangs; the
+ * next probe replaces the one that is left.
  * @throws {AtlasError} `store_*`, `lock_timeout`
  */
 export function probeStore({

@@ -64,7 +64,7 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
     write: (account, record) =>
       use('write', fileOf(account), file => {
         makePrivateFolder(folder, uid)
-        readRecord(file)
+        // Whatever is there now: what must be kept is not lost because others can read what it replaces.
         replaceFile(file, record)
       }),
     delete: account => use('delete', fileOf(account), removeFile),

@@ -62,7 +62,6 @@ describe('an unsuccessful answer', () => {
       'bad_response',
       'https://atlas.example.com did not answer POST /auth/refresh as an Atlas server does: the status is 204.',
     ],
-    [401, 'token_rejected', 'https://atlas.example.com rejects the access token (401).'],
     [
       404,
       'bad_response',

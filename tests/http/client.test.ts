@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { FetchResponse } from 'ofetch'
 import { answered, type BearerSource, createClient } from '../../lib/http/client.ts'
+import { createBudget } from '../../lib/http/deadline.ts'
 import { createHttp } from '../../lib/http/requests.ts'
 import { createTransport } from '../../lib/http/transport.ts'
 import { USER_AGENT } from '../../lib/version.ts'
@@ -8,7 +9,8 @@ import { type AtlasServer, answer, startAtlasServer } from '../support/atlas-ser
 import { startRawServer } from '../support/raw-server.ts'
 
 const policy = {
-  timeoutMs: () => 2_000,
+  timeoutMs: 2_000,
+  budget: createBudget(Number.POSITIVE_INFINITY),
   allowHttp: false,
   proxyOf: () => undefined,
   debug: () => {},

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import zlib from 'node:zlib'
+import { createBudget } from '../../lib/http/deadline.ts'
 import { createTransport, MAX_ANSWER_BYTES, type Transport } from '../../lib/http/transport.ts'
 import {
   type Answer,
@@ -17,7 +18,8 @@ const TIMEOUT_MS = 300
 
 const guarded = (timeoutMs = TIMEOUT_MS, debug: (line: string) => void = () => {}): Transport =>
   createTransport({
-    timeoutMs: () => timeoutMs,
+    timeoutMs,
+    budget: createBudget(Number.POSITIVE_INFINITY),
     allowHttp: false,
     proxyOf: () => undefined,
     debug,
@@ -177,7 +179,7 @@ describe('surroundings', () => {
     await using server = await startRawServer(answering('200 OK', 'direct'))
     const script = `
       const { createTransport } = await import(${JSON.stringify(import.meta.resolve('../../lib/http/transport.ts'))})
-      const guarded = createTransport({ timeoutMs: () => 5000, allowHttp: false, proxyOf: () => undefined, debug() {}, isSafeToShow: () => true })
+      const guarded = createTransport({ timeoutMs: 5000, budget: { within: ms => ms, exclude() {} }, allowHttp: false, proxyOf: () => undefined, debug() {}, isSafeToShow: () => true })
       for (const host of ['127.0.0.1', 'localhost']) console.log(await (await guarded('http://' + host + ':${server.port}/')).text())`
     const url = `http://127.0.0.1:${proxy.port}`
     const child = Bun.spawn([process.execPath, '-e', script], {

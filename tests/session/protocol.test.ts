@@ -306,6 +306,27 @@ describe('the refresh cookie', () => {
     ],
     ['past by our clock, of a server whose own is no date', 'Wed, 11 Feb 2026 00:00:00 GMT', 'soon', null],
     ['long past, of a server that does not say its clock', 'Fri, 31 Dec 1999 23:59:59 GMT', null, 'cleared'],
+    [
+      'a week ahead in two digits, with dashes',
+      'Wed, 11-Mar-26 06:00:00 GMT',
+      'Wed, 04 Mar 2026 06:00:00 GMT',
+      WEEK,
+    ],
+    [
+      'a week ahead as asctime writes it, in UTC',
+      'Wed Mar 11 06:00:00 2026',
+      'Wed, 04 Mar 2026 06:00:00 GMT',
+      WEEK,
+    ],
+    [
+      'a year of two digits below 70',
+      'Tue, 31-Dec-69 06:00:00 GMT',
+      'Wed, 04 Mar 2026 06:00:00 GMT',
+      315_360_000,
+    ],
+    ['a year of two digits from 70 on', 'Thu, 01-Jan-70 00:00:00 GMT', null, 'cleared'],
+    ['a day that no month has', 'Wed, 32 Mar 2026 06:00:00 GMT', 'Wed, 04 Mar 2026 06:00:00 GMT', null],
+    ['no time of day', 'Wed, 11 Mar 2026', 'Wed, 04 Mar 2026 06:00:00 GMT', null],
     ['ages ahead', 'Fri, 31 Dec 9999 23:59:59 GMT', 'Wed, 04 Mar 2026 06:00:00 GMT', 315_360_000],
   ]
   test.each(DATES)('with Expires %s', (_, expires, date, seconds) => {
@@ -420,21 +441,49 @@ describe('claims', () => {
 })
 
 describe('a refusal of the refresh token', () => {
-  const ANSWERS: [status: number, body: unknown, refused: boolean][] = [
-    [401, { detail: 'Invalid refresh token' }, true],
-    [401, '<html>', true],
-    [400, { error: 'invalid_grant' }, true],
-    [400, { detail: 'invalid_grant' }, true],
-    [400, { error: 'invalid_request' }, false],
-    [400, { detail: 'bad' }, false],
-    [400, '<html>', false],
-    [400, 'null', false],
+  const ANSWERS: [status: number, body: unknown, refused: boolean, challenge: string | null][] = [
+    [401, { detail: 'Invalid refresh token' }, true, null],
+    [401, { detail: [{ msg: 'no' }] }, true, null],
+    [401, { error: 'invalid_token' }, true, null],
+    ...[
+      'Bearer',
+      'bearer',
+      'Bearer realm="Basic, or not", error="invalid_token"',
+      'BEARER realm = x, error=y',
+    ].map((challenge): [number, unknown, boolean, string] => [401, { detail: 'expired' }, true, challenge]),
+    ...[
+      'Basic realm="proxy"',
+      'basic',
+      'Negotiate',
+      'Negotiate oRQwEg==',
+      'NTLM',
+      'Digest realm="Bearer", nonce="x"',
+      'Bearer, Basic realm="x"',
+      'Bearer realm="a\\"b", Basic realm="x"',
+      'Basic realm="x", Bearer',
+    ].map((challenge): [number, unknown, boolean, string] => [401, { detail: 'no' }, false, challenge]),
+    [401, '<html>', false, null],
+    [401, '', false, null],
+    [401, 'Jwt is missing', false, null],
+    [401, '"Unauthorized"', false, null],
+    [401, [{ detail: 'no' }], false, null],
+    [401, { message: 'Unauthorized' }, false, null],
+    [401, { detail: null }, false, null],
+    [401, {}, false, null],
+    [400, { error: 'invalid_grant' }, false, 'Basic'],
+    [400, { error: 'invalid_grant' }, true, null],
+    [400, { detail: 'invalid_grant' }, true, null],
+    [400, { error: 'invalid_request' }, false, null],
+    [400, { detail: 'bad' }, false, null],
+    [400, '<html>', false, null],
+    [400, 'null', false, null],
     ...[200, 302, 403, 404, 407, 408, 409, 422, 429, 500, 502, 503, 504].map(
-      (status): [number, unknown, boolean] => [status, { error: 'invalid_grant' }, false],
+      (status): [number, unknown, boolean, null] => [status, { error: 'invalid_grant' }, false, null],
     ),
   ]
-  test.each(ANSWERS)('%d %j: %p', (status, body, refused) => {
-    expect(isRefusal(answer(status, body))).toBe(refused)
+  test.each(ANSWERS)('%d %j: %p (WWW-Authenticate: %s)', (status, body, refused, challenge) => {
+    const headers = new Headers(challenge === null ? {} : { 'www-authenticate': challenge })
+    expect(isRefusal(answer(status, body, headers))).toBe(refused)
   })
 })
 
@@ -453,7 +502,17 @@ describe('an unsuccessful answer to a login', () => {
     [599, 'server_error'],
   ]
   test.each(CODES)('%d is %s', (status, code) => {
-    expect(loginError(answer(status, ''), { isSafeToShow: () => true }).code as string).toBe(code)
+    const said = answer(status, { detail: 'no' })
+    expect(loginError(said, { isSafeToShow: () => true }).code as string).toBe(code)
+  })
+
+  test.each([400, 401, 403, 422])('%d of a proxy or another kind of server is bad_response', status => {
+    const basic = new Headers({ 'www-authenticate': 'Basic realm="proxy"' })
+    for (const said of [answer(status, ''), answer(status, '<html>'), answer(status, { message: 'no' })])
+      expect(loginError(said, { isSafeToShow: () => true }).code).toBe('bad_response')
+    expect(loginError(answer(status, { detail: 'no' }, basic), { isSafeToShow: () => true }).code).toBe(
+      'bad_response',
+    )
   })
 
   test("shows the server's own words, unless they repeat a secret", () => {

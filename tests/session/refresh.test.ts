@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import fs from 'node:fs'
 import { AtlasError } from '../../lib/errors.ts'
 import { encodeRecord } from '../../lib/session/record.ts'
 import type { CredentialStore } from '../../lib/store/store.ts'
@@ -120,9 +121,206 @@ describe('a refresh', () => {
         refreshToken: 'next',
         expiresAt: kit.clock,
         sessionExpiresAt: new Date(kit.clock.getTime() + 60_000),
+        writing: expect.anything(),
       })
       await kit.store.write(kit.account, encodeRecord(kit.account, first))
     }
+  })
+
+  const HEADERS = 'Set-Cookie: refresh_token=next; Max-Age=60; Path=/api/v1/auth'
+  const GOOD = JSON.stringify({ access_token: 'new', token_type: 'bearer', expires_in: 60 })
+  const DAMAGED: [what: string, code: string, statusAndHeaders: string, body: string][] = [
+    ['is cut off', 'network', '200 OK\r\nContent-Length: 1000', GOOD],
+    ['is cut off inside a chunk', 'network', '200 OK\r\nTransfer-Encoding: chunked', `ff\r\n${GOOD}`],
+    ['is beyond all bounds', 'bad_response', '200 OK\r\nContent-Length: 2000000', ' '.repeat(2_000_000)],
+    [
+      'is not packed as it says',
+      'bad_response',
+      `200 OK\r\nContent-Encoding: gzip\r\nContent-Length: ${GOOD.length}`,
+      GOOD,
+    ],
+    ['is not there, with 204', 'bad_response', '204 No Content', ''],
+    ['is empty, with 202', 'bad_response', '202 Accepted\r\nContent-Length: 0', ''],
+  ]
+  test.each(DAMAGED)('refresh: keeps the new cookie when the body %s', async (_, code, head, body) => {
+    await using server = await startAtlasServer({ rotate: true })
+    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    const first = await kit.logIn(ADA.email, ADA.password)
+    server.fault('POST /auth/refresh', (_response, _request, socket) => {
+      socket.end(`HTTP/1.1 ${head}\r\n${HEADERS}\r\n\r\n${body}`)
+    })
+    expect(await codeOf(kit.refresh(first))).toBe(code)
+    const { refreshToken, accessToken, expiresAt } = await kit.stored.require()
+    expect({ refreshToken, accessToken, expiresAt }).toEqual({
+      refreshToken: 'next',
+      accessToken: first.accessToken,
+      expiresAt: kit.clock,
+    })
+  })
+
+  test('refresh: keeps the new cookie when the body does not come in time', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using kit = createSessionKit({ apiUrl: server.apiRoot, timeoutMs: 300 })
+    const first = await kit.logIn(ADA.email, ADA.password)
+    server.fault('POST /auth/refresh', (_response, _request, socket) => {
+      socket.write(`HTTP/1.1 200 OK\r\n${HEADERS}\r\nContent-Length: 1000\r\n\r\n{`)
+    })
+    expect(await codeOf(kit.refresh(first))).toBe('timeout')
+    expect((await kit.stored.require()).refreshToken).toBe('next')
+  })
+
+  test.each([201, 202, 203, 299])('refresh: takes the tokens of an answer with status %d', async status => {
+    await using server = await startAtlasServer({ rotate: true })
+    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    const first = await kit.logIn(ADA.email, ADA.password)
+    server.fault('POST /auth/refresh', response =>
+      answer(response, status, JSON.parse(GOOD), { 'set-cookie': 'refresh_token=next' }),
+    )
+    const renewed = await kit.refresh(first)
+    expect(await kit.stored.require()).toEqual(renewed)
+    expect([renewed.accessToken, renewed.refreshToken]).toEqual(['new', 'next'])
+  })
+
+  test('refresh: has the whole request timeout, whatever limit the command has', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using kit = createSessionKit({ apiUrl: server.apiRoot, budgetMs: 200 })
+    const first = await kit.logIn(ADA.email, ADA.password)
+    const held = server.hold('POST /auth/refresh')
+    const refreshing = kit.refresh(first)
+    await held.arrived
+    await Bun.sleep(700)
+    held.release()
+    expect((await refreshing).refreshToken).toBe(server.lastTokens.refresh)
+    server.forget()
+    await kit.client(await kit.stored.require())('/auth/me')
+    expect(server.log()).toEqual([ME])
+  })
+
+  /** What may happen to the record between the answer and the storing. */
+  const afterAnswer =
+    (read: () => Promise<string | undefined>) =>
+    (store: CredentialStore): CredentialStore => {
+      let proven = false
+      let reads = 0
+      return {
+        ...store,
+        prove: account => {
+          proven = true
+          return store.prove(account)
+        },
+        read: account => (proven && reads++ === 0 ? read() : store.read(account)),
+      }
+    }
+
+  const UNREADABLE: [what: string, fault: Error][] = [
+    ['others can read it', new AtlasError('store_denied', 'Others can read it.')],
+    ['no answer comes', new AtlasError('store_timeout', 'No answer.')],
+    ['files run out', Object.assign(new Error('EMFILE'), { code: 'EMFILE' })],
+  ]
+  test.each(
+    UNREADABLE,
+  )('refresh: is stored although the record cannot be read again: %s', async (_, fault) => {
+    await using server = await startAtlasServer({ rotate: true })
+    using kit = createSessionKit({
+      apiUrl: server.apiRoot,
+      wrapStore: afterAnswer(() => Promise.reject(fault)),
+    })
+    const renewed = await kit.refresh(await kit.logIn(ADA.email, ADA.password))
+    expect(await kit.stored.require()).toEqual(renewed)
+    expect(renewed.refreshToken).toBe(server.lastTokens.refresh)
+  })
+
+  test.each([
+    0o644, 0o000,
+  ])('refresh: is stored although others can read the record since (mode %o)', async mode => {
+    await using server = await startAtlasServer({ rotate: true })
+    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    const seen = await kit.logIn(ADA.email, ADA.password)
+    const held = server.hold('POST /auth/refresh')
+    const refreshing = kit.refresh(seen)
+    await held.arrived
+    fs.chmodSync(kit.recordFile(), mode)
+    held.release()
+    expect((await refreshing).refreshToken).toBe(server.lastTokens.refresh)
+    expect(fs.statSync(kit.recordFile()).mode & 0o777).toBe(0o600)
+    expect((await kit.stored.require()).refreshToken).toBe(server.lastTokens.refresh)
+  })
+
+  test('refresh: what was deleted meanwhile stays deleted', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    const seen = await kit.logIn(ADA.email, ADA.password)
+    const held = server.hold('POST /auth/refresh')
+    const refreshing = codeOf(kit.refresh(seen))
+    await held.arrived
+    await kit.store.delete(kit.account)
+    held.release()
+    expect(await refreshing).toBe('not_logged_in')
+    expect(await kit.record()).toBeUndefined()
+  })
+
+  test('refresh: a refusal deletes nothing that another process has stored meanwhile', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    const seen = await kit.logIn(ADA.email, ADA.password)
+    server.revokeSessions()
+    const held = server.hold('POST /auth/refresh')
+    const refreshing = kit.refresh(seen)
+    await held.arrived
+    const theirs = {
+      ...seen,
+      accessToken: 'theirs',
+      refreshToken: 'rotated',
+      writing: { id: 'x', lockId: 'y' },
+    }
+    await kit.store.write(kit.account, encodeRecord(kit.account, theirs))
+    held.release()
+    expect(await refreshing).toEqual(theirs)
+    expect(await kit.stored.require()).toEqual(theirs)
+  })
+
+  test('refresh: a refusal beside a process whose lock was deleted waits for that one’s session', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    const seen = await kit.logIn(ADA.email, ADA.password)
+    fs.rmSync(kit.lockFile)
+    server.revokeSessions()
+    const held = server.hold('POST /auth/refresh')
+    const refreshing = kit.refresh(seen)
+    await held.arrived
+    held.release()
+    await held.answered
+    const theirs = {
+      ...seen,
+      accessToken: 'theirs',
+      refreshToken: 'rotated',
+      writing: { id: 'x', lockId: 'y' },
+    }
+    await kit.store.write(kit.account, encodeRecord(kit.account, theirs))
+    expect(await refreshing).toEqual(theirs)
+  })
+
+  test('refresh: a refusal under a lock that was made anew deletes nothing at first', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    const seen = await kit.logIn(ADA.email, ADA.password)
+    fs.rmSync(kit.lockFile)
+    server.revokeSessions()
+    expect(await codeOf(kit.refresh(seen))).toBe('session_expired')
+    expect(await kit.stored.require()).toEqual(seen)
+  })
+
+  test('refresh: another process’s refresh counts although the server gave the same tokens again', async () => {
+    await using server = await startAtlasServer()
+    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    const seen = await kit.logIn(ADA.email, ADA.password)
+    server.fault('POST /auth/refresh', response =>
+      answer(response, 200, { access_token: seen.accessToken, token_type: 'bearer', expires_in: 1800 }),
+    )
+    const renewed = await kit.refresh(seen)
+    server.forget()
+    expect(await kit.refresh(seen)).toEqual(renewed)
+    expect(server.log()).toEqual([])
   })
 
   test('refresh: stores nothing of an unusable answer that repeats the refresh token', async () => {
@@ -175,7 +373,13 @@ describe('a refresh', () => {
     using kit = createSessionKit({ apiUrl: server.apiRoot })
     const first = await kit.logIn(ADA.email, ADA.password)
     const second = await kit.refresh(first)
-    expect(second).toEqual({ ...first, accessToken: server.lastTokens.access, expiresAt: second.expiresAt })
+    expect(second).toEqual({
+      ...first,
+      accessToken: server.lastTokens.access,
+      expiresAt: second.expiresAt,
+      writing: { id: expect.any(String), lockId: first.writing?.lockId ?? '' },
+    })
+    expect(second.writing?.id).not.toBe(first.writing?.id)
 
     server.fault('POST /auth/refresh', response => {
       const cookie = 'refresh_token=next; Max-Age=60; Path=/api/v1/auth'
@@ -193,6 +397,7 @@ describe('a refresh', () => {
       expiresAt: new Date(kit.clock.getTime() + 10_000),
       lifetimeMs: 10_000,
       sessionExpiresAt: new Date(kit.clock.getTime() + 60_000),
+      writing: expect.anything(),
     })
   })
 
@@ -227,7 +432,6 @@ describe('a refresh', () => {
 
   const REFUSALS: [what: string, fault: Fault][] = [
     ['401', json(401, { detail: 'expired' })],
-    ['401 without JSON', text(401, 'no', 'text/plain')],
     ['400 invalid_grant', json(400, { error: 'invalid_grant' })],
     ['400 invalid_grant as detail', json(400, { detail: 'invalid_grant' })],
   ]
@@ -241,6 +445,8 @@ describe('a refresh', () => {
   })
 
   const FAILURES: [what: string, code: string, fault: Fault][] = [
+    ['401 of a proxy', 'bad_response', text(401, '<html>', 'text/html')],
+    ['401 of a gateway', 'bad_response', text(401, 'Jwt is missing', 'text/plain')],
     ['400 of another kind', 'bad_response', json(400, { error: 'invalid_request' })],
     ['403', 'bad_response', json(403, { detail: 'no' })],
     ['404', 'bad_response', json(404, { detail: 'Not Found' })],
@@ -341,7 +547,7 @@ describe('a refresh', () => {
 
   test('refresh: says that it could not be stored, and leaves what was there', async () => {
     await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot, wrapStore: failing(3) })
+    using kit = createSessionKit({ apiUrl: server.apiRoot, wrapStore: failing(6) })
     const seen = await kit.logIn(ADA.email, ADA.password)
     const before = await kit.record()
     expect(await kit.refresh(seen).catch(error => [error.code, error.message])).toEqual([

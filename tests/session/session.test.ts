@@ -34,6 +34,7 @@ describe('login', () => {
       expires_at: '2026-03-04T05:16:07.000Z',
       expires_in: 600,
       session_expires_at: '2026-03-04T06:06:07.000Z',
+      writing: { id: expect.any(String), lock_id: expect.any(String) },
     })
   })
 

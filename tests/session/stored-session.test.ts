@@ -39,7 +39,7 @@ function setUp(stored: string | undefined, listed: string | null | undefined) {
     async hold(work) {
       world.locks++
       world.whenLocked()
-      return work(() => true)
+      return work({ id: 'x', madeAt: new Date(0) })
     },
   }
   const session = createStoredSession({

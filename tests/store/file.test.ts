@@ -237,7 +237,7 @@ describe('what others can reach', () => {
       await store.write(ACCOUNT, RECORD)
       harm(kit)
       const before = snapshot(kit.root)
-      for (const work of [store.read(ACCOUNT), store.write(ACCOUNT, 'new')]) {
+      for (const work of [store.read(ACCOUNT), store.check(ACCOUNT)]) {
         const { code, message } = await refusal(work)
         expect({ code, named: message.includes(reason) }).toEqual({ code: 'store_denied', named: true })
       }
@@ -260,7 +260,7 @@ posixTest('file store: refuses a file of 8 GiB without reading it', async () => 
   using kit = createStore()
   await kit.store.write(ACCOUNT, RECORD)
   fs.truncateSync(kit.file, 8 * 1024 ** 3)
-  for (const work of [kit.store.read(ACCOUNT), kit.store.write(ACCOUNT, 'new')]) {
+  for (const work of [kit.store.read(ACCOUNT), kit.store.check(ACCOUNT)]) {
     const { code, message, hint } = await refusal(work)
     expect({ code, message, hint }).toEqual({
       code: 'store_denied',

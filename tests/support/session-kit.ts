@@ -2,8 +2,9 @@ import { EventEmitter } from 'node:events'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { createLock } from '../../lib/files/lock.ts'
+import { createLock, lockPath } from '../../lib/files/lock.ts'
 import { createClient } from '../../lib/http/client.ts'
+import { createBudget } from '../../lib/http/deadline.ts'
 import { createHttp } from '../../lib/http/requests.ts'
 import { createInterrupts } from '../../lib/interrupts.ts'
 import { oneAtATime, sessionBearer } from '../../lib/session/credentials.ts'
@@ -20,6 +21,9 @@ export interface SessionKit extends Disposable {
   readonly stored: StoredSession
   readonly store: CredentialStore
   readonly account: string
+  readonly lockFile: string
+  /** The file of the record, which must be there. */
+  recordFile(): string
   /** What the clock says; a test moves it. */
   clock: Date
   /** Where signals come from. */
@@ -35,6 +39,7 @@ export interface SessionKit extends Disposable {
 export interface SessionKitOptions {
   readonly apiUrl: string
   readonly timeoutMs?: number
+  readonly budgetMs?: number
   /** Put something between the session and its store. */
   readonly wrapStore?: (store: CredentialStore) => CredentialStore
 }
@@ -42,6 +47,7 @@ export interface SessionKitOptions {
 export function createSessionKit({
   apiUrl,
   timeoutMs = 2_000,
+  budgetMs = Number.POSITIVE_INFINITY,
   wrapStore = store => store,
 }: SessionKitOptions): SessionKit {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-kit-'))
@@ -55,7 +61,8 @@ export function createSessionKit({
   const secrets = createSecrets()
   const isSafeToShow = (): boolean => true
   const policy = {
-    timeoutMs: () => timeoutMs,
+    timeoutMs,
+    budget: createBudget(budgetMs),
     allowHttp: false,
     proxyOf: () => undefined,
     debug,
@@ -86,6 +93,9 @@ export function createSessionKit({
     stored,
     store,
     account: stored.account,
+    lockFile: lockPath(store.lockFolder, stored.account),
+    recordFile: () =>
+      path.join(store.location, fs.readdirSync(store.location).find(name => name.endsWith('.json')) ?? ''),
     signals,
     logIn: (email: string, password: string) => logIn({ email, password }, stored, dependencies),
     refresh: renew,
