@@ -43,9 +43,8 @@ export function createStoredSession(options: StoredSessionOptions) {
 
   const readAny = async (): Promise<Session | undefined> => {
     const record = await store.read(account)
-    return record === undefined
-      ? undefined
-      : hide(correctForClock(decodeRecord(account, apiUrl, record), now()))
+    if (record === undefined) return undefined
+    return hide(correctForClock(decodeRecord(account, apiUrl, record), now()))
   }
 
   const exclusively = async <T>(work: (held: Held) => Promise<T>): Promise<T> => {
@@ -84,8 +83,8 @@ export function createStoredSession(options: StoredSessionOptions) {
     /** @throws {AtlasError} `not_logged_in`, `store_*` */
     async require(): Promise<Session> {
       const session = await read()
-      if (session !== undefined) return session
-      throw new AtlasError('not_logged_in', `Not logged in to ${apiUrl}.`, `Log in with: ${loginCommand}`)
+      if (session === undefined) throw notLoggedIn(options)
+      return session
     },
 
     /** What is stored, whosesoever it is; null where it is not a session. @throws {AtlasError} `store_*` */
@@ -112,6 +111,9 @@ export function createStoredSession(options: StoredSessionOptions) {
     exclusively,
   }
 }
+
+const notLoggedIn = ({ apiUrl, loginCommand }: StoredSessionOptions): AtlasError =>
+  new AtlasError('not_logged_in', `Not logged in to ${apiUrl}.`, `Log in with: ${loginCommand}`)
 
 const hidden =
   ({ add }: Secrets) =>
