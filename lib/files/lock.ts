@@ -25,6 +25,8 @@ export interface Held {
   /** Another one than before where the file was deleted and made again. */
   readonly id: string
   readonly madeAt: Date
+  /** Whether it still keeps others out. */
+  stillExcludes(): boolean
 }
 
 export interface LockOptions {
@@ -49,9 +51,9 @@ export const lockPath = (folder: string, name: string): string =>
  */
 export const createLock = (options: LockOptions): Lock => ({
   async hold(work) {
-    const { database, file } = await acquire(options)
+    const { database, file, stillExcludes } = await acquire(options)
     try {
-      return await work({ id: `${file.ino}-${file.birthtimeMs}`, madeAt: file.birthtime })
+      return await work({ id: `${file.ino}-${file.birthtimeMs}`, madeAt: file.birthtime, stillExcludes })
     } finally {
       database.close()
     }
@@ -84,7 +86,7 @@ async function acquire(options: LockOptions): Promise<Acquired> {
   }
 }
 
-interface Acquired {
+interface Acquired extends Pick<Held, 'stillExcludes'> {
   readonly file: fs.Stats
   /** Without a reference to it, the garbage collector would free the lock. */
   readonly database: Database
@@ -94,6 +96,10 @@ interface Acquired {
 async function tryLock(file: string, uid: number | undefined): Promise<Acquired | undefined> {
   const { Database } = await import('bun:sqlite')
   const before = prepare(file, uid)
+  const stillExcludes = (): boolean => {
+    const now = fs.lstatSync(file, { throwIfNoEntry: false })
+    return now?.ino === before.ino && now.dev === before.dev
+  }
   let database: Database | undefined
   try {
     database = new Database(file, { readwrite: true, create: false })
@@ -101,10 +107,9 @@ async function tryLock(file: string, uid: number | undefined): Promise<Acquired 
     // A journal on the disk would need room there, and would be left behind by a holder that dies.
     database.run('PRAGMA journal_mode = MEMORY')
     database.run('BEGIN EXCLUSIVE')
-    const now = fs.lstatSync(file, { throwIfNoEntry: false })
-    if (now?.ino === before.ino && now.dev === before.dev) {
+    if (stillExcludes()) {
       if (Date.now() - before.mtimeMs > TOUCH_AFTER_MS) fs.utimesSync(file, new Date(), new Date())
-      return { file: before, database }
+      return { file: before, database, stillExcludes }
     }
     database.close()
     return undefined

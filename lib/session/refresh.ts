@@ -72,11 +72,11 @@ const LOOK_EVERY_MS = 50
  * @throws {AtlasError} `session_expired`; `not_logged_in`, `store_*`
  */
 async function endUnlessReplaced(session: Session, stored: StoredSession, held: Held): Promise<Session> {
-  // Where the lock was deleted after the session was stored, another process may be using up the same refresh token.
-  const isAlone =
-    held.id === session.writing?.lockId ||
-    Date.now() - held.madeAt.getTime() > LONGEST_REFRESH_MS ||
-    endsWithin(session.sessionExpiresAt, 0, stored.now())
+  // Where the lock was deleted after the session was stored, another process may have used up the same refresh token.
+  const isSameLock =
+    held.id === session.writing?.lockId || Date.now() - held.madeAt.getTime() > LONGEST_REFRESH_MS
+  const isOver = endsWithin(session.sessionExpiresAt, 0, stored.now())
+  const isAlone = isOver || (isSameLock && held.stillExcludes())
   const waitUntil = performance.now() + (isAlone ? 0 : OTHERS_ANSWER_MS)
   let latest = await stored.read()
   while (latest && isSameWriting(latest, session) && performance.now() < waitUntil) {

@@ -305,8 +305,8 @@ test('login: checks the stored record before it prompts and sends', async () => 
 test('login: --json keeps the session when the server rejects it right after', async () => {
   await using atlas = await inProcess()
   const { server } = atlas
-  server.fault('GET /auth/me', response => answer(response, 401, {}))
-  server.fault('POST /auth/refresh', response => answer(response, 401, {}))
+  server.fault('GET /auth/me', response => answer(response, 401, { detail: 'no' }))
+  server.fault('POST /auth/refresh', response => answer(response, 401, { detail: 'no' }))
   const { status, stdout } = await atlas.run([...LOGIN, '--json'], {
     input: 'correct horse',
     env: { ATLAS_API_URL: server.url },

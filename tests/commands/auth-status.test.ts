@@ -157,7 +157,7 @@ describe('auth status', () => {
     ],
     [
       'a token that stays rejected after a refresh',
-      server => server.fault('GET /auth/me', r => answer(r, 401, {})),
+      server => server.fault('GET /auth/me', r => answer(r, 401, { detail: 'no' })),
       [],
       4,
       'rejected',

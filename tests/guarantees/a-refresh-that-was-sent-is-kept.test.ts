@@ -89,6 +89,29 @@ describe('a refresh that was sent', () => {
     expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
     expect(server.log()).toEqual([REFRESH, REFRESH])
   })
+
+  test('refresh: a process whose lock was deleted is refused, and leaves the session to the one that was let in', async () => {
+    await using atlas = await stage({ rotate: true, loggedIn: true })
+    const { server } = atlas
+    const lock = lockPath(path.join(atlas.configFolder, 'credentials'), accountOf('default', server.url))
+    const first = refusal()
+    server.fault('POST /auth/refresh', first.fault, 1)
+    const loser = atlas.start(['auth', 'refresh'])
+    await first.arrived
+    fs.rmSync(lock)
+    const second = server.hold('POST /auth/refresh')
+    const winner = atlas.start(['auth', 'refresh'])
+    await second.arrived
+    first.release()
+    await first.answered
+    second.release()
+    const outcomes = await Promise.all([winner, loser].map(outcomeOf))
+    expect(outcomes.map(({ status, stderr }) => [status, stderr])).toEqual([
+      [0, ''],
+      [0, ''],
+    ])
+    expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
+  })
 })
 
 /** An answer, held back until it is released, that refuses a refresh token. */

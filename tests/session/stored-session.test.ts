@@ -39,7 +39,7 @@ function setUp(stored: string | undefined, listed: string | null | undefined) {
     async hold(work) {
       world.locks++
       world.whenLocked()
-      return work({ id: 'x', madeAt: new Date(0) })
+      return work({ id: 'x', madeAt: new Date(0), stillExcludes: () => true })
     },
   }
   const session = createStoredSession({
