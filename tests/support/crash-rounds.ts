@@ -17,8 +17,6 @@ export interface CrashOptions {
   readonly signals?: readonly NodeJS.Signals[]
   /** Where the sessions are kept; the file store unless given. */
   readonly keychain?: SecretService | undefined
-  /** Asked before every round: the rounds end early where it says no. */
-  readonly goOn?: () => boolean
 }
 
 export interface CrashFigures {
@@ -54,7 +52,7 @@ const MIX: readonly CommandName[] = ['refresh', 'refresh', 'refresh', 'api', 'ap
  * each whether what is stored is whole and the next process works.
  */
 export async function crashRounds(options: CrashOptions): Promise<CrashFigures> {
-  const { rounds, rotate, signals = ['SIGKILL'], keychain, goOn = () => true } = options
+  const { rounds, rotate, signals = ['SIGKILL'], keychain } = options
   await using atlas = await stage({ rotate, env: keychain ? keychainEnv(keychain) : {} })
   const { server } = atlas
   const temporaryFolder = path.join(atlas.home, 'tmp')
@@ -71,7 +69,7 @@ export async function crashRounds(options: CrashOptions): Promise<CrashFigures> 
   }
   await atlas.logIn()
 
-  for (; figures.rounds < rounds && goOn(); figures.rounds++) {
+  for (; figures.rounds < rounds; figures.rounds++) {
     const name = pick(MIX)
     const complain = (what: string): void =>
       void figures.violations.push(`round ${figures.rounds}, ${name}: ${what}`)

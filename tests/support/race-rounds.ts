@@ -10,7 +10,6 @@ export interface RaceFigures {
   violations: string[]
 }
 
-const REFRESH = 'POST /api/v1/auth/refresh'
 const MIX = [
   ['auth', 'refresh'],
   ['auth', 'refresh'],
@@ -27,13 +26,12 @@ const MIX = [
 export async function raceRounds(options: {
   readonly rounds: number
   readonly processes: number
-  readonly goOn?: () => boolean
 }): Promise<RaceFigures> {
-  const { rounds, processes, goOn = () => true } = options
+  const { rounds, processes } = options
   await using atlas = await stage({ rotate: true })
   const { server } = atlas
   const figures: RaceFigures = { rounds: 0, processes: 0, violations: [] }
-  for (; figures.rounds < rounds && goOn(); figures.rounds++) {
+  for (; figures.rounds < rounds; figures.rounds++) {
     const complain = (what: string): void => void figures.violations.push(`round ${figures.rounds}: ${what}`)
     await atlas.logIn()
     server.expireAccessTokens()
@@ -61,38 +59,6 @@ export async function raceRounds(options: {
     } catch (error) {
       complain(`what is stored is damaged: ${error}`)
     }
-  }
-  return figures
-}
-
-/**
- * Let many processes meet one expired token, again and again.
- * @param env on top of the file store's choice.
- */
-export async function oneRefreshRounds(options: {
-  readonly rounds: number
-  readonly processes: number
-  readonly env?: Record<string, string>
-  readonly goOn?: () => boolean
-}): Promise<RaceFigures> {
-  const { rounds, processes, env = {}, goOn = () => true } = options
-  await using atlas = await stage({ rotate: true, env })
-  const { server } = atlas
-  await atlas.logIn()
-  const figures: RaceFigures = { rounds: 0, processes: 0, violations: [] }
-  for (; figures.rounds < rounds && goOn(); figures.rounds++) {
-    server.expireAccessTokens()
-    server.forget()
-    const outcomes = await Promise.all(
-      Array.from({ length: processes }, () => atlas.run(['api', '/auth/me'])),
-    )
-    figures.processes += processes
-    const failures = outcomes.filter(({ status }) => status !== 0)
-    const refreshes = server.log().filter(line => line === REFRESH).length
-    if (failures.length > 0 || refreshes !== 1 || server.reuses > 0)
-      figures.violations.push(
-        `round ${figures.rounds}: ${failures.length} failures (${failures[0]?.stderr ?? ''}), ${refreshes} refreshes, ${server.reuses} reuses`,
-      )
   }
   return figures
 }
