@@ -2,13 +2,9 @@ import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { type Outcome, outcomeOf } from '../support/binary.ts'
-import { forRun, testWith } from '../support/needs.ts'
+import { forRun, traceTest } from '../support/needs.ts'
 import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
 import { type Stage, stage } from '../support/stage.ts'
-
-const strace = Bun.which('strace')
-const canTrace = strace !== null && Bun.spawnSync([strace, '-o', '/dev/null', 'true']).exitCode === 0
-const traceTest = testWith('strace, and the right to trace', canTrace)
 
 /** Long enough that a part of it would be seen, and told from another by each of its lines. */
 const textOf = (round: number): string => `round ${round}\n`.repeat(20_000)

@@ -30,5 +30,11 @@ export const testWithTools = (...tools: readonly string[]): typeof test =>
 /** A test that needs a real Secret Service. */
 export const secretServiceTest = testWithTools(...SECRET_SERVICE_TOOLS)
 
+/** Containers may have strace and forbid it to trace. */
+export const traceTest = testWith(
+  'strace, and the right to trace',
+  Bun.which('strace') !== null && Bun.spawnSync(['strace', '-o', '/dev/null', 'true']).exitCode === 0,
+)
+
 /** A test in which a second user takes part. */
 export const twoUsersTest = testWith('root, to act as two users', process.getuid?.() === 0)
