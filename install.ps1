@@ -21,6 +21,8 @@ $ProgressPreference = 'SilentlyContinue'
 
 $DefaultVersion = '0.1.0'
 $DefaultBaseUrl = 'https://atlas.example.com/releases'
+# Host and port alone: what stands before an @ may look like a host, and is none.
+$SafeUrl = '^(https://[\[\]a-z0-9.:-]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)(/|$)'
 
 function Stop-Installation([string] $Message, [string] $Hint) {
   [Console]::Error.WriteLine("install.ps1: $Message.`n             $Hint")
@@ -39,17 +41,20 @@ function Get-Target {
 
 function Get-ReleaseFile([string] $Url, [string] $File) {
   try {
-    Invoke-WebRequest -Uri $Url -OutFile $File -UseBasicParsing
+    $response = (Invoke-WebRequest -Uri $Url -OutFile $File -UseBasicParsing -PassThru).BaseResponse
   } catch {
     Stop-Installation "$Url could not be downloaded" 'Check the connection, the version and the base URL. Nothing was installed.'
   }
+  # Windows PowerShell and PowerShell 7 name the last address of a chain of redirects differently.
+  $final = if ($response.ResponseUri) { $response.ResponseUri } else { $response.RequestMessage.RequestUri }
+  if ("$final" -notmatch $SafeUrl) { Stop-Installation "$Url redirects to plain http" 'Report it. Nothing was installed.' }
 }
 
 function Test-Checksum([string] $Sums, [string] $Folder, [string] $Name) {
-  $lines = @(Get-Content -Path $Sums | Where-Object { $_ -cmatch "^[0-9a-f]{64} [ *]$([regex]::Escape($Name))$" })
+  $lines = @(Get-Content -Path $Sums | Where-Object { $_ -match "^[0-9a-f]{64} [ *]$([regex]::Escape($Name))$" })
   if ($lines.Count -ne 1) { Stop-Installation "SHA256SUMS has no checksum of $Name" 'Nothing was installed.' }
   $actual = (Get-FileHash -Algorithm SHA256 -Path (Join-Path $Folder $Name)).Hash.ToLowerInvariant()
-  if ($actual -cne $lines[0].Substring(0, 64)) {
+  if ($actual -ne $lines[0].Substring(0, 64)) {
     Stop-Installation "$Name is not what SHA256SUMS says it is" 'It is damaged or was tampered with. Nothing was installed.'
   }
 }
@@ -60,8 +65,7 @@ if ($Version -cnotmatch '^[A-Za-z0-9.+-]+$') {
 }
 if (-not $BaseUrl) { $BaseUrl = "$DefaultBaseUrl/$Version" }
 $BaseUrl = $BaseUrl.TrimEnd('/')
-# Host and port alone: what stands before an @ may look like a host, and is none.
-if ($BaseUrl -notmatch '^(https://[\[\]a-z0-9.:-]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)(/|$)') {
+if ($BaseUrl -notmatch $SafeUrl) {
   Stop-Installation "$BaseUrl is not an https URL" 'Give one with -BaseUrl or ATLAS_INSTALL_BASE_URL.'
 }
 if (-not $Dir) { $Dir = Join-Path $env:LOCALAPPDATA 'Programs\atlas' }

@@ -8,13 +8,20 @@
 #   ATLAS_INSTALL_DIR       where the program goes; ~/.local/bin unless set
 #
 # Nothing that was downloaded runs, or is marked as a program, before its SHA-256 is that in SHA256SUMS.
-set -eu
 
 DEFAULT_VERSION=0.1.0
 DEFAULT_BASE_URL=https://atlas.example.com/releases
+NEWLINE='
+'
 
 # All in functions, called on the last line: a script that arrives cut short does nothing.
 main() {
+  set -eu
+  # Ranges such as [a-f] mean these letters alone.
+  export LC_ALL=C
+  # Others never get to write to what is made here; a stricter umask stays.
+  umask u=rwx,go-w
+
   version=${ATLAS_VERSION:-$DEFAULT_VERSION}
   base_url=${ATLAS_INSTALL_BASE_URL:-}
   folder=${ATLAS_INSTALL_DIR:-}
@@ -32,18 +39,8 @@ main() {
   esac
   [ -n "$base_url" ] || base_url=$DEFAULT_BASE_URL/$version
   base_url=${base_url%/}
-  # Host and port alone: what stands before an @ may look like a host, and is none.
-  host=${base_url#*://}
-  host=${host%%/*}
-  case $host in
-    '' | *[!][A-Za-z0-9.:-]*) protocol= ;;
-    *) protocol=${base_url%%://*} ;;
-  esac
-  case $protocol://$host in
-    https://*) ;;
-    http://127.0.0.1 | http://127.0.0.1:* | http://localhost | http://localhost:*) ;;
-    *) fail "$base_url is not an https URL" "Give one with --base-url or ATLAS_INSTALL_BASE_URL." ;;
-  esac
+  is_safe_url "$base_url" ||
+    fail "$base_url is not an https URL" 'Give one with --base-url or ATLAS_INSTALL_BASE_URL.'
   if [ -z "$folder" ]; then
     [ -n "${HOME:-}" ] || fail 'HOME is not set' 'Set ATLAS_INSTALL_DIR to the folder that atlas is to go to.'
     folder=$HOME/.local/bin
@@ -52,17 +49,20 @@ main() {
     /*) ;;
     *) folder=$PWD/$folder ;;
   esac
+  while [ "$folder" != "${folder%/}" ]; do folder=${folder%/}; done
   # A program that is moved onto a folder, or a link to one, ends up inside.
   [ ! -d "$folder/atlas" ] ||
     fail "$folder/atlas is a folder" 'Move it away, or choose another folder with --dir.'
 
   name=atlas-$version-$(detect_target)
-  work=$(mktemp -d "${TMPDIR:-/tmp}/atlas-install.XXXXXX") || fail 'no temporary folder can be made' 'Set TMPDIR.'
-  staged=
+  work='' staged='' child=''
   trap clean_up EXIT
   trap 'exit 129' HUP
   trap 'exit 130' INT
+  trap 'exit 131' QUIT
+  trap 'exit 141' PIPE
   trap 'exit 143' TERM
+  work=$(mktemp -d "${TMPDIR:-/tmp}/atlas-install.XXXXXX") || fail 'no temporary folder can be made' 'Set TMPDIR.'
 
   say "Downloading $base_url/$name.tar.gz"
   download "$base_url/SHA256SUMS" "$work/SHA256SUMS"
@@ -70,7 +70,7 @@ main() {
   verify "$work" "$name.tar.gz"
 
   (cd "$work" && gzip -dc "$name.tar.gz" | tar -xf - "$name/atlas") ||
-    fail "$name.tar.gz does not hold $name/atlas" 'The release is broken: report it.'
+    fail "$name.tar.gz cannot be unpacked" "Make room in ${TMPDIR:-/tmp}. If there is room, the release is broken: report it."
   install_program "$work/$name/atlas"
 }
 
@@ -122,26 +122,82 @@ uses_musl() {
   return 1
 }
 
+# https, or http to this machine alone.
+is_safe_url() {
+  case $1 in *[!!-~]*) return 1 ;; esac
+  # Host and port alone: what stands before an @ may look like a host, and is none.
+  authority=${1#*://}
+  authority=${authority%%/*}
+  case $authority in '' | *[!][A-Za-z0-9.:-]*) return 1 ;; esac
+  case ${1%%://*}://$authority in
+    https://*) ;;
+    http://127.0.0.1:*[!0-9]* | http://localhost:*[!0-9]*) return 1 ;;
+    http://127.0.0.1 | http://127.0.0.1:* | http://localhost | http://localhost:*) ;;
+    *) return 1 ;;
+  esac
+}
+
+# Redirects are followed here, where each is checked: curl would go from this machine to any other by plain http.
 download() {
+  url=$1
+  for _ in 1 2 3 4 5 6; do
+    redirect=
+    fetch "$url" "$2" || fail 'the download failed' "$advice Nothing was installed."
+    [ -n "$redirect" ] || return 0
+    case $url in https://*) allowed='https://*' ;; *) allowed='*' ;; esac
+    # shellcheck disable=SC2254 # A pattern is meant.
+    case $redirect in $allowed) is_safe_url "$redirect" ;; *) false ;; esac ||
+      fail "$url redirects to plain http or to an invalid URL" 'Report it. Nothing was installed.'
+    url=$redirect
+  done
+  fail "$1 redirects more than five times" 'Report it. Nothing was installed.'
+}
+
+# One request, without the configuration files of curl and wget, and without a proxy for this machine.
+fetch() {
+  advice='Check the connection, the version and the base URL.'
   if has curl; then
-    set -- curl --fail --silent --show-error --location --proto "=$protocol" --retry 2 --output "$2" "$1"
-  elif has wget; then
-    # wget would follow a redirect to plain http. That of BusyBox cannot be told not to.
-    case $(wget --help 2>&1 || :) in
-      *--max-redirect*) set -- wget -q --max-redirect=0 -O "$2" "$1" ;;
-      *) set -- wget -q -O "$2" "$1" ;;
-    esac
-  else
-    fail 'neither curl nor wget is here' 'Install one of them and try again.'
+    case $1 in https://*) no_proxy_for= ;; *) no_proxy_for='*' ;; esac
+    interruptible curl -q --fail --silent --show-error --globoff --proto "=${1%%:*}" --retry 2 --connect-timeout 30 \
+      --speed-limit 1 --speed-time 60 ${no_proxy_for:+--noproxy "$no_proxy_for"} \
+      --output "$2" --write-out '%{http_code} %{redirect_url}' "$1" >"$work/answer" || return 1
+    # The line has no end, which read takes for a failure.
+    read -r status redirect <"$work/answer" || :
+    [ -n "$redirect" ] || [ "$status" = 200 ]
+    return
   fi
-  "$@" || fail "the download failed" 'Check the connection, the version and the base URL. Nothing was installed.'
+  # Neither BusyBox nor Wget2 can be told not to follow a redirect to plain http.
+  case $(wget --version 2>&1 </dev/null || :) in
+    'GNU Wget 1.'*) ;;
+    *) fail 'neither curl nor GNU Wget 1 is here' 'Install curl and try again.' ;;
+  esac
+  advice="$advice Redirects are followed with curl alone."
+  case $1 in https://*) proxy=on ;; *) proxy=off ;; esac
+  interruptible wget --no-config -q --max-redirect=0 -e "use_proxy=$proxy" -O "$2" "$1"
+}
+
+# While a program runs in the foreground, a signal to this script waits.
+interruptible() {
+  "$@" &
+  child=$!
+  exit_status=0
+  wait "$child" || exit_status=$?
+  child=
+  return "$exit_status"
 }
 
 # The line of the archive alone: other lines of the file may be wrong, or made to mislead, without effect.
 verify() {
-  expected=$(awk -v name="$2" '$2 == name || $2 == "*" name { print $1 }' "$1/SHA256SUMS")
+  expected=$(awk -v name="$2" '{
+    sub(/\r$/, "")
+    sum = $0
+    sub(/ .*/, "", sum)
+    rest = substr($0, length(sum) + 1)
+    if (rest == "  " name || rest == " *" name) print tolower(sum)
+  }' "$1/SHA256SUMS")
   case $expected in
-    *[!0-9a-f]* | '') fail "SHA256SUMS has no checksum of $2" 'Nothing was installed.' ;;
+    *"$NEWLINE"*) fail "SHA256SUMS names $2 more than once" 'Nothing was installed.' ;;
+    '' | *[!0-9a-f]*) fail "SHA256SUMS has no checksum of $2" 'Check the base URL. Nothing was installed.' ;;
   esac
   if has sha256sum; then
     actual=$(sha256sum <"$1/$2")
@@ -157,29 +213,67 @@ verify() {
 # Beside its place first, then over what is there: a program that runs meanwhile keeps running.
 install_program() {
   mkdir -p "$folder" || fail "$folder cannot be made" 'Choose another folder with --dir.'
+  warn_of_other_writers
   staged=$(mktemp "$folder/.atlas.XXXXXX") || fail "$folder cannot be written" 'Choose another folder with --dir.'
   cp "$1" "$staged" || fail "$folder has no room" 'Make room and try again.'
   chmod 755 "$staged"
-  running=$("$staged" --version) || case $name in
+  running=$("$staged" --version </dev/null) || case $name in
     *-musl) fail "this machine cannot run $name" 'It needs libstdc++ (on Alpine: apk add libstdc++).' ;;
     *) fail "this machine cannot run $name" 'Report it with the output of: uname -a' ;;
   esac
+  previous=$("$folder/atlas" --version 2>/dev/null </dev/null || :)
   mv -f "$staged" "$folder/atlas" || fail "$folder/atlas cannot be replaced" 'Remove it and try again.'
   staged=
-  [ "$("$folder/atlas" --version 2>/dev/null || :)" = "$running" ] ||
+  [ "$("$folder/atlas" --version 2>/dev/null </dev/null || :)" = "$running" ] ||
     fail "$folder/atlas is not what was installed" 'Look at what else writes there, and try again.'
   say "Installed $running as $folder/atlas"
+  [ -z "$previous" ] || [ "$previous" = "$running" ] || say "It replaces $previous"
   case :${PATH:-}: in
     *":$folder:"*)
       found=$(command -v atlas || :)
       [ "$found" = "$folder/atlas" ] || say "Another atlas comes first on your PATH: $found"
       ;;
-    *) say "Put it on your PATH with this line in ~/.profile:" "  export PATH=\"$folder:\$PATH\"" ;;
+    *) say "Put it on your PATH with this line in ~/.profile:" "  export PATH=\"$(quotable "$folder"):\$PATH\"" ;;
   esac
 }
 
+# A folder that was there keeps its mode.
+warn_of_other_writers() {
+  [ ! -L "$folder" ] || warn "$folder is a link to $(cd -P "$folder" && pwd)" 'Whoever can change what it leads to can replace atlas.'
+  place=$(cd -P "$folder" && pwd)
+  while [ -n "$place" ]; do
+    ! others_can_write "$place" ||
+      warn "other users can write to $place" "They can replace atlas. To stop that: chmod go-w \"$(quotable "$place")\""
+    place=${place%/*}
+  done
+}
+
+others_can_write() {
+  read -r mode _ owner group _ <<EOF
+$(ls -ldn "$1" 2>/dev/null)
+EOF
+  case $mode in
+    # In a sticky folder everybody replaces what is theirs alone.
+    ?????????[tT]*) return 1 ;;
+    ????????w*) return 0 ;;
+    # A group with the number of its user is that user's own.
+    ?????w*) [ "$owner" != "$group" ] ;;
+    *) return 1 ;;
+  esac
+}
+
+# As it stands between double quotes in a shell.
+quotable() {
+  case $1 in
+    *[\"\$\`\\]*) printf '%s\n' "$1" | sed 's/["$`\\]/\\&/g' ;;
+    *) printf '%s\n' "$1" ;;
+  esac
+}
+
+# shellcheck disable=SC2317 # Called by a trap.
 clean_up() {
-  rm -rf "$work"
+  [ -z "$child" ] || { kill "$child" && wait "$child"; } 2>/dev/null || :
+  [ -z "$work" ] || rm -rf "$work"
   [ -z "$staged" ] || rm -f "$staged"
 }
 
@@ -191,9 +285,14 @@ say() {
   printf '%s\n' "$@"
 }
 
-fail() {
+warn() {
   printf 'install.sh: %s.\n            %s\n' "$1" "$2" >&2
+}
+
+fail() {
+  warn "$@"
   exit 1
 }
 
-main "$@"
+# In braces: where the last line is cut short too, nothing runs.
+{ main "$@"; exit; }

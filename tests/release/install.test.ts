@@ -27,6 +27,7 @@ let server: Bun.Server<undefined>
 let home: string
 let asked: string[] = []
 const files = new Map<string, Uint8Array | string>()
+const redirects = new Map<string, string>()
 
 beforeAll(() => {
   server = Bun.serve({
@@ -35,6 +36,8 @@ beforeAll(() => {
     fetch({ url }) {
       const { pathname } = new URL(url)
       asked.push(pathname)
+      const location = redirects.get(pathname)
+      if (location !== undefined) return new Response(null, { status: 302, headers: { location } })
       const content = files.get(pathname)
       return content === undefined ? new Response('no', { status: 404 }) : new Response(content as string)
     },
@@ -156,6 +159,25 @@ const REFUSALS: Record<string, { break: () => void; says: string }> = {
   'two checksums': {
     break: () =>
       void publish('9.1.0', ({ bytes, name }) => `${'1'.repeat(64)}  ${name}\n${sha256(bytes)}  ${name}\n`),
+    says: 'more than once',
+  },
+  'a checksum of a name with more words': {
+    break: () => void publish('9.1.0', ({ bytes, name }) => `${sha256(bytes)}  ${name} and more\n`),
+    says: 'SHA256SUMS has no checksum of atlas-9.1.0-',
+  },
+  'a checksum with words between it and the name': {
+    break: () => void publish('9.1.0', ({ bytes, name }) => `${sha256(bytes)}  of  ${name}\n`),
+    says: 'SHA256SUMS has no checksum of atlas-9.1.0-',
+  },
+  'a checksum of a name with a path': {
+    break: () => void publish('9.1.0', ({ bytes, name }) => `${sha256(bytes)}  ./${name}\n`),
+    says: 'SHA256SUMS has no checksum of atlas-9.1.0-',
+  },
+  'a page in place of the checksums': {
+    break() {
+      publish('9.1.0')
+      files.set('/SHA256SUMS', `<html>${archiveOf('9.1.0').name}</html>`)
+    },
     says: 'SHA256SUMS has no checksum of atlas-9.1.0-',
   },
   'a checksum that is none': {
@@ -189,6 +211,59 @@ for (const [what, { break: breakRelease, says }] of Object.entries(REFUSALS)) {
     expect(runInstalled()).toBe('atlas/9.0.0 test\n')
   })
 }
+
+const LINES: [what: string, line: (sum: string, name: string) => string][] = [
+  ['binary marks', (sum, name) => `${sum} *${name}\n`],
+  ['line ends of Windows', (sum, name) => `${sum}  ${name}\r\n`],
+  ['capitals', (sum, name) => `${sum.toUpperCase()}  ${name}\n`],
+  ['no end of the last line', (sum, name) => `${sum}  ${name}`],
+]
+for (const [what, line] of LINES) {
+  posixTest(`accepts checksums with ${what}`, async () => {
+    publish('9.0.0', ({ bytes, name }) => line(sha256(bytes), name))
+    expect((await install('9.0.0')).status).toBe(0)
+    expect(runInstalled()).toBe('atlas/9.0.0 test\n')
+  })
+}
+
+posixTest('follows redirects on this machine, and none to another one by plain http', async () => {
+  publish('9.0.0')
+  const { name, bytes } = archiveOf('9.0.0')
+  files.set(`/moved/${name}`, bytes)
+  using _ = redirecting(`/${name}`, `${server.url.href}moved/${name}`)
+  files.set('/SHA256SUMS', `${sha256(bytes)}  ${name}\n`)
+  expect((await install('9.0.0')).status).toBe(0)
+  using __ = redirecting(`/${name}`, `http://atlas.example.com/${name}`)
+  const { status, stderr } = await install('9.0.0')
+  expect({ status, refused: stderr.includes('redirects to plain http') }).toEqual({
+    status: 1,
+    refused: true,
+  })
+})
+
+/** Let the server answer a path with a redirect. */
+function redirecting(pathname: string, location: string): Disposable {
+  redirects.set(pathname, location)
+  return { [Symbol.dispose]: () => void redirects.delete(pathname) }
+}
+
+posixTest('gives nobody else the right to write, whatever the umask', async () => {
+  publish('9.0.0')
+  const child = Bun.spawn(['sh', '-c', 'umask 000; exec "$@"', 'sh', SHELL, SCRIPT, '--version', '9.0.0'], {
+    cwd: home,
+    env: {
+      HOME: home,
+      TMPDIR: home,
+      PATH: process.env['PATH'] ?? '',
+      ATLAS_INSTALL_BASE_URL: server.url.href,
+    },
+  })
+  expect(await child.exited).toBe(0)
+  const modes = ['.local', '.local/bin', '.local/bin/atlas'].map(place =>
+    (fs.statSync(path.join(home, place)).mode & 0o777).toString(8),
+  )
+  expect(modes).toEqual(['755', '755', '755'])
+})
 
 const OTHER_MACHINES = [
   'http://atlas.example.com',
