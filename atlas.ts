@@ -6,7 +6,13 @@ import { createInterrupts, type Interrupts, ignoredSignals } from './lib/interru
 import type { Host } from './lib/run.ts'
 import { createTerminal, type Terminal } from './lib/terminal/output.ts'
 import { createSecrets, type Secrets } from './lib/terminal/secrets.ts'
-import { OutputClosed, readStdin, writeStdout } from './lib/terminal/streams.ts'
+import {
+  flushOutput,
+  OutputClosed,
+  readStdin,
+  writeStderrAtOnce,
+  writeStdoutAtOnce,
+} from './lib/terminal/streams.ts'
 import { VERSION } from './lib/version.ts'
 
 /** Ways to ask for the version that need no program defined: scripts ask for nothing more often. */
@@ -14,6 +20,11 @@ const VERSION_FLAGS = new Set(['--version', '-V'])
 
 const DELAY =
   'Waiting for the server’s answer, at most 5 s, so that the session is not lost. Ctrl-C again gives it up.'
+
+const VERSION_LINE = `atlas/${VERSION} ${process.platform}-${process.arch}\n`
+
+/** The longest that a reader is waited for after a signal, in milliseconds. */
+const LAST_WORDS_MS = 200
 
 /** What is there before a command line has been read. */
 interface Beginning {
@@ -26,7 +37,11 @@ interface Beginning {
 async function main(argv: readonly string[]): Promise<number> {
   const secrets = createSecrets()
   if (argv.length === 1 && VERSION_FLAGS.has(argv[0] ?? ''))
-    return sayVersion().catch(error => fail(error, openTerminal(argv, secrets)))
+    return sayVersion().catch(async error => {
+      const status = fail(error, openTerminal(argv, secrets))
+      await flushOutput()
+      return status
+    })
   const interrupts = createInterrupts(process, {
     ignored: ignoredSignals(processStatus()),
     onDelay: () => {
@@ -37,13 +52,35 @@ async function main(argv: readonly string[]): Promise<number> {
   const interrupted = new Promise<never>((_, reject) => {
     interrupts.cancelled.addEventListener('abort', () => reject(interrupts.cancelled.reason), { once: true })
   })
-  try {
-    return await Promise.race([dispatch(argv, { terminal, interrupts, secrets }), interrupted])
-  } catch (error) {
+  const end = (error: unknown): number => {
     terminal.restore()
     return fail(error, terminal)
   }
+  const run = async (): Promise<number> => {
+    const status = await dispatch(argv, { terminal, interrupts, secrets }).catch(error => {
+      // What a signal stopped is said where the signal is.
+      if (interrupts.cancelled.aborted) throw error
+      return end(error)
+    })
+    await terminal.flush()
+    return status
+  }
+  try {
+    return await Promise.race([run(), interrupted])
+  } catch (error) {
+    const status = end(error)
+    await lastWords()
+    return status
+  }
 }
+
+async function sayVersion(): Promise<number> {
+  await writeStdoutAtOnce(VERSION_LINE)
+  return 0
+}
+
+/** Let what was said be written, if somebody reads: a process that is to end does not wait for a reader. */
+const lastWords = (): Promise<void> => Promise.race([flushOutput(), Bun.sleep(LAST_WORDS_MS)])
 
 async function dispatch(
   argv: readonly string[],
@@ -88,7 +125,8 @@ async function dispatch(
   const request = await readArgv(cli, argv)
   switch (request.kind) {
     case 'version':
-      return sayVersion()
+      await terminal.raw(VERSION_LINE)
+      return 0
     case 'help': {
       const { renderHelp } = await import('./lib/cli/help.ts')
       const { columns = 80, colour } = terminal
@@ -125,11 +163,6 @@ function ifKnown(ask: () => string): string | undefined {
 const openTerminal = (argv: readonly string[], secrets: Secrets): Terminal =>
   createTerminal({ json: argv.includes('--json'), env: process.env, secrets })
 
-async function sayVersion(): Promise<number> {
-  await writeStdout(`atlas/${VERSION} ${process.platform}-${process.arch}\n`)
-  return 0
-}
-
 function fail(error: unknown, terminal: Terminal): number {
   if (error instanceof OutputClosed) return 0
   const { exitStatus, ...said } = report(error)
@@ -142,7 +175,7 @@ for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   process.on(event, thrown => {
     const { exitStatus, ...error } = report(thrown)
     const json = process.argv.includes('--json')
-    process.stderr.write(json ? `${JSON.stringify({ error })}\n` : `atlas: ${error.message}\n`)
+    writeStderrAtOnce(json ? `${JSON.stringify({ error })}\n` : `atlas: ${error.message}\n`)
     process.exit(exitStatus)
   })
 }

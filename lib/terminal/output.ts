@@ -3,7 +3,7 @@ import type { Prompt } from './prompt.ts'
 import { safeJson, sanitizeLine } from './safe-text.ts'
 import type { Secrets } from './secrets.ts'
 import { startSpinner } from './spinner.ts'
-import { isTerminal, writeStderr, writeStdout } from './streams.ts'
+import { flushOutput, isTerminal, writeStderr, writeStdout } from './streams.ts'
 import { type Line, renderLine, type Style, styled, wantsColour } from './style.ts'
 
 /** Quick answers show no spinner, so that nothing flickers. */
@@ -23,7 +23,9 @@ export interface Device {
   /** Whether a standard stream is a terminal, by its descriptor (0, 1 or 2). */
   isTerminal(descriptor: number): boolean
   writeStdout(data: string | Uint8Array): Promise<void>
+  /** Does not wait for it to be written. */
   writeStderr(text: string): void
+  flush(): Promise<void>
   /** The width of a terminal, in characters; 0 or undefined where it does not say. */
   columns(stream: 'stdout' | 'stderr'): number | undefined
   openPrompt(): Promise<Prompter>
@@ -33,6 +35,7 @@ const processDevice: Device = {
   isTerminal,
   writeStdout,
   writeStderr,
+  flush: flushOutput,
   // Called late, and for a terminal only, because it loads the stream: see `isTerminal`.
   columns: stream => process[stream].columns,
   async openPrompt() {
@@ -72,6 +75,8 @@ export interface Terminal {
   askSecret(question: string): Promise<string>
   /** Show a spinner, on a terminal that can, for work that takes longer than `delayMs`; not beside JSON. */
   during<T>(label: string | (() => string), work: Promise<T>, delayMs?: number): Promise<T>
+  /** Wait until everything is written; in vain where nobody reads. */
+  flush(): Promise<void>
   /** Leave the terminal as it was found. */
   restore(): void
 }
@@ -124,6 +129,7 @@ export function createTerminal({ json, env, secrets, device = processDevice }: T
     },
     sayJson: value => device.writeStdout(`${safeJson(value)}\n`),
     raw: device.writeStdout,
+    flush: device.flush,
     notice: line => (json ? void waitingNotices.push(line) : tell(line)),
     flushNotices: () => waitingNotices.splice(0).forEach(tell),
     diagnose: line => tell([styled('dim', `debug: ${line}`)]),

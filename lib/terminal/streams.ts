@@ -6,8 +6,6 @@ import { AtlasError, errorCode, usageError } from '../errors.ts'
 
 const STDOUT = 1
 const STDERR = 2
-/** A pipe that is not full takes this much at once, in characters (pipe(7): 4 KiB is written whole). */
-const MAX_SHORT_LENGTH = 4096
 const BUSY_PAUSE_MS = 1
 
 /** The reader of standard output has gone (EPIPE), so there is nobody to report to. */
@@ -22,30 +20,54 @@ export function isTerminal(descriptor: number): boolean {
   return isTTY(descriptor)
 }
 
+/** What has been written so far, in order. */
+let written: Promise<unknown> = Promise.resolve()
+
+/** Write after all that was written before, to either stream, so that a person sees one after the other. */
+function enqueue(descriptor: number, data: string | Uint8Array): Promise<void> {
+  const bytes = typeof data === 'string' ? Buffer.from(data) : data
+  const writing = written.then(() => writeAll(descriptor, bytes))
+  written = writing.catch(() => {})
+  return writing
+}
+
+/** Wait until everything is written. Where nobody reads, that is never. */
+export async function flushOutput(): Promise<void> {
+  await written
+}
+
 /**
- * Write everything to standard output, however slow the reader. A short text is written by `Bun.write`, which saves the
- * 2 ms that loading `node:fs` takes; all else is not written on the main thread, which must hear signals.
+ * Write everything to standard output, however slow the reader.
  * @throws {OutputClosed} the reader has gone.
  * @throws {AtlasError} `internal`: the output could not be written.
  */
 export async function writeStdout(data: string | Uint8Array): Promise<void> {
-  try {
-    if (typeof data === 'string' && data.length <= MAX_SHORT_LENGTH) await Bun.write(Bun.stdout, data)
-    else await writeAll(typeof data === 'string' ? Buffer.from(data) : data)
-  } catch (error) {
-    const code = errorCode(error)
-    if (code === 'EPIPE') throw new OutputClosed()
-    const hint = code === 'ENOSPC' ? 'The disk is full: make room and try again.' : undefined
-    throw new AtlasError('internal', `The output could not be written (${code}).`, hint)
-  }
+  await enqueue(STDOUT, data).catch(cannotWrite)
 }
 
-async function writeAll(bytes: Uint8Array): Promise<void> {
-  const { write } = await import('node:fs')
+/**
+ * Write a short text to standard output without `node:fs`, which saves 2 ms. It blocks while nobody reads, so it is
+ * for when no signal is listened for.
+ * @throws as `writeStdout` does.
+ */
+export async function writeStdoutAtOnce(text: string): Promise<void> {
+  await Bun.write(Bun.stdout, text).catch(cannotWrite)
+}
+
+function cannotWrite(error: unknown): never {
+  const code = errorCode(error)
+  if (code === 'EPIPE') throw new OutputClosed()
+  const hint = code === 'ENOSPC' ? 'The disk is full: make room and try again.' : undefined
+  throw new AtlasError('internal', `The output could not be written (${code}).`, hint)
+}
+
+/** Not on the main thread, which would hear no signal while it waits for a reader. */
+async function writeAll(descriptor: number, bytes: Uint8Array): Promise<void> {
+  const { write } = process.getBuiltinModule('node:fs')
   let rest = bytes
   while (rest.byteLength > 0) {
     const { promise, resolve, reject } = Promise.withResolvers<number>()
-    write(STDOUT, rest, (error, written) => (error ? reject(error) : resolve(written)))
+    write(descriptor, rest, (error, count) => (error ? reject(error) : resolve(count)))
     try {
       rest = rest.subarray(await promise)
     } catch (error) {
@@ -55,19 +77,16 @@ async function writeAll(bytes: Uint8Array): Promise<void> {
   }
 }
 
-/** Write to standard error at once. Errors are ignored, as there is no other place to report them. */
+/** Write to standard error, without waiting. Errors are ignored, as there is no other place to report them. */
 export function writeStderr(text: string): void {
-  // Loaded when needed: saves 2 ms, as above.
-  const { writeSync } = process.getBuiltinModule('node:fs')
-  let rest: Uint8Array = Buffer.from(text)
-  while (rest.byteLength > 0) {
-    try {
-      rest = rest.subarray(writeSync(STDERR, rest))
-    } catch (error) {
-      if (errorCode(error) !== 'EAGAIN') return
-      Bun.sleepSync(BUSY_PAUSE_MS)
-    }
-  }
+  enqueue(STDERR, text).catch(() => {})
+}
+
+/** Write to standard error before anything else happens, for a process that ends then; it blocks while nobody reads. */
+export function writeStderrAtOnce(text: string): void {
+  try {
+    process.getBuiltinModule('node:fs').writeSync(STDERR, text)
+  } catch {}
 }
 
 /** Standard input, piece by piece. @throws {AtlasError} `usage`: it is a folder, or cannot be read. */

@@ -378,7 +378,7 @@ describe('error statuses', () => {
       '403 Forbidden',
       [],
       '<html>WAF</html>',
-      { login: '4 bad_credentials', refresh: '5 bad_response', status: '5 unverified', api: '1 api_error' },
+      { login: '5 bad_response', refresh: '5 bad_response', status: '5 unverified', api: '1 api_error' },
     ],
     [
       '404 Not Found',

@@ -45,6 +45,7 @@ export function scriptTerminal({
     writeStderr(text) {
       shown.stderr += text
     },
+    async flush() {},
     columns: () => columns,
     openPrompt: async () => ({
       async ask(question) {

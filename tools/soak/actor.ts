@@ -2,9 +2,9 @@ import path from 'node:path'
 import { ADA } from '../../tests/support/atlas-server.ts'
 import { LOGIN, outcomeOf } from '../../tests/support/binary.ts'
 import type { Stage } from '../../tests/support/stage.ts'
+import { createStalledPipe } from '../../tests/support/stalled-pipe.ts'
 import { childrenOf } from './front.ts'
 import type { Fault, Moment, Plan } from './plan.ts'
-import { createStalledPipe } from './stalled-pipe.ts'
 
 /** Two signals closer than 100 ms count as one. */
 const SECOND_SIGNAL_MS = 300
