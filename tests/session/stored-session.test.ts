@@ -4,7 +4,8 @@ import { encodeRecord, type Session } from '../../lib/session/record.ts'
 import { createStoredSession } from '../../lib/session/stored-session.ts'
 import type { CredentialStore } from '../../lib/store/store.ts'
 import { createSecrets } from '../../lib/terminal/secrets.ts'
-import { codeOf } from '../support/session-kit.ts'
+import { startAtlasServer } from '../support/atlas-server.ts'
+import { codeOf, createSessionKit } from '../support/session-kit.ts'
 
 const API_URL = 'https://atlas.example.com'
 const ACCOUNT = `default@${API_URL}`
@@ -130,4 +131,18 @@ describe('the account of a stored session', () => {
     world.stored = ADA
     expect((await world.session.require()).email).toBe(ADA)
   })
+})
+
+test('account: a refresh whose session another login replaces meanwhile neither uses nor overwrites that one', async () => {
+  await using server = await startAtlasServer({ rotate: true })
+  using kit = createSessionKit({ apiUrl: server.url })
+  const session = await kit.logIn(ADA, 'correct horse')
+  const held = server.hold('POST /auth/refresh')
+  const refreshing = codeOf(kit.refresh(session))
+  await held.arrived
+  const bobs = encodeRecord(kit.account, { ...sessionOf(BOB), apiRoot: server.apiRoot })
+  await kit.store.write(kit.account, bobs)
+  held.release()
+  expect(await refreshing).toBe('not_logged_in')
+  expect(await kit.record()).toBe(bobs)
 })
