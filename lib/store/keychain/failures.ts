@@ -10,6 +10,10 @@ export const SERVICE = 'atlas-cli'
 /** The addon waits two seconds for a Secret Service, then says what it also says of a lost connection. */
 const ADDON_WAIT_MS = 1_900
 
+/** Whether a call failed because the addon itself waits no longer: asking again waits on. */
+export const isAddonTimeout = (message: string, tookMs: number): boolean =>
+  tookMs >= ADDON_WAIT_MS && NO_REPLY.test(message) && codeOf(message) === 'store_unavailable'
+
 const LOCKED =
   /prompt was dismissed|object locked|is ?locked|interaction (is )?(not allowed|required)|interaction with .* is not allowed|no UI possible/i
 const DENIED =
@@ -48,8 +52,7 @@ export function keychainFailure(
       `Delete them with: secret-tool clear service ${SERVICE} username ${shellQuoted(account)}, then log in again.`,
     )
   const code = codeOf(message)
-  if (code === 'store_unavailable' && NO_REPLY.test(message) && tookMs >= ADDON_WAIT_MS)
-    return noAnswer(tookMs, platform)
+  if (isAddonTimeout(message, tookMs)) return noAnswer(tookMs, platform)
   const [says, onLinux, elsewhere] = MEANING[code]
   let nextStep: string = platform === 'linux' ? onLinux : elsewhere
   if (NO_COLLECTION.test(message))

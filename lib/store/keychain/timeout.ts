@@ -1,4 +1,5 @@
 import type { AddonFolder } from '../../files/user-folder.ts'
+import { startTimer } from '../../timer.ts'
 import { keychainFailure, noAnswer, unloadable } from './failures.ts'
 import type { Answers, WorkerReply, WorkerRequest } from './worker.ts'
 
@@ -33,11 +34,19 @@ export function createKeychainThread(
   }
 
   return async (operation, account, value = '') => {
-    const request: WorkerRequest = { id: nextId++, operation, account, value, platform, addonFolder }
+    const request: WorkerRequest = {
+      id: nextId++,
+      operation,
+      account,
+      value,
+      platform,
+      timeoutMs,
+      addonFolder,
+    }
     const { promise, resolve } = Promise.withResolvers<WorkerReply>()
     waiting.set(request.id, resolve)
     const startedAt = performance.now()
-    const timer = setTimeout(() => givenUp.reject(noAnswer(timeoutMs, platform)), timeoutMs)
+    const stopClock = startTimer(timeoutMs, () => givenUp.reject(noAnswer(timeoutMs, platform)))
     try {
       worker ??= start()
       worker.postMessage(request)
@@ -46,7 +55,7 @@ export function createKeychainThread(
       if (reply.stage === 'addon') throw unloadable(reply.reason, addonFolder)
       throw keychainFailure(reply.reason, performance.now() - startedAt, account, platform)
     } finally {
-      clearTimeout(timer)
+      stopClock()
       waiting.delete(request.id)
     }
   }

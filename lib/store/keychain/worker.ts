@@ -1,6 +1,6 @@
 import type { AddonFolder } from '../../files/user-folder.ts'
 import { type Addon, loadAddon } from './addon.ts'
-import { SERVICE } from './failures.ts'
+import { isAddonTimeout, SERVICE } from './failures.ts'
 
 /** What each operation on an item gives; of `delete`, whether there was something to delete. */
 export interface Answers {
@@ -16,6 +16,8 @@ export interface WorkerRequest {
   /** What to store; empty for another operation. */
   readonly value: string
   readonly platform: NodeJS.Platform
+  /** The longest wait for the call, in milliseconds. */
+  readonly timeoutMs: number
   readonly addonFolder: AddonFolder
 }
 
@@ -27,7 +29,7 @@ export type WorkerReply =
 /** @throws what the addon throws: an Error with a message for people, and no code. */
 export function callKeychain(
   { Entry }: Addon,
-  { operation, account, value, platform }: Omit<WorkerRequest, 'id' | 'addonFolder'>,
+  { operation, account, value, platform }: Omit<WorkerRequest, 'id' | 'addonFolder' | 'timeoutMs'>,
 ): Answers[keyof Answers] {
   // Unpinned, the library falls back to the kernel's keys, which are gone at the next reboot.
   const entry = new Entry(SERVICE, account, { linux: { store: 'secret-service' } })
@@ -54,6 +56,24 @@ export function callKeychain(
   }
 }
 
+/** Call again and again while the addon has given up sooner than was asked for. @throws as `callKeychain` does */
+function callPatiently(addon: Addon, request: WorkerRequest): Answers[keyof Answers] {
+  const until = performance.now() + request.timeoutMs
+  for (let attempt = 1; ; attempt++) {
+    const startedAt = performance.now()
+    try {
+      const answer = callKeychain(addon, request)
+      // The first attempt may have deleted it after all.
+      return request.operation === 'delete' && attempt > 1 ? true : answer
+    } catch (error) {
+      const now = performance.now()
+      if (now >= until || !isAddonTimeout(messageOf(error), now - startedAt)) throw error
+    }
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
 declare const self: {
   onmessage: (event: { data: WorkerRequest }) => void
   postMessage(reply: WorkerReply): void
@@ -69,10 +89,9 @@ if (!Bun.isMainThread) {
       loading ??= loadAddon(addonFolder)
       const addon = await loading
       stage = 'keychain'
-      self.postMessage({ id, ok: true, answer: callKeychain(addon, request) })
+      self.postMessage({ id, ok: true, answer: callPatiently(addon, request) })
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
-      self.postMessage({ id, ok: false, stage, reason })
+      self.postMessage({ id, ok: false, stage, reason: messageOf(error) })
     }
   }
 }

@@ -1,7 +1,10 @@
 import { describe, expect } from 'bun:test'
 import fs from 'node:fs'
+import { lockPath } from '../../../lib/files/lock.ts'
+import { userLockFolder } from '../../../lib/files/user-folder.ts'
+import { accountOf } from '../../../lib/session/stored-session.ts'
 import { type AtlasServer, answer, signToken, startAtlasServer } from '../../support/atlas-server.ts'
-import { createSandbox } from '../../support/binary.ts'
+import { createSandbox, outcomeOf } from '../../support/binary.ts'
 import { secretServiceTest } from '../../support/needs.ts'
 import { type SecretService, startSecretService } from '../../support/secret-service.ts'
 import { stage } from '../../support/stage.ts'
@@ -231,3 +234,79 @@ secretServiceTest('keychain: the config file names the store and holds no secret
     logins: [{ profile: 'default', api_url: server.url, store: 'keychain', email: 'ada@example.com' }],
   })
 })
+
+const SLOW: [what: string, args: string[]][] = [
+  ['reading', ['auth', 'token']],
+  ['a refresh', ['auth', 'refresh']],
+  ['a logout', ['auth', 'logout']],
+]
+for (const [what, args] of SLOW) {
+  secretServiceTest(
+    `keychain: ${what} waits as long as configured, whatever the library's own limit`,
+    async () => {
+      await using atlas = await stage({ loggedIn: true, rotate: true, store: 'keychain' })
+      atlas.keychain.freeze()
+      const child = atlas.start(args, { env: { ATLAS_KEYCHAIN_TIMEOUT: '30' } })
+      await Bun.sleep(4_500)
+      atlas.keychain.thaw()
+      const { status, stderr } = await outcomeOf(child)
+      expect({ status, failed: stderr.includes('atlas:') }).toEqual({ status: 0, failed: false })
+    },
+  )
+}
+
+secretServiceTest('keychain: what a refresh gives is stored as late as configured', async () => {
+  await using atlas = await stage({ loggedIn: true, rotate: true, store: 'keychain' })
+  const { server, keychain } = atlas
+  const held = server.hold('POST /auth/refresh')
+  const child = atlas.start(['auth', 'refresh'], { env: { ATLAS_KEYCHAIN_TIMEOUT: '30' } })
+  await held.arrived
+  keychain.freeze()
+  held.release()
+  await held.answered
+  await Bun.sleep(4_500)
+  keychain.thaw()
+  expect((await outcomeOf(child)).status).toBe(0)
+  expect(keychain.search('atlas-cli').map(({ secret }) => JSON.parse(secret).refresh_token)).toEqual([
+    server.lastTokens.refresh,
+  ])
+})
+
+for (const order of ['before', 'after']) {
+  secretServiceTest(
+    `keychain: two processes without one lock keep the session (the refusal comes ${order} the answer)`,
+    async () => {
+      await using atlas = await stage({ loggedIn: true, rotate: true, store: 'keychain' })
+      const { server, keychain } = atlas
+      const lock = lockPath(userLockFolder(process.getuid?.(), undefined), accountOf('default', server.url))
+      const first = server.hold('POST /auth/refresh')
+      const winner = atlas.start(['auth', 'refresh'])
+      await first.arrived
+      fs.rmSync(lock)
+      const refused = Promise.withResolvers<void>()
+      const released = Promise.withResolvers<void>()
+      const answered = Promise.withResolvers<void>()
+      server.fault(
+        'POST /auth/refresh',
+        async response => {
+          refused.resolve()
+          await released.promise
+          response.once('finish', answered.resolve)
+          answer(response, 401, { detail: 'Used already' }, { 'www-authenticate': 'Bearer' })
+        },
+        1,
+      )
+      const loser = atlas.start(['auth', 'refresh'])
+      await refused.promise
+      if (order === 'before') released.resolve()
+      else first.release()
+      await (order === 'before' ? answered.promise : first.answered)
+      released.resolve()
+      first.release()
+      expect([await winner.exited, await loser.exited]).toEqual([0, 0])
+      expect(keychain.search('atlas-cli').map(({ secret }) => JSON.parse(secret).refresh_token)).toEqual([
+        server.lastTokens.refresh,
+      ])
+    },
+  )
+}
