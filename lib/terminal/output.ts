@@ -40,7 +40,7 @@ const processDevice: Device = {
   columns: stream => process[stream].columns,
   async openPrompt() {
     const { Prompt } = await import('./prompt.ts')
-    return new Prompt(process.stdin, writeStderr)
+    return new Prompt(process.stdin, writeStderr, flushOutput)
   },
 }
 
