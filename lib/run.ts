@@ -13,7 +13,7 @@ import { describeSettings, loginCommand } from './config/settings.ts'
 import { refuseDebugger } from './debugger.ts'
 import { AtlasError } from './errors.ts'
 import { createLock, type Lock } from './files/lock.ts'
-import { addonFolder, userLockFolder } from './files/user-folder.ts'
+import { addonFolders, userLockFolder } from './files/user-folder.ts'
 import type { Reader } from './http/answer.ts'
 import { type Budget, createBudget } from './http/deadline.ts'
 import { proxyFor } from './http/proxy.ts'
@@ -195,7 +195,7 @@ const createStores = (
     platform,
     timeoutMs: keychainTimeoutMs.value,
     lockFolder: userLockFolder(uid, accountHomeFolder),
-    addonFolder: addonFolder(env, platform, uid),
+    addonFolders: addonFolders(env, platform, uid, accountHomeFolder),
     debug,
   }),
 })

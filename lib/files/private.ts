@@ -52,6 +52,30 @@ export function makePrivateFolder(folder: string, uid: number | undefined): void
   checkPrivateFolder(folder, uid)
 }
 
+/**
+ * See that nobody but the user and root can put another file or folder in the place of this one: in none of the folders
+ * above it, nor in those that links among them lead to, may others rename what is not theirs.
+ * @throws {FileFault} with the folder where they may.
+ */
+export function requireUnmovable(place: string, uid: number | undefined): void {
+  if (uid === undefined) return
+  const check = (folder: string): void => {
+    const found = fs.lstatSync(folder)
+    if (found.isSymbolicLink()) check(path.resolve(path.dirname(folder), fs.readlinkSync(folder)))
+    else if ((found.uid !== 0 && found.uid !== uid) || (found.mode & 0o022 && !(found.mode & STICKY)))
+      throw new FileFault('exposed', `others can replace what is in ${folder}`, place)
+    if (path.dirname(folder) !== folder) check(path.dirname(folder))
+  }
+  at(place, () => {
+    // Finds links in a circle.
+    fs.realpathSync(path.dirname(place))
+    check(path.dirname(place))
+  })
+}
+
+/** In such a folder people rename and delete what is theirs alone. */
+const STICKY = 0o1000
+
 /** See that files can be put into a folder, or the nearest one above it that exists. @throws {FileFault} */
 export const requireWritable = (folder: string): void =>
   at(folder, () => fs.accessSync(nearestFolder(folder), fs.constants.W_OK | fs.constants.X_OK))

@@ -1,7 +1,8 @@
+import fs from 'node:fs'
 import path from 'node:path'
 import { usageError } from '../errors.ts'
 
-/** Where the keychain addon is unpacked. */
+/** Where the keychain addon may be unpacked. */
 export interface AddonFolder {
   readonly path: string
   /** The variable that names the temporary folder; undefined for the default one. */
@@ -11,26 +12,51 @@ export interface AddonFolder {
 
 /**
  * The folder for the locks of an operating-system user, whatever HOME, TMPDIR or XDG variables say: the
- * keychain does not depend on those either.
+ * keychain does not depend on those either. Where the system makes a folder for the user's session, locks
+ * have the scope of the session bus, also for services that have a temporary folder of their own.
  * @param uid the numeric user id; undefined on Windows.
  * @param homeFolder from the user database, not from the environment; Windows alone needs it.
+ * @param sessions where the system keeps the folders of users' sessions.
  * @throws {AtlasError} `usage`: Windows does not know it.
  */
-export function userLockFolder(uid: number | undefined, homeFolder: string | undefined): string {
-  if (uid !== undefined) return `/tmp/atlas-${uid}`
+export function userLockFolder(
+  uid: number | undefined,
+  homeFolder: string | undefined,
+  sessions = '/run/user',
+): string {
+  if (uid !== undefined) {
+    const session = path.posix.join(sessions, String(uid))
+    return isOwn(session, uid) ? path.posix.join(session, 'atlas') : `/tmp/atlas-${uid}`
+  }
   if (homeFolder !== undefined) return path.win32.join(homeFolder, 'AppData', 'Local', 'atlas', 'locks')
   throw usageError('Windows has no profile folder for this user.', 'Run atlas as another user.')
 }
 
-/** The user's own folder in the temporary folder, for the keychain addon of the compiled program. */
-export function addonFolder(
+function isOwn(folder: string, uid: number): boolean {
+  try {
+    const found = fs.lstatSync(folder, { throwIfNoEntry: false })
+    return found?.isDirectory() === true && found.uid === uid && (found.mode & 0o077) === 0
+  } catch {
+    return false
+  }
+}
+
+/**
+ * The folders for the keychain addon of the compiled program, the best first: in the cache of the home of the user
+ * database, whatever HOME says, then in the temporary folder.
+ */
+export function addonFolders(
   env: Readonly<Record<string, string | undefined>>,
   platform: NodeJS.Platform,
   uid: number | undefined,
-): AddonFolder {
+  homeFolder: string | undefined,
+): AddonFolder[] {
+  const { join } = platform === 'win32' ? path.win32 : path.posix
+  const cache = { win32: 'AppData/Local', darwin: 'Library/Caches' }[platform as string] ?? '.cache'
+  const atHome = homeFolder && { path: join(homeFolder, cache, 'atlas'), from: undefined, uid }
   const variables = platform === 'win32' ? ['TEMP', 'TMP'] : ['TMPDIR']
   const from = variables.find(name => env[name])
   const parent = (from && env[from]) || (platform === 'win32' ? 'C:\\Windows\\Temp' : '/tmp')
-  const { join } = platform === 'win32' ? path.win32 : path.posix
-  return { path: join(parent, uid === undefined ? 'atlas' : `atlas-${uid}`), from, uid }
+  const temporary = { path: join(parent, uid === undefined ? 'atlas' : `atlas-${uid}`), from, uid }
+  return atHome ? [atHome, temporary] : [temporary]
 }

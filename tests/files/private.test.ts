@@ -9,6 +9,7 @@ import {
   readPrivateFile,
   readRegularFile,
   requirePrivate,
+  requireUnmovable,
 } from '../../lib/files/private.ts'
 
 const uid = process.getuid?.()
@@ -103,5 +104,27 @@ describe.skipIf(process.platform === 'win32')('privacy', () => {
     expect(faultIn(() => readRegularFile(pipe, 9))).toEqual(['unfit', 'it is not a regular file', null])
     expect(faultIn(() => readRegularFile(root, 9))).toEqual(['unfit', 'a folder is in its place', null])
     expect(readRegularFile(path.join(root, 'absent'), 9)).toBeUndefined()
+  })
+})
+
+describe.skipIf(process.platform === 'win32')('folders in which others may rename', () => {
+  test('privacy: one above a place, or above the target of a link among those, is named', () => {
+    const place = (name: string) => path.join(root, name)
+    for (const name of ['open/below', 'sticky/below', 'own/below'])
+      fs.mkdirSync(place(name), { recursive: true })
+    fs.chmodSync(place('open'), 0o777)
+    fs.chmodSync(place('sticky'), 0o1777)
+    fs.symlinkSync(place('open/below'), place('own/link'))
+    const refused = ['exposed', `others can replace what is in ${place('open')}`, null]
+    const CASES: [name: string, expected: unknown][] = [
+      ['own/below/atlas', 'no fault'],
+      ['sticky/below/atlas', 'no fault'],
+      ['sticky/atlas', 'no fault'],
+      ['open/atlas', refused],
+      ['open/below/atlas', refused],
+      ['own/link/atlas', refused],
+    ]
+    for (const [name, expected] of CASES)
+      expect([name, faultIn(() => requireUnmovable(place(name), uid))]).toEqual([name, expected])
   })
 })

@@ -205,6 +205,9 @@ const canMount = (): boolean => {
   }
 }
 
+/** Leave the temporary folder as the only place for the keychain addon. */
+const spoilCache = (home: string): void => fs.writeFileSync(path.join(home, '.cache'), '')
+
 describe('the temporary folder', () => {
   const uid = process.getuid?.()
   const KINDS: [name: string, reason: string, make: (place: string) => Disposable | undefined | 'nothing'][] =
@@ -244,6 +247,15 @@ describe('the temporary folder', () => {
         },
       ],
       [
+        'one in which everybody may rename',
+        'others can replace what is in PLACE',
+        place => {
+          fs.mkdirSync(place)
+          fs.chmodSync(place, 0o777)
+          return 'nothing'
+        },
+      ],
+      [
         'a link to elsewhere',
         'it is a symbolic link',
         place => {
@@ -262,6 +274,7 @@ describe('the temporary folder', () => {
     async (_, reason, make) => {
       await using atlas = await stage({ loggedIn: true })
       const { server } = atlas
+      spoilCache(atlas.home)
       const place = path.join(atlas.home, 'tmp')
       const made = make(place)
       if (made === undefined) throw new Error('mounting is not permitted here')
@@ -273,7 +286,7 @@ describe('the temporary folder', () => {
         status: 6,
         stdout: '',
         stderr:
-          `atlas: The keychain support, which is unpacked into ${place}/atlas-${uid}, could not be loaded: ${reason}.\n` +
+          `atlas: The keychain support, which is unpacked into ${place}/atlas-${uid}, could not be loaded: ${reason.replace('PLACE', place)}.\n` +
           '       Set TMPDIR to a folder that exists, has room and allows programs, use "atlas auth login --store file" (plain text, readable by you alone), or set ATLAS_ACCESS_TOKEN.\n',
       })
       expect((await atlas.run(['auth', 'status'], { env })).status).toBe(0)
@@ -290,6 +303,7 @@ describe('the temporary folder', () => {
 
   test('temporary folder: a relative one is refused, and nothing is written there', async () => {
     using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain', TMPDIR: 'tmp' })
+    spoilCache(sandbox.home)
     fs.mkdirSync(path.join(sandbox.cwd, 'tmp'))
     const { status, stderr } = await sandbox.run(['auth', 'token'])
     expect({
@@ -309,7 +323,6 @@ describe('the temporary folder', () => {
   }
   const PLANTED: [name: string, plant: (file: string, size: number) => void][] = [
     ['of another size', file => fs.writeFileSync(file, 'no addon')],
-    ['of the same size', (file, size) => fs.writeFileSync(file, Buffer.alloc(size))],
     [
       'behind a link',
       (file, size) => {
@@ -321,6 +334,7 @@ describe('the temporary folder', () => {
   ]
   test.each(PLANTED)('temporary folder: a planted addon %s is replaced, not loaded', async (_, plant) => {
     using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain' })
+    spoilCache(sandbox.home)
     const place = path.join(sandbox.home, 'tmp')
     fs.mkdirSync(place)
     const run = () => sandbox.run(['auth', 'token'], { env: { TMPDIR: place } })
@@ -337,6 +351,7 @@ describe('the temporary folder', () => {
 
   test('temporary folder: twenty first runs at once leave one file', async () => {
     using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain' })
+    spoilCache(sandbox.home)
     const place = path.join(sandbox.home, 'tmp')
     fs.mkdirSync(place)
     const runs = await Promise.all(
@@ -398,4 +413,19 @@ describe('a user without an entry in the user database, as in containers', () =>
       said: 'atlas: The Secret Service keychain cannot be used',
     })
   })
+})
+
+test('keychain addon: is unpacked once, into the cache of the home folder', async () => {
+  using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain' })
+  const folder = path.join(sandbox.home, '.cache', 'atlas')
+  const look = () => {
+    const names = fs.readdirSync(folder)
+    return names.map(name => [name, fs.statSync(path.join(folder, name)).ino])
+  }
+  const first = await sandbox.run(['auth', 'token'])
+  const found = look()
+  expect(found).toHaveLength(1)
+  expect(fs.statSync(folder).mode & 0o777).toBe(0o700)
+  expect(await sandbox.run(['auth', 'token'])).toEqual(first)
+  expect(look()).toEqual(found)
 })

@@ -33,7 +33,7 @@ if (import.meta.main) {
     ...options,
     timeoutMs: 20_000,
     lockFolder: '',
-    addonFolder: { path: '', from: undefined, uid: undefined },
+    addonFolders: [],
     debug() {},
   })
   const results: unknown[] = []

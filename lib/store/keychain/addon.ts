@@ -2,7 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { replaceFile } from '../../files/atomic.ts'
 import { at, FileFault } from '../../files/faults.ts'
-import { makePrivateFolder, requirePrivate } from '../../files/private.ts'
+import { makePrivateFolder, requirePrivate, requireUnmovable } from '../../files/private.ts'
 import type { AddonFolder } from '../../files/user-folder.ts'
 
 /*
@@ -13,46 +13,55 @@ import type { AddonFolder } from '../../files/user-folder.ts'
 export type Addon = Pick<typeof import('@napi-rs/keyring'), 'Entry'>
 
 /**
- * The addon inside the compiled program, unpacked to a folder; from source, the installed one.
- * @throws {FileFault} it cannot be unpacked there; or another error: the system cannot load it.
+ * The addon inside the compiled program, unpacked to the first folder that can be used; from source, the installed one.
+ * @throws {FileFault} the last folder cannot be used; or another error: the system cannot load the addon from there.
  */
-export async function loadAddon(folder: AddonFolder): Promise<Addon> {
+export async function loadAddon(folders: readonly AddonFolder[]): Promise<Addon> {
   const embedded = (Bun.embeddedFiles as readonly File[]).find(({ name }) => name.endsWith('.node'))
   if (embedded === undefined) return requireAddon()
-  const content = new Uint8Array(await embedded.arrayBuffer())
-  const file = at(folder.path, () => unpackAddon(embedded.name, content, folder))
-  const loaded: { exports: Partial<Addon> } = { exports: {} }
-  process.dlopen(loaded, file)
-  return loaded.exports as Addon
+  let failure: unknown
+  for (const folder of folders) {
+    try {
+      const file = await unpackAddon(embedded, folder)
+      const loaded: { exports: Partial<Addon> } = { exports: {} }
+      process.dlopen(loaded, file)
+      return loaded.exports as Addon
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw failure
 }
 
 /**
- * Write the addon where the system's loader can map it. What is there already is compared byte by byte
- * first: the runtime's own unpacking takes any file of the right size for the addon.
+ * Put the addon where the system's loader can map it, unless it is there already. Its name holds a hash of its content,
+ * and nobody else can change it or put another file in its place.
  */
-function unpackAddon(name: string, content: Uint8Array, { path: folder, from, uid }: AddonFolder): string {
-  const file = path.join(folder, name)
+async function unpackAddon(addon: File, { path: folder, from, uid }: AddonFolder): Promise<string> {
+  const file = path.join(folder, path.basename(addon.name))
   // A relative path could be a folder with files of an attacker.
   if (!path.isAbsolute(folder)) throw new FileFault('unfit', `${from} is not an absolute path`, folder)
   // A temporary folder that does not exist is a mistake, and is not made.
-  if (!fs.existsSync(path.dirname(folder)))
+  if (from !== undefined && !fs.existsSync(path.dirname(folder)))
     throw new FileFault('missing', 'the temporary folder does not exist', folder)
   makePrivateFolder(folder, uid)
-  if (!holds(file, content, uid)) replaceFile(file, content, 0o700)
+  requireUnmovable(folder, uid)
+  if (!isUnpacked(file, addon.size, uid)) {
+    const content = new Uint8Array(await addon.arrayBuffer())
+    at(folder, () => replaceFile(file, content, 0o700))
+  }
   return file
 }
 
-function holds(file: string, content: Uint8Array, uid: number | undefined): boolean {
-  const found = fs.lstatSync(file, { throwIfNoEntry: false })
-  if (found?.size !== content.byteLength) return false
+function isUnpacked(file: string, size: number, uid: number | undefined): boolean {
+  const found = at(file, () => fs.lstatSync(file, { throwIfNoEntry: false }))
+  if (found?.size !== size) return false
   try {
     requirePrivate(file, found, 'file', uid)
+    return true
   } catch {
     return false
   }
-  // Mapped where that can be done: reading 3 MB takes as long as asking the keychain.
-  const held = process.platform === 'win32' ? fs.readFileSync(file) : Bun.mmap(file, { shared: false })
-  return Buffer.compare(held, content) === 0
 }
 
 function requireAddon(): Addon {

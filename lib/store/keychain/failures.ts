@@ -74,7 +74,8 @@ export const noAnswer = (waitedMs: number, platform: NodeJS.Platform): AtlasErro
   )
 
 /** @param reason why the addon could not be unpacked, or what the system's loader says. */
-export function unloadable(reason: string, { path, from = 'TMPDIR' }: AddonFolder): AtlasError {
+export function unloadable(reason: string, folders: readonly AddonFolder[]): AtlasError {
+  const { path, from = 'TMPDIR' } = folders.at(-1) ?? { path: 'no folder' }
   const noPrograms = /failed to map segment|operation not permitted/i.test(reason)
   const why = noPrograms ? 'programs may not run from there (is it mounted noexec?)' : reason
   return new AtlasError(

@@ -11,19 +11,19 @@ export interface KeychainOptions {
   /** The longest wait for one call, in milliseconds. */
   readonly timeoutMs: number
   readonly lockFolder: string
-  readonly addonFolder: AddonFolder
+  readonly addonFolders: readonly AddonFolder[]
   readonly debug: (line: string) => void
 }
 
 /** The operating system's own keychain, with a bounded wait for every call. */
 export function createKeychainStore(options: KeychainOptions): CredentialStore {
-  const { platform, timeoutMs, lockFolder, addonFolder, debug } = options
+  const { platform, timeoutMs, lockFolder, addonFolders, debug } = options
   let thread: Promise<CallItem> | undefined
 
   const call: CallItem = async (operation, account, value) => {
     const startedAt = performance.now()
     thread ??= import('./timeout.ts').then(module =>
-      module.createKeychainThread(platform, timeoutMs, addonFolder),
+      module.createKeychainThread(platform, timeoutMs, addonFolders),
     )
     try {
       return await (await thread)(operation, itemName(account, platform), value)

@@ -17,7 +17,7 @@ export type CallItem = <Operation extends keyof Answers>(
 export function createKeychainThread(
   platform: NodeJS.Platform,
   timeoutMs: number,
-  addonFolder: AddonFolder,
+  addonFolders: readonly AddonFolder[],
 ): CallItem {
   const waiting = new Map<number, (reply: WorkerReply) => void>()
   const givenUp = Promise.withResolvers<never>()
@@ -29,7 +29,7 @@ export function createKeychainThread(
   const start = (): Worker => {
     const started = new Worker(new URL('./worker.ts', import.meta.url))
     started.onmessage = ({ data }: MessageEvent<WorkerReply>) => waiting.get(data.id)?.(data)
-    started.onerror = ({ message }) => givenUp.reject(unloadable(message, addonFolder))
+    started.onerror = ({ message }) => givenUp.reject(unloadable(message, addonFolders))
     return started
   }
 
@@ -41,7 +41,7 @@ export function createKeychainThread(
       value,
       platform,
       timeoutMs,
-      addonFolder,
+      addonFolders,
     }
     const { promise, resolve } = Promise.withResolvers<WorkerReply>()
     waiting.set(request.id, resolve)
@@ -52,7 +52,7 @@ export function createKeychainThread(
       worker.postMessage(request)
       const reply = await Promise.race([givenUp.promise, promise])
       if (reply.ok) return reply.answer as Answers[typeof operation]
-      if (reply.stage === 'addon') throw unloadable(reply.reason, addonFolder)
+      if (reply.stage === 'addon') throw unloadable(reply.reason, addonFolders)
       throw keychainFailure(reply.reason, performance.now() - startedAt, account, platform)
     } finally {
       stopClock()

@@ -18,7 +18,7 @@ export interface WorkerRequest {
   readonly platform: NodeJS.Platform
   /** The longest wait for the call, in milliseconds. */
   readonly timeoutMs: number
-  readonly addonFolder: AddonFolder
+  readonly addonFolders: readonly AddonFolder[]
 }
 
 export type WorkerReply =
@@ -29,7 +29,7 @@ export type WorkerReply =
 /** @throws what the addon throws: an Error with a message for people, and no code. */
 export function callKeychain(
   { Entry }: Addon,
-  { operation, account, value, platform }: Omit<WorkerRequest, 'id' | 'addonFolder' | 'timeoutMs'>,
+  { operation, account, value, platform }: Omit<WorkerRequest, 'id' | 'addonFolders' | 'timeoutMs'>,
 ): Answers[keyof Answers] {
   // Unpinned, the library falls back to the kernel's keys, which are gone at the next reboot.
   const entry = new Entry(SERVICE, account, { linux: { store: 'secret-service' } })
@@ -83,10 +83,10 @@ declare const self: {
 if (!Bun.isMainThread) {
   let loading: Promise<Addon> | undefined
   self.onmessage = async ({ data: request }) => {
-    const { id, addonFolder } = request
+    const { id, addonFolders } = request
     let stage: 'addon' | 'keychain' = 'addon'
     try {
-      loading ??= loadAddon(addonFolder)
+      loading ??= loadAddon(addonFolders)
       const addon = await loading
       stage = 'keychain'
       self.postMessage({ id, ok: true, answer: callPatiently(addon, request) })
