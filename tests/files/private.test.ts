@@ -116,7 +116,7 @@ describe.skipIf(process.platform === 'win32')('folders in which others may renam
     fs.chmodSync(place('sticky'), 0o1777)
     fs.symlinkSync(place('open/below'), place('own/link'))
     const refused = ['exposed', `others can replace what is in ${place('open')}`, null]
-    const CASES: [name: string, expected: unknown][] = [
+    const CASES: [name: string, expected: ReturnType<typeof faultIn>][] = [
       ['own/below/atlas', 'no fault'],
       ['sticky/below/atlas', 'no fault'],
       ['sticky/atlas', 'no fault'],
