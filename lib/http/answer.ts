@@ -131,11 +131,18 @@ function redirectTarget(headers: Headers, reader: Reader): string {
 export const quote = (text: string, { isSafeToShow }: Reader): string =>
   isSafeToShow(text) ? text.slice(0, MAX_QUOTE_LENGTH) : '[hidden]'
 
+/** How a validation error that was made a string repeats the input, cut in the middle if it is long. */
+const WHAT_WAS_TYPED = /\s*(?:\[type=[^\]]*?)?input_value=.*$/s
+
 /** The server's own words, from either form of FastAPI's `detail`; undefined where there are none to show. */
 export function serverWords({ body }: Pick<Answer, 'body'>, { isSafeToShow }: Reader): string | undefined {
   const detail = parseJsonObject(body)?.['detail']
   const text =
-    typeof detail === 'string' ? detail : Array.isArray(detail) ? detail.map(describeField).join('; ') : ''
+    typeof detail === 'string'
+      ? detail.replace(WHAT_WAS_TYPED, '')
+      : Array.isArray(detail)
+        ? detail.map(describeField).join('; ')
+        : ''
   if (text === '' || !isSafeToShow(text)) return undefined
   return text.length > MAX_QUOTE_LENGTH ? `${text.slice(0, MAX_QUOTE_LENGTH)}…` : text
 }

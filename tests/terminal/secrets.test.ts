@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { sanitizeLine } from '../../lib/terminal/safe-text.ts'
 import { createSecrets } from '../../lib/terminal/secrets.ts'
-import { forRun } from '../support/needs.ts'
+import { forRun, testWithTools } from '../support/needs.ts'
 
 const knowing = (...values: (string | null | undefined)[]) => {
   const secrets = createSecrets()
@@ -98,3 +98,60 @@ test('mask: accepts any text as a secret', () =>
       },
     ),
   ))
+
+const PYTHON = `
+import ast, base64, html, json, sys, urllib.parse, xml.sax.saxutils as sax
+p = json.load(sys.stdin)
+u = urllib.parse
+forms = {
+  "html.escape": html.escape(p),
+  "html.escape twice": html.escape(html.escape(p)),
+  "numeric": "".join("&#%d;" % ord(c) for c in p),
+  "numeric without ends": "".join("&#x%X " % ord(c) for c in p).replace(" ", ";"),
+  "json": json.dumps(p),
+  "json of unicode": json.dumps(p, ensure_ascii=False),
+  "json in json": json.dumps(json.dumps(p)),
+  "quote": u.quote(p, safe=""),
+  "quote in small letters": u.quote(p, safe="").lower(),
+  "quote_plus": u.quote_plus(p),
+  "urlencode": u.urlencode({"password": p}),
+  "quote in html": html.escape(u.quote(p)),
+  "html in quote": u.quote(html.escape(p)),
+  "repr": repr(p),
+  "ascii": ascii(p),
+  "repr of bytes": repr(p.encode()),
+  "unicode_escape": p.encode("unicode_escape").decode(),
+  "xmlcharrefreplace": p.encode("ascii", "xmlcharrefreplace").decode(),
+  "backslashreplace": p.encode("ascii", "backslashreplace").decode(),
+  "sax.escape": sax.escape(p),
+  "sax.quoteattr": sax.quoteattr(p),
+  "upper": p.upper(),
+  "dict": str({"input": p}),
+  "repr in json": json.dumps(str({"input": p})),
+  "decomposed": __import__("unicodedata").normalize("NFD", p),
+}
+json.dump(forms, sys.stdout)
+`
+const PASSWORDS = ['p&ss "wörd" <1>\\', "it's ünsafe/+ %41", 'Ä\u{1f511}b\'"c&amp;', 'äöü', 'tab\there']
+
+describe('isSafeToShow: what encoders of Python make of a password', () => {
+  testWithTools('python3').each(PASSWORDS)('is found: %j', password => {
+    const { stdout } = Bun.spawnSync(['python3', '-c', PYTHON], {
+      stdin: Buffer.from(JSON.stringify(password)),
+    })
+    const forms: Record<string, string> = JSON.parse(stdout.toString())
+    const shown = Object.entries(forms).filter(([, text]) =>
+      knowing(password).isSafeToShow(`Value error: ${text} is not valid`),
+    )
+    expect(shown).toEqual([])
+  })
+
+  test.each([
+    ["input_value={'username': 'ada', 'password': 'corr...2026-01-01'}, input_type=dict", false],
+    ["input_value='xx...tery', input_type=str", false],
+    ['Wait… and try again', true],
+    ['No such user ... try again', true],
+  ])('a cut beside a part of the password: %s', (text, isSafe) => {
+    expect(knowing('correct horse battery').isSafeToShow(text)).toBe(isSafe)
+  })
+})
