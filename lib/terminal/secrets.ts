@@ -30,7 +30,7 @@ const forms = (secret: string): string[] => [
 /** More than is ever shown of a foreign text is not decoded, in characters. */
 const MAX_DECODED_LENGTH = 16_384
 /** Encodings may be nested, but a server could nest them for ever. */
-const MAX_DECODINGS = 64
+const MAX_DECODINGS = 32
 
 const NAMED: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
 const ESCAPED: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', b: '\b', f: '\f', 0: '\0' }
@@ -97,9 +97,14 @@ function sharePiece(text: string, secret: string): boolean {
 
 export function createSecrets(): Secrets {
   const known = new Set<string>()
+  const folded = new Set<string>()
   return {
     add(...values) {
-      for (const value of values) if (value) for (const form of forms(value)) known.add(form)
+      for (const value of values) {
+        if (!value) continue
+        for (const form of forms(value)) known.add(form)
+        folded.add(fold(value))
+      }
     },
     mask: text =>
       [...known]
@@ -108,12 +113,11 @@ export function createSecrets(): Secrets {
         .reduce((masked, secret) => masked.replaceAll(secret, '[hidden]'), text),
     isSafeToShow: text =>
       !decodings(text).some(form => {
-        const folded = fold(form)
-        const start = folded.slice(0, MAX_SEARCHED_LENGTH)
-        return [...known].some(secret => {
-          const sought = fold(secret)
-          return folded.includes(sought) || sharePiece(start, sought) || isCutOff(start, sought)
-        })
+        const sought = fold(form)
+        const start = sought.slice(0, MAX_SEARCHED_LENGTH)
+        return [...folded].some(
+          secret => sought.includes(secret) || sharePiece(start, secret) || isCutOff(start, secret),
+        )
       }),
   }
 }
