@@ -6,13 +6,7 @@ import { createInterrupts, type Interrupts, ignoredSignals } from './lib/interru
 import type { Host } from './lib/run.ts'
 import { createTerminal, type Terminal } from './lib/terminal/output.ts'
 import { createSecrets, type Secrets } from './lib/terminal/secrets.ts'
-import {
-  flushOutput,
-  OutputClosed,
-  readStdin,
-  writeStderrAtOnce,
-  writeStdoutAtOnce,
-} from './lib/terminal/streams.ts'
+import { OutputClosed, readStdin, writeStdoutAtOnce } from './lib/terminal/streams.ts'
 import { VERSION } from './lib/version.ts'
 
 /** Ways to ask for the version that need no program defined: scripts ask for nothing more often. */
@@ -33,15 +27,15 @@ interface Beginning {
   readonly secrets: Secrets
 }
 
+/** Rejects with what ends the run: a signal, or an error that escapes, which the runtime would print with what it holds. */
+const stopped = Promise.withResolvers<never>()
+for (const event of ['uncaughtException', 'unhandledRejection'] as const) process.on(event, stopped.reject)
+
 /** Read the command line, run what it asks for, and say how it ended. @returns the exit status. */
 async function main(argv: readonly string[]): Promise<number> {
   const secrets = createSecrets()
   if (argv.length === 1 && VERSION_FLAGS.has(argv[0] ?? ''))
-    return sayVersion().catch(async error => {
-      const status = fail(error, openTerminal(argv, secrets))
-      await flushOutput()
-      return status
-    })
+    return sayVersion().catch(error => statusOf(Promise.reject(error), openTerminal(argv, secrets)))
   const interrupts = createInterrupts(process, {
     ignored: ignoredSignals(processStatus()),
     onDelay: () => {
@@ -49,38 +43,25 @@ async function main(argv: readonly string[]): Promise<number> {
     },
   })
   const terminal = openTerminal(argv, secrets)
-  const interrupted = new Promise<never>((_, reject) => {
-    interrupts.cancelled.addEventListener('abort', () => reject(interrupts.cancelled.reason), { once: true })
+  const { cancelled } = interrupts
+  cancelled.addEventListener('abort', () => stopped.reject(cancelled.reason), { once: true })
+  return statusOf(dispatch(argv, { terminal, interrupts, secrets }), terminal)
+}
+
+/** The exit status of a run, once all that it says is written. A run that was stopped does not wait for its readers. */
+async function statusOf(run: Promise<number>, terminal: Terminal): Promise<number> {
+  const status = await Promise.race([run, stopped.promise]).catch(error => fail(error, terminal))
+  const lastWords = stopped.promise.catch(async error => {
+    await Bun.sleep(LAST_WORDS_MS)
+    return report(error).exitStatus
   })
-  const end = (error: unknown): number => {
-    terminal.restore()
-    return fail(error, terminal)
-  }
-  const run = async (): Promise<number> => {
-    const status = await dispatch(argv, { terminal, interrupts, secrets }).catch(error => {
-      // What a signal stopped is said where the signal is.
-      if (interrupts.cancelled.aborted) throw error
-      return end(error)
-    })
-    await terminal.flush()
-    return status
-  }
-  try {
-    return await Promise.race([run(), interrupted])
-  } catch (error) {
-    const status = end(error)
-    await lastWords()
-    return status
-  }
+  return Promise.race([terminal.flush().then(() => status), lastWords])
 }
 
 async function sayVersion(): Promise<number> {
   await writeStdoutAtOnce(VERSION_LINE)
   return 0
 }
-
-/** Let what was said be written, if somebody reads: a process that is to end does not wait for a reader. */
-const lastWords = (): Promise<void> => Promise.race([flushOutput(), Bun.sleep(LAST_WORDS_MS)])
 
 async function dispatch(
   argv: readonly string[],
@@ -164,20 +145,11 @@ const openTerminal = (argv: readonly string[], secrets: Secrets): Terminal =>
   createTerminal({ json: argv.includes('--json'), env: process.env, secrets })
 
 function fail(error: unknown, terminal: Terminal): number {
+  terminal.restore()
   if (error instanceof OutputClosed) return 0
   const { exitStatus, ...said } = report(error)
   terminal.fail(said)
   return exitStatus
-}
-
-// An error that escapes would be printed by the runtime with what it holds and a piece of the program.
-for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
-  process.on(event, thrown => {
-    const { exitStatus, ...error } = report(thrown)
-    const json = process.argv.includes('--json')
-    writeStderrAtOnce(json ? `${JSON.stringify({ error })}\n` : `atlas: ${error.message}\n`)
-    process.exit(exitStatus)
-  })
 }
 
 process.exit(await main(process.argv.slice(2)))

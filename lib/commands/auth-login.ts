@@ -125,17 +125,23 @@ async function removeOlderRecords(entry: Login, run: Run): Promise<void> {
   }
 }
 
-/** Print the login even if the server does not confirm it, or a signal arrives: the session is stored. */
-function printJson({ apiRoot, accessToken, ...session }: Session, run: Run): Promise<void> {
+/**
+ * Print the login even if the server does not confirm it, or a signal arrives: the session is stored. A reader who does
+ * not read is not waited for then.
+ */
+async function printJson({ apiRoot, accessToken, ...session }: Session, run: Run): Promise<void> {
   const { config, stored, secrets, terminal, interrupts } = run
-  return interrupts.shield(async hurry => {
+  let printed = Promise.resolve()
+  await interrupts.shield(async hurry => {
     const confirmation = await whoIs({ apiRoot, bearer: fixedBearer(accessToken) }, run, hurry)
     const { kind, user } = confirmation
     const reason = kind === 'failed' ? secrets.mask(confirmation.error.message) : null
     const state = kind === 'failed' ? 'unverified' : 'authenticated'
     const { kind: source } = stored.store
-    await terminal.sayJson(reportJson(config, { state, credential: session, source, user, reason }))
+    printed = terminal.sayJson(reportJson(config, { state, credential: session, source, user, reason }))
+    printed.catch(() => {})
   })
+  return printed
 }
 
 function noticeChanges({ refreshToken }: Session, { config, stored, terminal }: Run): void {

@@ -10,6 +10,8 @@ import { type Line, renderLine, type Style, styled, wantsColour } from './style.
 const SPINNER_DELAY_MS = 150
 /** The width of a terminal that does not say how wide it is. */
 const DEFAULT_COLUMNS = 80
+/** More diagnostics than this are not kept for a reader who does not come. */
+const MAX_UNREAD_BYTES = 1024 * 1024
 
 /** What is wrong with an answer; undefined where it is valid. */
 type Validate = (answer: string) => string | undefined
@@ -23,8 +25,8 @@ export interface Device {
   /** Whether a standard stream is a terminal, by its descriptor (0, 1 or 2). */
   isTerminal(descriptor: number): boolean
   writeStdout(data: string | Uint8Array): Promise<void>
-  /** Does not wait for it to be written. */
-  writeStderr(text: string): void
+  /** Queue a text, unless more than `maxWaitingBytes` wait already. @returns whether it was queued. */
+  writeStderr(text: string, maxWaitingBytes?: number): boolean
   flush(): Promise<void>
   /** The width of a terminal, in characters; 0 or undefined where it does not say. */
   columns(stream: 'stdout' | 'stderr'): number | undefined
@@ -44,7 +46,10 @@ const processDevice: Device = {
   },
 }
 
-/** Where results, notices and questions go. Everything but `raw` is made harmless for a terminal first. */
+/**
+ * Where results, notices and questions go. Everything but `raw` is made harmless for a terminal first. What goes to
+ * standard error is queued: whether it is read or not, it holds nothing up.
+ */
 export interface Terminal {
   readonly stdinIsTerminal: boolean
   readonly stdoutIsTerminal: boolean
@@ -65,7 +70,7 @@ export interface Terminal {
   /** A remark beside the result, on standard error; with --json it waits for success. */
   notice(line: Line): void
   flushNotices(): void
-  /** A line of diagnostics, on standard error. */
+  /** A line of diagnostics, on standard error; left out and counted while a MiB waits there to be read. */
   diagnose(line: string): void
   /** An error and the next step, on standard error, as text or JSON. */
   fail(error: { readonly code: AtlasCode; readonly message: string; readonly hint: string | null }): void
@@ -75,7 +80,7 @@ export interface Terminal {
   askSecret(question: string): Promise<string>
   /** Show a spinner, on a terminal that can, for work that takes longer than `delayMs`; not beside JSON. */
   during<T>(label: string | (() => string), work: Promise<T>, delayMs?: number): Promise<T>
-  /** Wait until everything is written; in vain where nobody reads. */
+  /** Wait until everything is written; for ever where nobody reads. */
   flush(): Promise<void>
   /** Leave the terminal as it was found. */
   restore(): void
@@ -98,11 +103,14 @@ export function createTerminal({ json, env, secrets, device = processDevice }: T
   let prompt: Prompter | undefined
   let stopSpinner = (): void => {}
 
-  const say = (line: Line): Promise<void> => device.writeStdout(`${renderLine(line, colour.stdout)}\n`)
-  const tell = (line: Line): void => {
+  const say = (...lines: readonly Line[]): Promise<void> =>
+    device.writeStdout(lines.map(line => `${renderLine(line, colour.stdout)}\n`).join(''))
+  const tell = (lines: readonly Line[], maxWaitingBytes?: number): boolean => {
     stopSpinner()
-    device.writeStderr(`${renderLine(line, colour.stderr, mask)}\n`)
+    const text = lines.map(line => `${renderLine(line, colour.stderr, mask)}\n`).join('')
+    return text === '' || device.writeStderr(text, maxWaitingBytes)
   }
+  const diagnostics = createDiagnostics(tell)
   const askUntilValid = async (question: string, hidden: boolean, invalid: Validate): Promise<string> => {
     prompt ??= await device.openPrompt()
     for (;;) {
@@ -110,7 +118,7 @@ export function createTerminal({ json, env, secrets, device = processDevice }: T
       if (answer === undefined) throw new Cancelled()
       const fault = invalid(answer)
       if (fault === undefined) return answer
-      tell(fault)
+      tell([fault])
     }
   }
 
@@ -123,20 +131,16 @@ export function createTerminal({ json, env, secrets, device = processDevice }: T
     get columns() {
       return (stdoutIsTerminal && device.columns('stdout')) || undefined
     },
-    say,
-    sayRows: async rows => {
-      for (const line of alignRows(rows)) await say(line)
-    },
+    say: line => say(line),
+    sayRows: rows => say(...alignRows(rows)),
     sayJson: value => device.writeStdout(`${safeJson(value)}\n`),
     raw: device.writeStdout,
-    flush: device.flush,
-    notice: line => (json ? void waitingNotices.push(line) : tell(line)),
-    flushNotices: () => waitingNotices.splice(0).forEach(tell),
-    diagnose: line => tell([styled('dim', `debug: ${line}`)]),
+    notice: line => void (json ? waitingNotices.push(line) : tell([line])),
+    flushNotices: () => void tell(waitingNotices.splice(0)),
+    diagnose: diagnostics.print,
     fail({ code, message, hint }) {
-      if (json) return tell(safeJson({ error: { code, message, hint } }))
-      tell([styled('red', 'atlas:'), ` ${message}`])
-      if (hint !== null) tell(`       ${hint}`)
+      if (json) tell([safeJson({ error: { code, message, hint } })])
+      else tell([[styled('red', 'atlas:'), ` ${message}`], ...(hint === null ? [] : [`       ${hint}`])])
     },
     ask: (question, invalid) => askUntilValid(`${question}: `, false, invalid),
     askSecret: question => askUntilValid(`${question} (not shown): `, true, isEmpty),
@@ -147,6 +151,10 @@ export function createTerminal({ json, env, secrets, device = processDevice }: T
       stopSpinner = startSpinner(text, delayMs, device.writeStderr, columns)
       return work.finally(() => stopSpinner())
     },
+    async flush() {
+      diagnostics.end()
+      await device.flush()
+    },
     restore() {
       stopSpinner()
       prompt?.restore()
@@ -155,6 +163,24 @@ export function createTerminal({ json, env, secrets, device = processDevice }: T
 }
 
 const isEmpty: Validate = answer => (answer === '' ? 'Type your password.' : undefined)
+
+/** Lines of diagnostics for a reader who may be slow, or gone for good; those left out are counted. */
+function createDiagnostics(tell: (lines: readonly Line[], maxWaitingBytes?: number) => boolean) {
+  let leftOut = 0
+  const styledLine = (line: string): Line => [styled('dim', `debug: ${line}`)]
+  const omission = (): Line[] =>
+    leftOut > 0 ? [styledLine(`${leftOut} lines were left out, as nobody read them`)] : []
+  return {
+    print(line: string): void {
+      const isQueued = tell([...omission(), styledLine(line)], MAX_UNREAD_BYTES)
+      leftOut = isQueued ? 0 : leftOut + 1
+    },
+    end(): void {
+      tell(omission())
+      leftOut = 0
+    },
+  }
+}
 
 function alignRows(rows: readonly Row[]): Line[] {
   const width = Math.max(...rows.map(([name]) => name.length)) + 2

@@ -2,18 +2,21 @@ const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '
 const INTERVAL_MS = 80
 const CLEAR_LINE = '\r\u001b[K'
 
-/** Show a spinner and a label once `delayMs` have passed. What it returns stops the spinner and clears the line. */
+/**
+ * Show a spinner and a label once `delayMs` have passed. What it returns stops the spinner and clears the line.
+ * @param write is told how much may wait already: a frame that a stopped terminal does not take is out of date later.
+ */
 export function startSpinner(
   label: () => string,
   delayMs: number,
-  write: (text: string) => void,
+  write: (text: string, maxWaitingBytes?: number) => unknown,
   columns: () => number,
 ): () => void {
   let count = 0
   const draw = (): void => {
     // A line that wraps could not be cleared.
     const text = label().slice(0, Math.max(0, columns() - 3))
-    write(`${CLEAR_LINE}${FRAMES[count++ % FRAMES.length]} ${text}`)
+    write(`${CLEAR_LINE}${FRAMES[count++ % FRAMES.length]} ${text}`, 0)
   }
   let ticking: ReturnType<typeof setInterval> | undefined
   const starting = setTimeout(() => {

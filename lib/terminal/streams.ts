@@ -4,9 +4,11 @@
  */
 import { AtlasError, errorCode, usageError } from '../errors.ts'
 
-const STDOUT = 1
-const STDERR = 2
-const BUSY_PAUSE_MS = 1
+/** How long a text for standard output waits for texts that came before it on standard error, in milliseconds. */
+const ORDER_PATIENCE_MS = 100
+/** How long a full pipe that does not block is left alone, in milliseconds: doubled each time. */
+const MIN_PAUSE_MS = 1
+const MAX_PAUSE_MS = 32
 
 /** The reader of standard output has gone (EPIPE), so there is nobody to report to. */
 export class OutputClosed extends Error {}
@@ -20,73 +22,120 @@ export function isTerminal(descriptor: number): boolean {
   return isTTY(descriptor)
 }
 
-/** What has been written so far, in order. */
-let written: Promise<unknown> = Promise.resolve()
+/**
+ * What is on its way to one standard stream, in order. Nothing is written on the main thread, where a full pipe would
+ * stop the signals and the storing of a session. One write at a time: a stream that nobody reads holds one thread of the
+ * runtime's pool, which has at least two. The pipe stays as it is, as other programs may share it.
+ */
+class StreamQueue {
+  readonly #descriptor: number
+  readonly #goesFirst: StreamQueue | undefined
+  #last: Promise<unknown> = Promise.resolve()
+  #waitingBytes = 0
+  #writingSince = 0
 
-/** Write after all that was written before, to either stream, so that a person sees one after the other. */
-function enqueue(descriptor: number, data: string | Uint8Array): Promise<void> {
-  const bytes = typeof data === 'string' ? Buffer.from(data) : data
-  const writing = written.then(() => writeAll(descriptor, bytes))
-  written = writing.catch(() => {})
-  return writing
+  /** @param goesFirst what is on its way there is written first, unless nobody reads it. */
+  constructor(descriptor: number, goesFirst?: StreamQueue) {
+    this.#descriptor = descriptor
+    this.#goesFirst = goesFirst
+  }
+
+  get waitingBytes(): number {
+    return this.#waitingBytes
+  }
+
+  /** @throws the system's own error. */
+  write(bytes: Uint8Array): Promise<void> {
+    if (this.#waitingBytes === 0) this.#writingSince = performance.now()
+    this.#waitingBytes += bytes.byteLength
+    const written = this.#last.then(() => this.#write(bytes))
+    this.#last = written.catch(() => {})
+    return written
+  }
+
+  /** Wait until all that is queued now has been written, or could not be. */
+  async flush(): Promise<void> {
+    await this.#last
+  }
+
+  /** As `flush`, but no longer than it takes to see that nobody reads. */
+  async flushUnlessStalled(): Promise<void> {
+    const patienceMs = this.#writingSince + ORDER_PATIENCE_MS - performance.now()
+    if (this.#waitingBytes > 0 && patienceMs > 0) await Promise.race([this.#last, Bun.sleep(patienceMs)])
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    await this.#goesFirst?.flushUnlessStalled()
+    this.#writingSince = performance.now()
+    try {
+      await writeAll(this.#descriptor, bytes)
+    } finally {
+      this.#waitingBytes -= bytes.byteLength
+    }
+  }
 }
 
-/** Wait until everything is written. Where nobody reads, that is never. */
-export async function flushOutput(): Promise<void> {
-  await written
+async function writeAll(descriptor: number, bytes: Uint8Array): Promise<void> {
+  // Loaded when needed: saves 2 ms where only the version is printed.
+  const { write } = process.getBuiltinModule('node:fs')
+  let rest = bytes
+  let pauseMs = MIN_PAUSE_MS
+  while (rest.byteLength > 0) {
+    const { promise, resolve, reject } = Promise.withResolvers<number>()
+    write(descriptor, rest, (error, written) => (error ? reject(error) : resolve(written)))
+    try {
+      rest = rest.subarray(await promise)
+      pauseMs = MIN_PAUSE_MS
+    } catch (error) {
+      // Somebody else has made the pipe non-blocking.
+      if (errorCode(error) !== 'EAGAIN') throw error
+      await Bun.sleep(pauseMs)
+      pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)
+    }
+  }
 }
+
+const stderr = new StreamQueue(2)
+const stdout = new StreamQueue(1, stderr)
 
 /**
- * Write everything to standard output, however slow the reader.
+ * Write everything to standard output, however slow the reader, and after what came before it on standard error.
  * @throws {OutputClosed} the reader has gone.
  * @throws {AtlasError} `internal`: the output could not be written.
  */
 export async function writeStdout(data: string | Uint8Array): Promise<void> {
-  await enqueue(STDOUT, data).catch(cannotWrite)
+  await stdout.write(typeof data === 'string' ? Buffer.from(data) : data).catch(refuseOutput)
 }
 
 /**
- * Write a short text to standard output without `node:fs`, which saves 2 ms. It blocks while nobody reads, so it is
- * for when no signal is listened for.
+ * Write a short text to standard output on the main thread. While a pipe is full, a signal is not heard: for a process
+ * that listens to none, and so is ended by it. Saves the 2 ms that loading `node:fs` takes.
  * @throws as `writeStdout` does.
  */
 export async function writeStdoutAtOnce(text: string): Promise<void> {
-  await Bun.write(Bun.stdout, text).catch(cannotWrite)
+  await Bun.write(Bun.stdout, text).catch(refuseOutput)
 }
 
-function cannotWrite(error: unknown): never {
+function refuseOutput(error: unknown): never {
   const code = errorCode(error)
   if (code === 'EPIPE') throw new OutputClosed()
   const hint = code === 'ENOSPC' ? 'The disk is full: make room and try again.' : undefined
   throw new AtlasError('internal', `The output could not be written (${code}).`, hint)
 }
 
-/** Not on the main thread, which would hear no signal while it waits for a reader. */
-async function writeAll(descriptor: number, bytes: Uint8Array): Promise<void> {
-  const { write } = process.getBuiltinModule('node:fs')
-  let rest = bytes
-  while (rest.byteLength > 0) {
-    const { promise, resolve, reject } = Promise.withResolvers<number>()
-    write(descriptor, rest, (error, count) => (error ? reject(error) : resolve(count)))
-    try {
-      rest = rest.subarray(await promise)
-    } catch (error) {
-      if (errorCode(error) !== 'EAGAIN') throw error
-      await Bun.sleep(BUSY_PAUSE_MS)
-    }
-  }
+/**
+ * Queue a text for standard error, unless more than `maxWaitingBytes` wait there already. Errors are ignored, as there
+ * is no other place to report them. @returns whether it was queued.
+ */
+export function writeStderr(text: string, maxWaitingBytes = Number.POSITIVE_INFINITY): boolean {
+  if (stderr.waitingBytes > maxWaitingBytes) return false
+  stderr.write(Buffer.from(text)).catch(() => {})
+  return true
 }
 
-/** Write to standard error, without waiting. Errors are ignored, as there is no other place to report them. */
-export function writeStderr(text: string): void {
-  enqueue(STDERR, text).catch(() => {})
-}
-
-/** Write to standard error before anything else happens, for a process that ends then; it blocks while nobody reads. */
-export function writeStderrAtOnce(text: string): void {
-  try {
-    process.getBuiltinModule('node:fs').writeSync(STDERR, text)
-  } catch {}
+/** Wait until all that is queued has been written, or could not be: for ever where nobody reads. */
+export async function flushOutput(): Promise<void> {
+  await Promise.all([stdout.flush(), stderr.flush()])
 }
 
 /** Standard input, piece by piece. @throws {AtlasError} `usage`: it is a folder, or cannot be read. */

@@ -44,6 +44,7 @@ export function scriptTerminal({
     },
     writeStderr(text) {
       shown.stderr += text
+      return true
     },
     async flush() {},
     columns: () => columns,
