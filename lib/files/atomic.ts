@@ -2,13 +2,16 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { errorCode } from '../errors.ts'
+import { FileFault } from './faults.ts'
 
-/* Every function here throws the file system's own error. */
+/* What the file system refuses is thrown as its own error. */
 
 /** What opening or flushing a folder says where the file system, or the folder's mode, does not offer it. */
 const NO_FOLDER_SYNC = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EACCES'])
 /** A temporary file this old has no writer any more: writing one takes moments. */
 const ABANDONED_AFTER_MS = 600_000
+/** How often a file is written anew whose temporary file somebody deleted or replaced. */
+const MAX_ATTEMPTS = 8
 /** The machine and the process that write a temporary file are in its name. */
 const TEMPORARY = /^\..*\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.atlas-tmp$/s
 
@@ -23,24 +26,69 @@ export interface Access {
  * Replace a file as a whole: readers see the old content or the new, and after a crash one of the two is
  * there. The folder is made where it is missing (0700).
  * @param mode the file's from its first moment.
+ * @throws {FileFault} `other`: somebody deletes or replaces each temporary file; nothing was replaced.
  */
 export function replaceFile(file: string, content: string | Uint8Array, mode = 0o600): void {
-  const temporary = writeTemporary(file, content, { mode })
-  try {
-    fs.renameSync(temporary, file)
-  } finally {
-    discard(temporary)
-  }
+  for (let attempt = 1; !tryReplace(file, content, mode); attempt++)
+    if (attempt === MAX_ATTEMPTS)
+      throw new FileFault('other', 'another program removes what atlas writes beside it', file)
   syncFolder(path.dirname(file))
 }
 
+/** @returns false where somebody deleted the temporary file or its folder, or put another file in its place. */
+function tryReplace(file: string, content: string | Uint8Array, mode: number): boolean {
+  const { temporary, descriptor } = openTemporary(file, content, { mode })
+  try {
+    // It is open, so no other file has its inode.
+    const own = fs.fstatSync(descriptor)
+    const found = fs.lstatSync(temporary, { throwIfNoEntry: false })
+    if (found?.ino !== own.ino || found.dev !== own.dev) return false
+    fs.renameSync(temporary, file)
+    return true
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false
+    throw error
+  } finally {
+    fs.closeSync(descriptor)
+    discard(temporary)
+  }
+}
+
 /**
- * See that a file could be replaced by one with that content, by writing such a file beside it.
+ * See that a file could be replaced by one with that content: write such a file beside it, and rename that.
  * @returns what deletes that file again, which until then keeps its room on the disk.
+ * @throws {FileFault} `unfit`: it is a mount of its own.
  */
 export function rehearseReplacement(file: string, content: string | Uint8Array): () => void {
+  if (isMount(file))
+    throw new FileFault('unfit', 'it is mounted alone and cannot be replaced; mount its folder instead', file)
   const temporary = writeTemporary(file, content, { mode: 0o600 })
-  return () => discard(temporary)
+  const renamed = temporaryName(file)
+  try {
+    // In a folder that only grows, files can be made and not renamed.
+    fs.renameSync(temporary, renamed)
+  } catch (error) {
+    discard(temporary)
+    throw error
+  }
+  return () => discard(renamed)
+}
+
+/** Whether something is mounted on a file, as containers do, so that no other file can take its name; Linux alone says so. */
+function isMount(file: string): boolean {
+  const mountOf = (place: string): string | undefined => {
+    const descriptor = fs.openSync(place, fs.constants.O_RDONLY)
+    try {
+      return /^mnt_id:\s*(\d+)$/m.exec(fs.readFileSync(`/proc/self/fdinfo/${descriptor}`, 'utf8'))?.[1]
+    } finally {
+      fs.closeSync(descriptor)
+    }
+  }
+  try {
+    return process.platform === 'linux' && mountOf(file) !== mountOf(path.dirname(file))
+  } catch {
+    return false
+  }
 }
 
 /**
@@ -48,13 +96,21 @@ export function rehearseReplacement(file: string, content: string | Uint8Array):
  * renames or removes it. The folder is made where it is missing (0700).
  */
 export function writeTemporary(file: string, content: string | Uint8Array, access: Access): string {
-  const folder = path.dirname(file)
-  fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
-  removeAbandoned(file)
-  const writer = `${machine()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`
-  const temporary = path.join(folder, `.${path.basename(file)}.${writer}.atlas-tmp`)
-  createFile(temporary, content, access)
+  const { temporary, descriptor } = openTemporary(file, content, access)
+  fs.closeSync(descriptor)
   return temporary
+}
+
+function openTemporary(file: string, content: string | Uint8Array, access: Access) {
+  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 })
+  removeAbandoned(file)
+  const temporary = temporaryName(file)
+  return { temporary, descriptor: createOpen(temporary, content, access) }
+}
+
+function temporaryName(file: string): string {
+  const writer = `${machine()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`
+  return path.join(path.dirname(file), `.${path.basename(file)}.${writer}.atlas-tmp`)
 }
 
 /** The temporary files of a file, its writers dead or alive; none in a folder that may not be listed. */
@@ -90,8 +146,14 @@ function isAbandoned(temporary: string): boolean {
   return Date.now() - mtimeMs > ABANDONED_AFTER_MS
 }
 
-/** By its name: containers share folders, and each has process numbers of its own. */
-const machine = (): string => Bun.SHA256.hash(os.hostname(), 'hex').slice(0, 8)
+/** By its name and its process numbers: containers share folders and names, and each numbers from 1. */
+function machine(): string {
+  let numbering = ''
+  try {
+    numbering = fs.readlinkSync('/proc/self/ns/pid')
+  } catch {}
+  return Bun.SHA256.hash(os.hostname() + numbering, 'hex').slice(0, 8)
+}
 
 function isRunning(pid: number): boolean {
   try {
@@ -106,18 +168,19 @@ function isRunning(pid: number): boolean {
  * may still be lost in a power cut (`syncFolder`).
  * @param access the mode, less the process's umask; with an owner, exactly that mode and, if allowed, owner.
  */
-export function createFile(file: string, content: string | Uint8Array, { mode, uid, gid }: Access): void {
+export const createFile = (file: string, content: string | Uint8Array, access: Access): void =>
+  fs.closeSync(createOpen(file, content, access))
+
+function createOpen(file: string, content: string | Uint8Array, { mode, uid, gid }: Access): number {
   const owned = uid !== undefined && gid !== undefined
   const descriptor = fs.openSync(file, 'wx', owned ? 0o600 : mode)
   try {
-    try {
-      fs.writeFileSync(descriptor, content)
-      if (owned) giveAccess(descriptor, mode, uid, gid)
-      fs.fsyncSync(descriptor)
-    } finally {
-      fs.closeSync(descriptor)
-    }
+    fs.writeFileSync(descriptor, content)
+    if (owned) giveAccess(descriptor, mode, uid, gid)
+    fs.fsyncSync(descriptor)
+    return descriptor
   } catch (error) {
+    fs.closeSync(descriptor)
     discard(file)
     throw error
   }

@@ -169,3 +169,52 @@ test('removeFile: says whether the file was there, even without its folder', () 
   expect(removeFile(file)).toBe(true)
   expect(removeFile(file)).toBe(false)
 })
+
+describe.skipIf(process.platform !== 'linux')(
+  'a temporary file that somebody else deletes or replaces',
+  () => {
+    /** Do something to each temporary file when it is flushed, which is before it is renamed. */
+    const interfering = (times: number, work: (temporary: string) => void): Disposable => {
+      const flush = fs.fsyncSync
+      let left = times
+      fs.fsyncSync = descriptor => {
+        flush(descriptor)
+        const place = fs.readlinkSync(`/proc/self/fd/${descriptor}`)
+        if (place.endsWith('.atlas-tmp') && left-- > 0) work(place)
+      }
+      return { [Symbol.dispose]: () => void (fs.fsyncSync = flush) }
+    }
+
+    test.each([
+      ['deletes it', (place: string) => fs.rmSync(place)],
+      [
+        'puts another in its place',
+        (place: string) => {
+          fs.rmSync(place)
+          fs.writeFileSync(place, 'theirs!')
+        },
+      ],
+      ['deletes the folder', (place: string) => fs.rmSync(path.dirname(place), { recursive: true })],
+    ])('replaceFile: writes its own content although somebody %s', (_, work) => {
+      const file = path.join(root, 'folder', 'record')
+      replaceFile(file, 'before')
+      {
+        using _interfering = interfering(3, work)
+        replaceFile(file, 'mine 12')
+      }
+      expect(fs.readFileSync(file, 'utf8')).toBe('mine 12')
+      expect(fs.readdirSync(path.dirname(file))).toEqual(['record'])
+    })
+
+    test('replaceFile: leaves the file alone where each temporary one is replaced', () => {
+      const file = path.join(root, 'record')
+      replaceFile(file, 'before')
+      using _interfering = interfering(100, place => {
+        fs.rmSync(place)
+        fs.writeFileSync(place, 'theirs')
+      })
+      expect(() => replaceFile(file, 'mine')).toThrow('another program removes what atlas writes beside it')
+      expect(fs.readFileSync(file, 'utf8')).toBe('before')
+    })
+  },
+)

@@ -4,8 +4,8 @@ import path from 'node:path'
 import { lockPath } from '../../lib/files/lock.ts'
 import { userLockFolder } from '../../lib/files/user-folder.ts'
 import { accountOf } from '../../lib/session/stored-session.ts'
-import { createUnprivilegedSandbox } from '../support/binary.ts'
-import { secretServiceTest, twoUsersTest } from '../support/needs.ts'
+import { createUnprivilegedSandbox, LOGIN } from '../support/binary.ts'
+import { secretServiceTest, testWith, twoUsersTest } from '../support/needs.ts'
 import { hasSecretService } from '../support/secret-service.ts'
 import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
 import { type Stage, stage } from '../support/stage.ts'
@@ -307,4 +307,56 @@ describe('a lock file that is deleted while it is held', () => {
       expect(atlas.keychain.lookup('atlas-cli', account)).toContain(server.lastTokens.refresh)
     },
   )
+})
+
+describe('a record that can be read and not replaced', () => {
+  smallDiskTest('store: nothing is refreshed where the credential file is mounted alone', async () => {
+    await using atlas = await stage({ rotate: true, loggedIn: true })
+    const { server } = atlas
+    const [record = ''] = atlas.filesHolding(server.lastTokens.refresh)
+    const aside = `${record}.aside`
+    fs.copyFileSync(record, aside)
+    expect(Bun.spawnSync(['mount', '--bind', aside, record]).exitCode).toBe(0)
+    try {
+      server.expireAccessTokens()
+      for (const args of [['auth', 'refresh'], ['api', '/auth/me'], LOGIN]) {
+        const { status, stderr } = await atlas.run(args, { input: 'correct horse' })
+        expect({ args, status, stderr: stderr.split('\n')[0] }).toEqual({
+          args,
+          status: 6,
+          stderr: `atlas: The credential store ${record} cannot be used: it is mounted alone and cannot be replaced; mount its folder instead.`,
+        })
+      }
+      expect(server.log().filter(line => line.startsWith('POST'))).toEqual([])
+    } finally {
+      Bun.spawnSync(['umount', record])
+    }
+  })
+
+  const folderAttributes = ['+a', '+i']
+  const mayChangeAttributes = (): boolean => {
+    const folder = fs.mkdtempSync('/tmp/atlas-attribute-')
+    const set = Bun.spawnSync(['chattr', '+a', folder]).exitCode === 0
+    Bun.spawnSync(['chattr', '-a', folder])
+    fs.rmdirSync(folder)
+    return set
+  }
+  testWith('root, and a file system with attributes', process.getuid?.() === 0 && mayChangeAttributes()).each(
+    folderAttributes,
+  )('store: nothing is refreshed where the folder has the attribute %s', async attribute => {
+    await using atlas = await stage({ rotate: true, loggedIn: true })
+    const { server } = atlas
+    const [record = ''] = atlas.filesHolding(server.lastTokens.refresh)
+    Bun.spawnSync(['chattr', attribute, path.dirname(record)])
+    try {
+      const { status, stderr } = await atlas.run(['auth', 'refresh'])
+      expect({ status, said: stderr.includes('cannot be used: permission denied') }).toEqual({
+        status: 6,
+        said: true,
+      })
+      expect(server.log()).toEqual([])
+    } finally {
+      Bun.spawnSync(['chattr', attribute.replace('+', '-'), path.dirname(record)])
+    }
+  })
 })
