@@ -170,51 +170,50 @@ test('removeFile: says whether the file was there, even without its folder', () 
   expect(removeFile(file)).toBe(false)
 })
 
-describe.skipIf(process.platform !== 'linux')(
+describe.skipIf(process.platform === 'win32')(
   'a temporary file that somebody else deletes or replaces',
   () => {
-    /** Do something to each temporary file when it is flushed, which is before it is renamed. */
-    const interfering = (times: number, work: (temporary: string) => void): Disposable => {
-      const flush = fs.fsyncSync
-      let left = times
-      fs.fsyncSync = descriptor => {
-        flush(descriptor)
-        const place = fs.readlinkSync(`/proc/self/fd/${descriptor}`)
-        if (place.endsWith('.atlas-tmp') && left-- > 0) work(place)
+    /** Another process that does so as fast as it can, until it is ended. */
+    const MEDDLER = `
+    const fs = require('node:fs'), path = require('node:path')
+    const [folder, how] = process.argv.slice(-2)
+    for (let looks = 0; ; looks++) {
+      for (const name of fs.readdirSync(folder).filter(name => name.endsWith('.atlas-tmp'))) {
+        const place = path.join(folder, name)
+        try {
+          if (how === 'replace') { fs.writeFileSync(place + '.theirs', 'theirs'); fs.renameSync(place + '.theirs', place) }
+          else fs.rmSync(place)
+        } catch {}
       }
-      return { [Symbol.dispose]: () => void (fs.fsyncSync = flush) }
-    }
+      if (looks === 0) fs.writeSync(1, '.')
+    }`
 
     test.each([
-      ['deletes it', (place: string) => fs.rmSync(place)],
-      [
-        'puts another in its place',
-        (place: string) => {
-          fs.rmSync(place)
-          fs.writeFileSync(place, 'theirs!')
-        },
-      ],
-      ['deletes the folder', (place: string) => fs.rmSync(path.dirname(place), { recursive: true })],
-    ])('replaceFile: writes its own content although somebody %s', (_, work) => {
-      const file = path.join(root, 'folder', 'record')
+      'delete',
+      'replace',
+    ])('replaceFile: puts its own content in place, or nothing, beside one who would %s it', async how => {
       replaceFile(file, 'before')
-      {
-        using _interfering = interfering(3, work)
-        replaceFile(file, 'mine 12')
-      }
-      expect(fs.readFileSync(file, 'utf8')).toBe('mine 12')
-      expect(fs.readdirSync(path.dirname(file))).toEqual(['record'])
-    })
-
-    test('replaceFile: leaves the file alone where each temporary one is replaced', () => {
-      const file = path.join(root, 'record')
-      replaceFile(file, 'before')
-      using _interfering = interfering(100, place => {
-        fs.rmSync(place)
-        fs.writeFileSync(place, 'theirs')
+      const meddler = Bun.spawn([process.execPath, '-e', MEDDLER, '--', path.dirname(file), how], {
+        stdout: 'pipe',
       })
-      expect(() => replaceFile(file, 'mine')).toThrow('another program removes what atlas writes beside it')
-      expect(fs.readFileSync(file, 'utf8')).toBe('before')
+      await meddler.stdout.getReader().read()
+      let content = 'before'
+      try {
+        for (let round = 0; round < 300; round++) {
+          const next = `round ${round} ${'x'.repeat(round)}`
+          try {
+            replaceFile(file, next)
+            content = next
+          } catch (error) {
+            expect(String(error)).toContain('another program removes what atlas writes beside it')
+          }
+          expect(fs.readFileSync(file, 'utf8')).toBe(content)
+        }
+      } finally {
+        meddler.kill('SIGKILL')
+        await meddler.exited
+      }
+      expect(content).not.toBe('before')
     })
   },
 )
