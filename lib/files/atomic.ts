@@ -26,7 +26,7 @@ export interface Access {
  * Replace a file as a whole: readers see the old content or the new, and after a crash one of the two is
  * there. The folder is made where it is missing (0700).
  * @param mode the file's from its first moment.
- * @throws {FileFault} `other`: somebody deletes or replaces each temporary file; nothing was replaced.
+ * @throws {FileFault} `other`: somebody deletes or replaces each temporary file.
  */
 export function replaceFile(file: string, content: string | Uint8Array, mode = 0o600): void {
   for (let attempt = 1; !tryReplace(file, content, mode); attempt++)
@@ -41,16 +41,31 @@ function tryReplace(file: string, content: string | Uint8Array, mode: number): b
   try {
     // It is open, so no other file has its inode.
     const own = fs.fstatSync(descriptor)
-    const found = fs.lstatSync(temporary, { throwIfNoEntry: false })
-    if (found?.ino !== own.ino || found.dev !== own.dev) return false
+    const isAt = (place: string): boolean => {
+      const found = fs.lstatSync(place, { throwIfNoEntry: false })
+      return found?.ino === own.ino && found.dev === own.dev
+    }
+    if (!isAt(temporary)) return false
     fs.renameSync(temporary, file)
-    return true
+    return isAt(file) || wasNamed(descriptor, path.basename(file))
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return false
     throw error
   } finally {
     fs.closeSync(descriptor)
     discard(temporary)
+  }
+}
+
+/**
+ * Whether the last name of an open file was that one, as Linux knows: it was in place, and somebody has put newer
+ * content there since, which is not to be written over.
+ */
+function wasNamed(descriptor: number, name: string): boolean {
+  try {
+    return path.basename(fs.readlinkSync(`/proc/self/fd/${descriptor}`)) === `${name} (deleted)`
+  } catch {
+    return false
   }
 }
 
