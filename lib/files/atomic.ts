@@ -77,16 +77,19 @@ function wasNamed(descriptor: number, name: string): boolean {
 export function rehearseReplacement(file: string, content: string | Uint8Array): () => void {
   if (isMount(file))
     throw new FileFault('unfit', 'it is mounted alone and cannot be replaced; mount its folder instead', file)
-  const temporary = writeTemporary(file, content, { mode: 0o600 })
-  const renamed = temporaryName(file)
-  try {
-    // In a folder that only grows, files can be made and not renamed.
-    fs.renameSync(temporary, renamed)
-  } catch (error) {
-    discard(temporary)
-    throw error
+  for (let attempt = 1; ; attempt++) {
+    const temporary = writeTemporary(file, content, { mode: 0o600 })
+    const renamed = temporaryName(file)
+    try {
+      // In a folder that only grows, files can be made and not renamed.
+      fs.renameSync(temporary, renamed)
+      return () => discard(renamed)
+    } catch (error) {
+      discard(temporary)
+      // Somebody deleted it.
+      if (errorCode(error) !== 'ENOENT' || attempt === MAX_ATTEMPTS) throw error
+    }
   }
-  return () => discard(renamed)
 }
 
 /** Whether something is mounted on a file, as containers do, so that no other file can take its name; Linux alone says so. */

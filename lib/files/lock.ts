@@ -116,6 +116,8 @@ async function tryLock(file: string, uid: number | undefined): Promise<Acquired 
   } catch (error) {
     database?.close()
     if (errorCode(error)?.startsWith('SQLITE_BUSY')) return undefined
+    // Deleted since it was made.
+    if (!fs.existsSync(file)) return undefined
     throw faultOf(error, file) ?? error
   }
 }

@@ -60,10 +60,12 @@ export async function startFront(server: AtlasServer): Promise<Front> {
       exchange.answered = '401, replaced before'
       answer(response, 401, { detail: 'Invalid refresh token' }, { 'www-authenticate': 'Bearer' })
     } else {
+      // Marked before the server is asked: another process may send the same one meanwhile.
+      replaced.add(sent)
       const upstream = await forward(server, incoming, '')
       const issued = refreshTokenIn(upstream.cookies.join('; '))
       if (issued !== '') exchange.issued = issued
-      if (upstream.status === 200) replaced.add(sent)
+      if (upstream.status !== 200) replaced.delete(sent)
       if (fault === 'slow') await Bun.sleep(SLOW_MS)
       exchange.answered = `${upstream.status}${fault === 'plain' ? '' : `, ${fault}`}${incoming.socket.destroyed ? ', but it had gone' : ''}`
       deliver(response, upstream, upstream.status === 200 ? fault : 'plain')

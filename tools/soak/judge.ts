@@ -64,7 +64,9 @@ export function judge(round: Round): Verdict {
 function admittedLoss(actor: Ended | undefined, { actors }: Round): string | undefined {
   // Its sender was killed before the server looked who it was.
   if (actor === undefined)
-    return actors.some(({ signals }) => signals.includes('SIGKILL')) ? 'killed' : undefined
+    return actors.some(({ signals }) => signals.includes('SIGKILL') || signals.length > 1)
+      ? 'killed, or given up at a second signal'
+      : undefined
   const { fault, signals, ending } = actor
   if (ending.status === 0 || ending.overdue !== undefined) return undefined
   if (signals.includes('SIGKILL')) return 'killed'
