@@ -96,6 +96,7 @@ interface Acquired extends Pick<Held, 'stillExcludes'> {
 async function tryLock(file: string, uid: number | undefined): Promise<Acquired | undefined> {
   const { Database } = await import('bun:sqlite')
   const before = prepare(file, uid)
+  if (before === undefined) return undefined
   const stillExcludes = (): boolean => {
     const now = fs.lstatSync(file, { throwIfNoEntry: false })
     return now?.ino === before.ino && now.dev === before.dev
@@ -125,8 +126,9 @@ async function tryLock(file: string, uid: number | undefined): Promise<Acquired 
 /**
  * See that the lock is a plain file of the user's own, in a folder of the user's own: locking a read-only
  * file would succeed without excluding others, and another user could hold a file of theirs for ever.
+ * @returns undefined where somebody deleted it at once.
  */
-function prepare(file: string, uid: number | undefined): fs.Stats {
+function prepare(file: string, uid: number | undefined): fs.Stats | undefined {
   const folder = path.dirname(file)
   makePrivateFolder(folder, uid)
   // In a read-only folder the record that the lock is for could not be replaced.
@@ -138,7 +140,8 @@ function prepare(file: string, uid: number | undefined): fs.Stats {
       // It must not be opened then: closing it would drop a lock that this very process holds on it.
       if (errorCode(error) !== 'EEXIST') throw error
     }
-    const found = fs.lstatSync(file)
+    const found = fs.lstatSync(file, { throwIfNoEntry: false })
+    if (found === undefined) return undefined
     requirePrivate(file, found, 'file', uid)
     // SQLite would take a few bytes of anything for an empty file.
     if (found.size > 0) throw new FileFault('unfit', 'it holds something that is not a lock', file)
