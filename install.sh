@@ -57,11 +57,11 @@ main() {
   name=atlas-$version-$(detect_target)
   work='' staged='' child=''
   trap clean_up EXIT
-  trap 'exit 129' HUP
-  trap 'exit 130' INT
-  trap 'exit 131' QUIT
-  trap 'exit 141' PIPE
-  trap 'exit 143' TERM
+  trap 'stop 129' HUP
+  trap 'stop 130' INT
+  trap 'stop 131' QUIT
+  trap 'stop 141' PIPE
+  trap 'stop 143' TERM
   work=$(mktemp -d "${TMPDIR:-/tmp}/atlas-install.XXXXXX") || fail 'no temporary folder can be made' 'Set TMPDIR.'
 
   say "Downloading $base_url/$name.tar.gz"
@@ -197,8 +197,9 @@ verify() {
   }' "$1/SHA256SUMS")
   case $expected in
     *"$NEWLINE"*) fail "SHA256SUMS names $2 more than once" 'Nothing was installed.' ;;
-    '' | *[!0-9a-f]*) fail "SHA256SUMS has no checksum of $2" 'Check the base URL. Nothing was installed.' ;;
+    *[!0-9a-f]*) expected= ;;
   esac
+  [ ${#expected} -eq 64 ] || fail "SHA256SUMS has no checksum of $2" 'Check the base URL. Nothing was installed.'
   if has sha256sum; then
     actual=$(sha256sum <"$1/$2")
   elif has shasum; then
@@ -268,6 +269,14 @@ quotable() {
     *[\"\$\`\\]*) printf '%s\n' "$1" | sed 's/["$`\\]/\\&/g' ;;
     *) printf '%s\n' "$1" ;;
   esac
+}
+
+# shellcheck disable=SC2317 # Called by traps.
+stop() {
+  # mksh loses the status where an exit in a trap runs another trap.
+  trap - EXIT
+  clean_up
+  exit "$1"
 }
 
 # shellcheck disable=SC2317 # Called by a trap.

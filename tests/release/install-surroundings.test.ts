@@ -1,0 +1,241 @@
+import { beforeEach, describe, expect, test } from 'bun:test'
+import fs from 'node:fs'
+import path from 'node:path'
+import { archiveOf, INSTALL_SCRIPT, type InstallStage, installStage } from '../support/install-stage.ts'
+import { testWithTools } from '../support/needs.ts'
+import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
+
+let stage: InstallStage
+beforeEach(() => {
+  stage = installStage()
+  return () => stage[Symbol.dispose]()
+})
+
+const posixTest = process.platform === 'win32' ? (test.skip as typeof test) : test
+const bin = (): string => path.join(stage.home, '.local/bin')
+const modeOf = (place: string): string => (fs.statSync(place).mode & 0o7777).toString(8)
+const withUmask = (umask: string): string[] => ['sh', '-c', `umask ${umask}; exec "$@"`, 'sh', 'sh']
+
+describe.each([
+  ['dash', ['dash']],
+  ['bash', ['bash', '--posix']],
+  ['busybox', ['busybox', 'sh']],
+  ['mksh', ['mksh']],
+])('install.sh in %s', (name, shell) => {
+  const shellTest = testWithTools(name)
+
+  shellTest('installs, and says so in the same words', async () => {
+    stage.publish('9.0.0')
+    expect(await stage.install('9.0.0', { shell })).toEqual({
+      status: 0,
+      stdout: `Downloading ${stage.url}${archiveOf('9.0.0').name}
+Installed atlas/9.0.0 test as ${bin()}/atlas
+Put it on your PATH with this line in ~/.profile:
+  export PATH="${bin()}:$PATH"
+`,
+      stderr: '',
+    })
+    expect(stage.left()).toEqual(['.local/bin/atlas 755'])
+  })
+
+  shellTest('refuses a wrong checksum, and leaves nothing', async () => {
+    stage.publish('9.0.0', ({ name: archive }) => `${'1'.repeat(64)}  ${archive}\n`)
+    const { status, stderr } = await stage.install('9.0.0', { shell })
+    expect({ status, says: stderr.split('\n')[0] }).toEqual({
+      status: 1,
+      says: `install.sh: ${archiveOf('9.0.0').name} is not what SHA256SUMS says it is.`,
+    })
+    expect(stage.left()).toEqual([])
+  })
+
+  shellTest('cut short anywhere on its way into the shell, does nothing and shows nothing', async () => {
+    const script = fs.readFileSync(INSTALL_SCRIPT, 'utf8').trimEnd()
+    stage.publish('9.0.0')
+    const lineEnds = [...script.matchAll(/\n/g)].map(({ index }) => index)
+    const lastBytes = Array.from({ length: 60 }, (_, cut) => script.length - 1 - cut)
+    const shown: string[] = []
+    for (const end of [...lineEnds, ...lastBytes]) {
+      const { stdout } = Bun.spawnSync([...shell, '-s', '--', '--version', '9.0.0'], {
+        cwd: stage.home,
+        env: { HOME: stage.home, PATH: process.env['PATH'] ?? '', ATLAS_INSTALL_BASE_URL: stage.url },
+        stdin: Buffer.from(script.slice(0, end)),
+      })
+      if (stdout.length > 0) shown.push(script.slice(0, end).slice(-20))
+    }
+    expect({ shown, asked: stage.asked, left: stage.left() }).toEqual({ shown: [], asked: [], left: [] })
+  })
+
+  for (const [signal, status] of [
+    ['SIGTERM', 143],
+    ['SIGINT', 130],
+    ['SIGHUP', 129],
+  ] as const) {
+    shellTest(`ended by ${signal} while it downloads, ends the download and leaves nothing`, async () => {
+      const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
+      const { promise: ended, resolve: end } = Promise.withResolvers<void>()
+      const silent = Bun.serve({
+        port: 0,
+        hostname: '127.0.0.1',
+        idleTimeout: 0,
+        fetch(request) {
+          request.signal.addEventListener('abort', () => end())
+          begin()
+          return new Promise<Response>(() => {})
+        },
+      })
+      const child = stage.start('9.0.0', { shell, env: { ATLAS_INSTALL_BASE_URL: silent.url.href } })
+      await begun
+      child.kill(signal)
+      expect(await child.exited).toBe(status)
+      await ended
+      await silent.stop(true)
+      expect(fs.readdirSync(stage.home)).toEqual([])
+    })
+  }
+})
+
+describe('install.sh: who can write where the program is', () => {
+  const says = (place: string): string =>
+    `install.sh: other users can write to ${place}.\n` +
+    `            They can replace atlas. To stop that: chmod go-w "${place}"\n`
+
+  for (const [umask, folder] of [
+    ['000', '755'],
+    ['002', '755'],
+    ['077', '700'],
+    ['777', '700'],
+  ] as const) {
+    posixTest(`with umask ${umask}, what it makes has mode ${folder}, and the program 755`, async () => {
+      stage.publish('9.0.0')
+      expect(await stage.install('9.0.0', { shell: withUmask(umask) })).toMatchObject({
+        status: 0,
+        stderr: '',
+      })
+      expect([path.dirname(bin()), bin(), path.join(bin(), 'atlas')].map(modeOf)).toEqual([
+        folder,
+        folder,
+        '755',
+      ])
+    })
+  }
+
+  posixTest(
+    'a folder that others can write keeps its mode and is named, the folders above it too',
+    async () => {
+      stage.publish('9.0.0')
+      fs.mkdirSync(bin(), { recursive: true })
+      for (const place of [path.dirname(bin()), bin()]) fs.chmodSync(place, 0o777)
+      const { status, stderr } = await stage.install('9.0.0')
+      expect({ status, stderr }).toEqual({ status: 0, stderr: says(bin()) + says(path.dirname(bin())) })
+      expect(modeOf(bin())).toBe('777')
+    },
+  )
+
+  posixTest('a folder where everybody replaces what is theirs alone is not named', async () => {
+    stage.publish('9.0.0')
+    fs.mkdirSync(bin(), { recursive: true })
+    fs.chmodSync(bin(), 0o1777)
+    expect(await stage.install('9.0.0')).toMatchObject({ status: 0, stderr: '' })
+  })
+
+  posixTest('a folder that is a link is named, with where it leads', async () => {
+    stage.publish('9.0.0')
+    const real = path.join(stage.home, 'real')
+    fs.mkdirSync(real, { mode: 0o700 })
+    fs.mkdirSync(path.dirname(bin()))
+    fs.symlinkSync(real, bin())
+    expect(await stage.install('9.0.0')).toMatchObject({
+      status: 0,
+      stderr:
+        `install.sh: ${bin()} is a link to ${fs.realpathSync(real)}.\n` +
+        '            Whoever can change what it leads to can replace atlas.\n',
+    })
+    expect(fs.readdirSync(real)).toEqual(['atlas'])
+  })
+})
+
+describe('install.sh: where the program cannot be put', () => {
+  smallDiskTest('a full disk keeps what was installed, and no part of the new program', async () => {
+    using disk = createSmallDisk()
+    stage.publish('9.0.0')
+    await stage.install('9.0.0', { args: ['--dir', disk.folder] })
+    disk.fill()
+    stage.publish('9.1.0')
+    const { status, stderr } = await stage.install('9.1.0', { args: ['--dir', disk.folder] })
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringContaining(
+        `install.sh: ${disk.folder} has no room.\n            Make room and try again.\n`,
+      ),
+    })
+    expect(fs.readdirSync(disk.folder).sort()).toEqual(['atlas', 'filler'])
+    expect(stage.runInstalled(disk.folder)).toBe('atlas/9.0.0 test\n')
+  })
+
+  smallDiskTest('a folder that is read-only is named', async () => {
+    using disk = createSmallDisk()
+    disk.makeReadOnly()
+    stage.publish('9.0.0')
+    const { status, stderr } = await stage.install('9.0.0', { args: ['--dir', disk.folder] })
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringContaining(
+        `install.sh: ${disk.folder} cannot be written.\n            Choose another folder with --dir.\n`,
+      ),
+    })
+    expect(stage.left()).toEqual([])
+  })
+
+  posixTest('a program that this machine cannot run is not installed, and the old one stays', async () => {
+    stage.publish('9.0.0')
+    await stage.install('9.0.0')
+    stage.publish('9.1.0', undefined, 'exit 127')
+    const { status, stderr } = await stage.install('9.1.0')
+    expect({ status, says: stderr.split('\n')[0] }).toEqual({
+      status: 1,
+      says: `install.sh: this machine cannot run ${archiveOf('9.1.0').name.replace('.tar.gz', '')}.`,
+    })
+    expect(stage.left()).toEqual(['.local/bin/atlas 755'])
+    expect(stage.runInstalled()).toBe('atlas/9.0.0 test\n')
+  })
+})
+
+posixTest('install.sh: replaces a program that is running', async () => {
+  stage.publish(
+    '9.0.0',
+    undefined,
+    'case $1 in --version) echo atlas/9.0.0;; *) read line; echo "old $line";; esac',
+  )
+  await stage.install('9.0.0')
+  const running = Bun.spawn([path.join(bin(), 'atlas')], { stdin: 'pipe', stdout: 'pipe' })
+  stage.publish('9.1.0')
+  expect(await stage.install('9.1.0')).toMatchObject({ status: 0, stderr: '' })
+  running.stdin.write('still here\n')
+  running.stdin.end()
+  expect(await new Response(running.stdout).text()).toBe('old still here\n')
+  expect(stage.runInstalled()).toBe('atlas/9.1.0 test\n')
+})
+
+posixTest('install.sh: names the version that it replaces, so that an older one is noticed', async () => {
+  stage.publish('9.1.0')
+  await stage.install('9.1.0')
+  stage.publish('9.0.0')
+  const { stdout } = await stage.install('9.0.0')
+  expect(stdout.split('\n').slice(1, 3)).toEqual([
+    `Installed atlas/9.0.0 test as ${bin()}/atlas`,
+    'It replaces atlas/9.1.0 test',
+  ])
+})
+
+posixTest('install.sh: the line for the PATH means the folder, whatever its name holds', async () => {
+  stage.publish('9.0.0')
+  const folder = path.join(stage.home, 'a "b" $(touch c) `touch d` \\e')
+  const { stdout } = await stage.install('9.0.0', { args: ['--dir', `${folder}//`] })
+  const line = stdout.trimEnd().split('\n').at(-1) ?? ''
+  const shown = Bun.spawnSync(['sh', '-c', `PATH=/usr/bin:/bin; ${line}; printf %s "$PATH"`], {
+    cwd: stage.home,
+  })
+  expect(shown.stdout.toString()).toBe(`${folder}:/usr/bin:/bin`)
+  expect(stage.runInstalled(folder)).toBe('atlas/9.0.0 test\n')
+  expect(fs.readdirSync(stage.home)).toEqual([path.basename(folder)])
+})
