@@ -39,75 +39,114 @@ function Get-Target {
   }
 }
 
+# Redirects are followed here, where each is checked: https leads to https alone, this machine to itself or to https.
 function Get-ReleaseFile([string] $Url, [string] $File) {
-  try {
-    $response = (Invoke-WebRequest -Uri $Url -OutFile $File -UseBasicParsing -PassThru).BaseResponse
-  } catch {
-    Stop-Installation "$Url could not be downloaded" 'Check the connection, the version and the base URL. Nothing was installed.'
+  $current = $Url
+  foreach ($attempt in 1..6) {
+    try {
+      $request = [Net.HttpWebRequest] [Net.WebRequest]::Create($current)
+      $request.AllowAutoRedirect = $false
+      # A proxy would be another machine, asked by plain http.
+      if ($current -notmatch '^https:') { $request.Proxy = $null }
+      $response = $request.GetResponse()
+      $status = [int] $response.StatusCode
+      $location = $response.Headers['Location']
+      if ($status -eq 200) {
+        $output = [IO.File]::Create($File)
+        try { $response.GetResponseStream().CopyTo($output) } finally { $output.Dispose() }
+        if ($response.ContentLength -ge 0 -and (Get-Item $File).Length -ne $response.ContentLength) { throw 'cut short' }
+        return
+      }
+      if ($status -lt 300 -or $status -gt 399 -or -not $location) { throw "status $status" }
+      $next = [Uri]::new([Uri] $current, $location).AbsoluteUri
+    } catch {
+      Stop-Installation "$Url could not be downloaded" 'Check the connection, the version and the base URL. Nothing was installed.'
+    } finally {
+      if ($response) { $response.Close() }
+      $response = $null
+    }
+    if ($next -notmatch $SafeUrl -or ($current -match '^https:' -and $next -notmatch '^https:')) {
+      Stop-Installation "$current redirects to plain http or to an invalid URL" 'Report it. Nothing was installed.'
+    }
+    $current = $next
   }
-  # Windows PowerShell and PowerShell 7 name the last address of a chain of redirects differently.
-  $final = if ($response.ResponseUri) { $response.ResponseUri } else { $response.RequestMessage.RequestUri }
-  if ("$final" -notmatch $SafeUrl) { Stop-Installation "$Url redirects to plain http" 'Report it. Nothing was installed.' }
+  Stop-Installation "$Url redirects more than five times" 'Report it. Nothing was installed.'
 }
 
+# The line of the archive alone: other lines of the file may be wrong, or made to mislead, without effect.
 function Test-Checksum([string] $Sums, [string] $Folder, [string] $Name) {
-  $lines = @(Get-Content -Path $Sums | Where-Object { $_ -match "^[0-9a-f]{64} [ *]$([regex]::Escape($Name))$" })
-  if ($lines.Count -ne 1) { Stop-Installation "SHA256SUMS has no checksum of $Name" 'Nothing was installed.' }
-  $actual = (Get-FileHash -Algorithm SHA256 -Path (Join-Path $Folder $Name)).Hash.ToLowerInvariant()
+  $lines = @(Get-Content -Path $Sums | Where-Object { $_ -cmatch "^[^ ]* [ *]$([regex]::Escape($Name))\z" })
+  if ($lines.Count -gt 1) { Stop-Installation "SHA256SUMS names $Name more than once" 'Nothing was installed.' }
+  if ($lines.Count -eq 0 -or $lines[0] -notmatch '^[0-9a-f]{64} ') {
+    Stop-Installation "SHA256SUMS has no checksum of $Name" 'Check the base URL. Nothing was installed.'
+  }
+  $actual = (Get-FileHash -Algorithm SHA256 -Path (Join-Path $Folder $Name)).Hash
   if ($actual -ne $lines[0].Substring(0, 64)) {
     Stop-Installation "$Name is not what SHA256SUMS says it is" 'It is damaged or was tampered with. Nothing was installed.'
   }
 }
 
-if (-not $Version) { $Version = $DefaultVersion }
-if ($Version -cnotmatch '^[A-Za-z0-9.+-]+$') {
-  Stop-Installation "`"$Version`" is not a version" "Give one such as $DefaultVersion."
-}
-if (-not $BaseUrl) { $BaseUrl = "$DefaultBaseUrl/$Version" }
-$BaseUrl = $BaseUrl.TrimEnd('/')
-if ($BaseUrl -notmatch $SafeUrl) {
-  Stop-Installation "$BaseUrl is not an https URL" 'Give one with -BaseUrl or ATLAS_INSTALL_BASE_URL.'
-}
-if (-not $Dir) { $Dir = Join-Path $env:LOCALAPPDATA 'Programs\atlas' }
+# All in functions, called on the last line: a script that arrives cut short does nothing.
+function Install-Atlas {
+  if (-not $Version) { $Version = $DefaultVersion }
+  if ($Version -cnotmatch '^[A-Za-z0-9.+-]+$') {
+    Stop-Installation "`"$Version`" is not a version" "Give one such as $DefaultVersion."
+  }
+  if (-not $BaseUrl) { $BaseUrl = "$DefaultBaseUrl/$Version" }
+  $BaseUrl = $BaseUrl.TrimEnd('/')
+  if ($BaseUrl -notmatch $SafeUrl) {
+    Stop-Installation "$BaseUrl is not an https URL" 'Give one with -BaseUrl or ATLAS_INSTALL_BASE_URL.'
+  }
+  if (-not $Dir) { $Dir = Join-Path $env:LOCALAPPDATA 'Programs\atlas' }
 
-$name = "atlas-$Version-$(Get-Target)"
-$work = Join-Path ([IO.Path]::GetTempPath()) "atlas-install-$([Guid]::NewGuid().ToString('N'))"
-New-Item -ItemType Directory -Path $work | Out-Null
-try {
-  Write-Output "Downloading $BaseUrl/$name.zip"
-  Get-ReleaseFile "$BaseUrl/SHA256SUMS" (Join-Path $work 'SHA256SUMS')
-  Get-ReleaseFile "$BaseUrl/$name.zip" (Join-Path $work "$name.zip")
-  Test-Checksum (Join-Path $work 'SHA256SUMS') $work "$name.zip"
+  $name = "atlas-$Version-$(Get-Target)"
+  $work = Join-Path ([IO.Path]::GetTempPath()) "atlas-install-$([Guid]::NewGuid().ToString('N'))"
+  New-Item -ItemType Directory -Path $work | Out-Null
+  try {
+    Write-Output "Downloading $BaseUrl/$name.zip"
+    Get-ReleaseFile "$BaseUrl/SHA256SUMS" (Join-Path $work 'SHA256SUMS')
+    Get-ReleaseFile "$BaseUrl/$name.zip" (Join-Path $work "$name.zip")
+    Test-Checksum (Join-Path $work 'SHA256SUMS') $work "$name.zip"
 
-  Expand-Archive -Path (Join-Path $work "$name.zip") -DestinationPath $work
-  New-Item -ItemType Directory -Force -Path $Dir | Out-Null
-  $program = Join-Path $Dir 'atlas.exe'
-  if (Test-Path -PathType Container $program) {
-    Stop-Installation "$program is a folder" 'Move it away, or choose another folder with -Dir.'
+    Expand-Archive -Path (Join-Path $work "$name.zip") -DestinationPath $work
+    New-Item -ItemType Directory -Force -Path $Dir | Out-Null
+    $program = Join-Path $Dir 'atlas.exe'
+    if (Test-Path -PathType Container $program) {
+      Stop-Installation "$program is a folder" 'Move it away, or choose another folder with -Dir.'
+    }
+    # Names of its own: another installation may run, and an older program that still runs cannot be deleted.
+    $unique = [Guid]::NewGuid().ToString('N')
+    $staged = Join-Path $Dir "atlas.new-$unique.exe"
+    Copy-Item -Force -Path (Join-Path $work "$name\atlas.exe") -Destination $staged
+    $running = & $staged --version
+    if ($LASTEXITCODE -ne 0) { Stop-Installation "this machine cannot run $name" 'Report it with your version of Windows.' }
+    # Windows lets a program that runs be renamed, not replaced.
+    $old = Join-Path $Dir "atlas.old-$unique.exe"
+    $previous = ''
+    if (Test-Path $program) {
+      try { $previous = & $program --version } catch { $previous = '' }
+      Move-Item -Path $program -Destination $old
+    }
+    try {
+      Move-Item -Path $staged -Destination $program
+    } catch {
+      if (Test-Path $old) { Move-Item -Path $old -Destination $program }
+      Stop-Installation "$program cannot be replaced" 'Close what uses it and try again.'
+    }
+    Remove-Item -Force -ErrorAction SilentlyContinue (Join-Path $Dir 'atlas.old-*.exe')
+    if ((& $program --version) -ne $running) {
+      Stop-Installation "$program is not what was installed" 'Look at what else writes there, and try again.'
+    }
+    Write-Output "Installed $running as $program"
+    if ($previous -and $previous -ne $running) { Write-Output "It replaces $previous" }
+    if (($env:PATH -split ';') -notcontains $Dir) {
+      Write-Output 'Put it on your PATH with:'
+      Write-Output "  [Environment]::SetEnvironmentVariable('Path', [Environment]::GetEnvironmentVariable('Path', 'User') + ';$Dir', 'User')"
+    }
+  } finally {
+    if ($staged) { Remove-Item -Force -ErrorAction SilentlyContinue $staged }
+    Remove-Item -Recurse -Force -ErrorAction SilentlyContinue $work
   }
-  $staged = Join-Path $Dir 'atlas.new.exe'
-  Copy-Item -Force -Path (Join-Path $work "$name\atlas.exe") -Destination $staged
-  $running = & $staged --version
-  if ($LASTEXITCODE -ne 0) {
-    Remove-Item -Force $staged
-    Stop-Installation "this machine cannot run $name" 'Report it with your version of Windows.'
-  }
-  # Windows lets a program that runs be renamed, not replaced.
-  if (Test-Path $program) {
-    $old = Join-Path $Dir 'atlas.old.exe'
-    Remove-Item -Force -ErrorAction SilentlyContinue $old
-    Move-Item -Force -Path $program -Destination $old
-  }
-  Move-Item -Path $staged -Destination $program
-  Remove-Item -Force -ErrorAction SilentlyContinue (Join-Path $Dir 'atlas.old.exe')
-  if ((& $program --version) -ne $running) {
-    Stop-Installation "$program is not what was installed" 'Look at what else writes there, and try again.'
-  }
-  Write-Output "Installed $running as $program"
-  if (($env:PATH -split ';') -notcontains $Dir) {
-    Write-Output 'Put it on your PATH with:'
-    Write-Output "  [Environment]::SetEnvironmentVariable('Path', [Environment]::GetEnvironmentVariable('Path', 'User') + ';$Dir', 'User')"
-  }
-} finally {
-  Remove-Item -Recurse -Force -ErrorAction SilentlyContinue $work
 }
+
+Install-Atlas
