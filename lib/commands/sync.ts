@@ -92,7 +92,7 @@ const diffOf = ({ file }: Place, { local, remote }: Synced): Promise<string[] | 
   })
 
 const noDiff = ({ local, remote }: Synced): string =>
-  `No diff: the local file is not UTF-8 text, or differs too much (${local?.bytes.byteLength} bytes here, ${remote.content.byteLength} on the server).`
+  `No diff: the texts are too large, differ too much, or the local one is not UTF-8 (${local?.bytes.byteLength} bytes here, ${remote.content.byteLength} on the server).`
 
 const STYLES: Record<string, Style> = { '+': 'green', '-': 'red', '@': 'cyan' }
 

@@ -84,6 +84,14 @@ const deflateFormat = ([first = 0, second = 0]: Uint8Array): string =>
 const unreadable = (message: string, cause?: unknown): AtlasError =>
   new AtlasError('bad_response', message, CHECK_SERVER_URL, { cause })
 
+const FIRST_BUFFER_BYTES = 16 * 1024
+
+function doubled(buffer: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(2 * buffer.byteLength)
+  larger.set(buffer)
+  return larger
+}
+
 /** An answer with its body read. @throws {AtlasError} `bad_response`: over `maxBytes` unpacked; `timeout`. */
 export async function readWhole(
   response: Response,
@@ -91,21 +99,23 @@ export async function readWhole(
   maxBytes: number,
   url: URL,
 ): Promise<Response> {
-  const pieces: Uint8Array[] = []
+  // One buffer: of an answer in pieces of a few bytes, the pieces would take a hundred times as much.
+  let whole = new Uint8Array(FIRST_BUFFER_BYTES)
   let size = 0
   const reader = readerOf(response, url)
   while (reader) {
     const { done, value } = await deadline.race(reader.read())
     if (done) break
-    size += value.byteLength
-    if (size > maxBytes) {
+    if (size + value.byteLength > maxBytes) {
       reader.cancel().catch(() => {})
       throw unreadable(`${url.origin} sent an answer of more than ${maxBytes} bytes.`)
     }
-    pieces.push(value)
+    while (size + value.byteLength > whole.byteLength) whole = doubled(whole)
+    whole.set(value, size)
+    size += value.byteLength
   }
   deadline.pause()
-  return rebuild(response, size === 0 ? null : new Blob(pieces as Uint8Array<ArrayBuffer>[]))
+  return rebuild(response, size === 0 ? null : new Blob([whole.subarray(0, size)]))
 }
 
 /** An answer whose body comes piece by piece, each within the deadline's time. */

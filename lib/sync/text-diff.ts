@@ -4,12 +4,16 @@ const CONTEXT_LINES = 3
 /** Two long texts with little in common would be compared for minutes. */
 const MAX_DIFF_MS = 1_000
 
-/** The lines of a unified diff; undefined where a text is not UTF-8 or the search took too long. */
+/** Comparing larger texts line by line takes hundreds of megabytes, and nobody reads what comes out. */
+const MAX_DIFF_BYTES = 1024 * 1024
+
+/** The lines of a unified diff; undefined where a text is not UTF-8 or too large, or the search took too long. */
 export async function unifiedDiff(
   before: Uint8Array,
   after: Uint8Array,
   labels: Readonly<Record<'file' | 'before' | 'after', string>>,
 ): Promise<string[] | undefined> {
+  if (before.byteLength + after.byteLength > MAX_DIFF_BYTES) return undefined
   if (!isUtf8(before) || !isUtf8(after)) return undefined
   // A byte-order mark is kept: it is a difference like any other.
   const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString()

@@ -183,7 +183,7 @@ describe('atlas sync', () => {
     await using atlas = await inProcess({ loggedIn: true })
     atlas.claude.edit(Uint8Array.of(0xff, 0xfe, 0x41))
     const said =
-      'No diff: the local file is not UTF-8 text, or differs too much (3 bytes here, 8 on the server).\n'
+      'No diff: the texts are too large, differ too much, or the local one is not UTF-8 (3 bytes here, 8 on the server).\n'
     const { status, stderr } = await atlas.run(['sync'])
     expect([status, stderr.startsWith(said)]).toEqual([1, true])
     expect((await atlas.run(['sync', '-n'])).stdout).toBe(said)

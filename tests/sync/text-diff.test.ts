@@ -32,3 +32,8 @@ test('diff: long texts with nothing in common have none, in bounded time', async
   expect(await diff(lines('old'), lines('new'))).toBeUndefined()
   expect(performance.now() - startedAt).toBeLessThan(10_000)
 })
+
+test('diff: texts of more than 1 MiB together have none', async () => {
+  expect(await diff('a\n', `${'x\n'.repeat(524_287)}`)).toBeUndefined()
+  expect(await diff('a\n', 'x'.repeat(524_288))).toHaveLength(6)
+})
