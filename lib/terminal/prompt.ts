@@ -53,16 +53,19 @@ export class Prompt {
     } finally {
       this.#unwatch()
       this.#input.off('data', this.#take).off('end', this.#lose).pause()
+      if (this.#isAsking) this.#write('\n')
       this.#isAsking = false
-      this.#write('\n')
       // Not at once: a second question may follow, and what is typed between the two must not be echoed.
       setImmediate(() => this.#isAsking || this.#leaveRawMode())
     }
   }
 
+  /** Leave the terminal as it was found, and the question, if any: nothing is asked any more. */
   restore(): void {
     this.#leaveRawMode()
     if (this.#isAsking) this.#write('\n')
+    this.#isAsking = false
+    this.#lose()
   }
 
   async #answer(question: string, hidden: boolean): Promise<string | undefined> {
@@ -79,12 +82,11 @@ export class Prompt {
       echo = ''
       if (this.#wasStopped) {
         line.forget()
-        await nextTurn()
         if (!(await this.#show(question))) return undefined
       } else if (key === undefined) {
         if (this.#isGone) return undefined
-        await this.#more()
-        if (this.#keys.isAtEscape && !(await this.#more(ESCAPE_MS))) return undefined
+        if (!(await this.#more(this.#keys.isAtEscape ? ESCAPE_MS : undefined))) return undefined
+        await nextTurn()
       } else if (ENTER.has(key)) return line.text
       else if (LEAVE.has(key)) return undefined
       else if (readJob().canBeContinued) {
@@ -96,10 +98,13 @@ export class Prompt {
 
   /** Show the question once atlas has the terminal. @returns whether it ever has. */
   async #show(question: string): Promise<boolean> {
-    for (let job = readJob(); !job.isInForeground; job = readJob()) {
-      if (!job.canBeContinued) return false
+    for (;;) {
+      if (this.#wasStopped) await nextTurn()
+      if (this.#isGone) return false
+      const { isInForeground, canBeContinued } = readJob()
+      if (isInForeground) break
+      if (!canBeContinued) return false
       this.#stop('SIGTTIN', 0)
-      await nextTurn()
     }
     this.#enterRawMode()
     if (this.#wasStopped) {
@@ -192,7 +197,7 @@ function exitFromBackground(status: number): void {
   }
 }
 
-/** A signal that came together with the one that continued this process may end it. */
+/** Signals that are there already come first: the one that says that this process was continued, and one that ends it. */
 const nextTurn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
 /** Drop what the terminal holds for the next reader. */
