@@ -117,16 +117,14 @@ describe('Enter', () => {
   })
 })
 
-test('a password of 4,000 characters can be pasted, and takes no time', async () => {
+test.each([4_000, 60_000])('a password of %p characters can be pasted', async length => {
   await using server = await startAtlasServer()
   using sandbox = sandboxFor(server)
   const terminal = openTerminal(sandbox, ['auth', 'login', ...EMAIL])
   await terminal.see('Password')
-  const startedAt = performance.now()
-  const password = 'pässwörd'.repeat(500)
+  const password = 'pässwörd'.repeat(length / 8)
   terminal.type(`${password}\r`)
   expect(await terminal.ended()).toBe(4)
-  expect(performance.now() - startedAt).toBeLessThan(5_000)
   expect(receivedPassword(server)).toBe(password)
   expect(terminal.transcript).not.toContain('päss')
 })
@@ -199,66 +197,6 @@ describe('a prompt that is left', () => {
     expect(terminal.transcript).toContain(': \r\natlas: ')
     expect(terminal.transcript).not.toContain('secret')
     expect(server.log()).toEqual([])
-  })
-})
-
-describe('Ctrl-Z', () => {
-  test('suspends, and fg brings back prompts that work and do not echo the password', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = sandboxFor(server)
-    const terminal = openTerminal(sandbox, ['auth', 'login'], {}, { parent: 'bash' })
-    await terminal.see('E-mail')
-    terminal.type('nobody\u001a')
-    await terminal.see('atlas is suspended')
-    const suspended = terminal.transcript.slice(terminal.transcript.indexOf('speed '))
-    expect(suspended).toMatch(/\sicanon\s(.|\n)*\secho\s/)
-    const before = terminal.transcript.length
-    terminal.type('\n')
-    await terminal.see('E-mail', before)
-    terminal.type('ada@example.com\r')
-    for (let times = 0; times < 2; times++) {
-      await terminal.see('Password', terminal.transcript.lastIndexOf('ada@example.com'))
-      const from = terminal.transcript.length
-      terminal.type('correct\u001a')
-      await terminal.see('atlas is suspended', from)
-      terminal.type('\n')
-      await terminal.see('Password', from)
-    }
-    terminal.type('correct horse\r')
-    expect(await terminal.ended()).toBe(0)
-    expect(receivedPassword(server)).toBe('correct horse')
-    expect(terminal.transcript).not.toContain('correct')
-    expect(terminal.transcript).not.toContain('horse')
-  })
-
-  test('is not the only way: after SIGSTOP and fg the password is not echoed either', async () => {
-    await using server = await startAtlasServer()
-    using sandbox = sandboxFor(server)
-    const terminal = openTerminal(sandbox, ['auth', 'login', ...EMAIL], {}, { parent: 'bash' })
-    await terminal.see('Password')
-    terminal.signal('SIGSTOP')
-    await terminal.see('atlas is suspended')
-    const from = terminal.transcript.length
-    terminal.type('\n')
-    await terminal.see('Password', from)
-    terminal.type('correct horse\r')
-    expect(await terminal.ended()).toBe(0)
-    expect(terminal.transcript).not.toContain('horse')
-  })
-
-  test.each([
-    'nothing',
-    'sh',
-  ] as const)('is ignored below %s, which could not continue atlas', async parent => {
-    await using server = await startAtlasServer()
-    using sandbox = sandboxFor(server)
-    const terminal = openTerminal(sandbox, ['auth', 'login', ...EMAIL], {}, { parent })
-    await terminal.see('Password')
-    terminal.type('corr\u001aect ')
-    terminal.type('\u001ahorse\r')
-    expect(await terminal.ended()).toBe(0)
-    expect(receivedPassword(server)).toBe('correct horse')
-    expect(terminal.transcript).not.toContain('horse')
   })
 })
 

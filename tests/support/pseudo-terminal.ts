@@ -20,57 +20,47 @@ export interface TerminalLook {
   readonly redirect?: string
   /** The terminal's width; 0 where it does not say. */
   readonly columns?: number
-  /**
-   * What runs atlas. `bash` is an interactive one: when atlas is suspended, it prints the terminal's settings and
-   * `atlas is suspended`, waits for a line, and runs `fg`. Nothing runs a session leader, which has no settings to see.
-   */
-  readonly parent?: 'sh' | 'bash' | 'nothing'
+  /** What runs atlas. Nothing runs a session leader, which has no settings to see. */
+  readonly parent?: 'sh' | 'nothing'
 }
 
 const PATIENCE_MS = 10_000
 
-/**
- * Run atlas on a pseudo-terminal. It runs below a shell that outlives it, so that the state in which it
- * leaves the terminal can be looked at.
- */
-export function openTerminal(
-  sandbox: Pick<Machine, 'cwd' | 'env'>,
-  args: readonly string[],
-  env: Record<string, string> = {},
-  { redirect = '', columns = 100, parent = 'sh' }: TerminalLook = {},
-): TerminalSession {
+/** A program on a pseudo-terminal of its own, as the leader of its session. */
+export interface Pty {
+  readonly pid: number
+  /** All that has been on the screen so far, control sequences included. */
+  readonly transcript: string
+  readonly exited: Promise<number>
+  /** Wait until the transcript is as wanted. @throws after ten seconds. */
+  wait(find: () => boolean, what: string): Promise<void>
+  /** Wait until the text has appeared, at or behind a place of the transcript. @throws after ten seconds. */
+  see(text: string, from?: number): Promise<void>
+  type(keys: string): void
+  resize(columns: number, rows: number): void
+  close(): void
+}
+
+export function openPty(
+  argv: readonly string[],
+  { cwd, env, columns }: { cwd: string; env: Record<string, string>; columns: number },
+): Pty {
   let transcript = ''
   const watchers = new Set<() => void>()
-  const script = [
-    'trap : INT HUP TERM QUIT',
-    columns === 0 ? 'stty cols 0' : ':',
-    `"$@" ${redirect}; status=$?`,
-    // Ended by SIGSTOP or SIGTSTP. Not a loop: bash leaves one when a job in it is suspended.
-    ...Array(3).fill(
-      'if [ $status = 147 ] || [ $status = 148 ]; then stty -a; echo "atlas is suspended"; read -r _; fg; status=$?; fi',
-    ),
-    'stty -a; echo "atlas ended with $status"; read -r _',
-  ].join('; ')
-  const program = [BINARY, ...args]
-  const argv = {
-    sh: ['sh', '-c', script, 'sh', ...program],
-    bash: ['bash', '--norc', '-i', '-c', script, 'bash', ...program],
-    nothing: program,
-  }[parent]
-  const shell = Bun.spawn(argv, {
-    cwd: sandbox.cwd,
-    env: { ...sandbox.env, TERM: 'xterm', ...env },
+  const decoder = new TextDecoder()
+  const program = Bun.spawn([...argv], {
+    cwd,
+    env,
     terminal: {
       cols: columns,
       rows: 30,
       data(_, data) {
-        transcript += Buffer.from(data).toString()
+        transcript += decoder.decode(data, { stream: true })
         for (const watcher of watchers) watcher()
       },
     },
   })
-
-  const waitFor = (find: () => boolean, what: string): Promise<void> =>
+  const wait: Pty['wait'] = (find, what) =>
     new Promise((resolve, reject) => {
       const timer = setTimeout(
         () => settle(() => reject(new Error(`never saw ${what} in:\n${transcript}`))),
@@ -87,29 +77,62 @@ export function openTerminal(
       watchers.add(watcher)
       watcher()
     })
+  return {
+    pid: program.pid,
+    get transcript() {
+      return transcript
+    },
+    exited: program.exited,
+    wait,
+    see: (text, from = 0) => wait(() => transcript.includes(text, from), JSON.stringify(text)),
+    type: keys => void program.terminal?.write(keys),
+    resize: (columns, rows) => void program.terminal?.resize(columns, rows),
+    close: () => program.terminal?.close(),
+  }
+}
+
+/**
+ * Run atlas on a pseudo-terminal. It runs below a shell that outlives it, so that the state in which it
+ * leaves the terminal can be looked at.
+ */
+export function openTerminal(
+  sandbox: Pick<Machine, 'cwd' | 'env'>,
+  args: readonly string[],
+  env: Record<string, string> = {},
+  { redirect = '', columns = 100, parent = 'sh' }: TerminalLook = {},
+): TerminalSession {
+  const script = [
+    'trap : INT HUP TERM QUIT',
+    columns === 0 ? 'stty cols 0' : ':',
+    `"$@" ${redirect}; status=$?`,
+    'stty -a; echo "atlas ended with $status"; read -r _',
+  ].join('; ')
+  const program = [BINARY, ...args]
+  const argv = parent === 'sh' ? ['sh', '-c', script, 'sh', ...program] : program
+  const pty = openPty(argv, { cwd: sandbox.cwd, env: { ...sandbox.env, TERM: 'xterm', ...env }, columns })
 
   const ENDED = /atlas ended with (\d+)/
   return {
     get transcript() {
-      return transcript
+      return pty.transcript
     },
-    see: (text, from = 0) => waitFor(() => transcript.includes(text, from), JSON.stringify(text)),
-    type: keys => void shell.terminal?.write(keys),
+    see: pty.see,
+    type: pty.type,
     signal(name) {
-      const { stdout } = Bun.spawnSync(['ps', '-o', 'pid=', '--ppid', String(shell.pid)])
+      const { stdout } = Bun.spawnSync(['ps', '-o', 'pid=', '--ppid', String(pty.pid)])
       process.kill(Number(stdout.toString().trim().split('\n')[0]), name)
     },
     async ended() {
-      if (parent === 'nothing') return shell.exited
-      await waitFor(() => ENDED.test(transcript), 'the end of atlas')
-      shell.terminal?.write('\n')
-      await shell.exited
-      shell.terminal?.close()
-      return Number(ENDED.exec(transcript)?.[1])
+      if (parent === 'nothing') return pty.exited
+      await pty.wait(() => ENDED.test(pty.transcript), 'the end of atlas')
+      pty.type('\n')
+      await pty.exited
+      pty.close()
+      return Number(ENDED.exec(pty.transcript)?.[1])
     },
     async settings() {
-      await waitFor(() => ENDED.test(transcript), 'the end of atlas')
-      return transcript.slice(transcript.indexOf('speed '))
+      await pty.wait(() => ENDED.test(pty.transcript), 'the end of atlas')
+      return pty.transcript.slice(pty.transcript.indexOf('speed '))
     },
   }
 }
