@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { sanitizeLine } from '../terminal/safe-text.ts'
 
 const CONTEXT_LINES = 3
 /** Two long texts with little in common would be compared for minutes. */
@@ -19,7 +20,10 @@ export async function unifiedDiff(
   const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString()
   const { createTwoFilesPatch, FILE_HEADERS_ONLY } = await import('diff')
   const [old, next] = [textOf(before), textOf(after)]
-  const patch = createTwoFilesPatch(labels.file, labels.file, old, next, labels.before, labels.after, {
+  // A label of several lines would forge lines of the diff.
+  const file = sanitizeLine(labels.file)
+  const [here, there] = [sanitizeLine(labels.before), sanitizeLine(labels.after)]
+  const patch = createTwoFilesPatch(file, file, old, next, here, there, {
     context: CONTEXT_LINES,
     headerOptions: FILE_HEADERS_ONLY,
     timeout: MAX_DIFF_MS,

@@ -11,7 +11,7 @@ import { storeSession } from '../support/stored-session.ts'
 
 /** All that can act on a terminal or make a text read as another, besides line breaks and tabs. */
 const HARMFUL =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\u{e0000}-\u{e007f}]/u
+  /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]/u
 
 const range = (from: number, to: number): string =>
   String.fromCodePoint(...Array.from({ length: to - from + 1 }, (_, index) => from + index))
@@ -21,12 +21,15 @@ const HOSTILE = [
   'start',
   range(0, 0x1f),
   range(0x7f, 0x9f),
-  '\u00ad\u061c\u180e',
+  '\u00ad\u034f\u061c\ufdd0',
+  range(0x180b, 0x180f),
   range(0x200b, 0x200f),
   range(0x2028, 0x202e),
   range(0x2060, 0x206f),
-  '\ufeff',
+  '\ufeff\ufe0f',
+  range(0x1d173, 0x1d17a),
   range(0xe0020, 0xe007f),
+  range(0xe0100, 0xe01ef),
   '\ud800',
   'end',
 ].join('|')

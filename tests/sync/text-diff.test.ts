@@ -21,6 +21,17 @@ test.each(CASES)('diff: %s', async (_, before, after, lines) => {
   expect(await diff(before, after)).toEqual([...HEAD, ...lines])
 })
 
+test('diff: a label with a line break forges no line', async () => {
+  const labels = { file: 'CLAUDE.md', before: 'here\n-# Mine', after: 'server, commit a\n+b\u2028\r' }
+  expect(await unifiedDiff(Buffer.from('a\n'), Buffer.from('b\n'), labels)).toEqual([
+    '--- CLAUDE.md\there\\u000a-# Mine',
+    '+++ CLAUDE.md\tserver, commit a\\u000a+b\\u2028\\u000d',
+    '@@ -1,1 +1,1 @@',
+    '-a',
+    '+b',
+  ])
+})
+
 test('diff: bytes that are not UTF-8 have none', async () => {
   expect(await diff(Uint8Array.of(0x61, 0xff), 'a\n')).toBeUndefined()
 })

@@ -19,7 +19,22 @@ const HOSTILE: [what: string, character: string, shown: string][] = [
   ['byte-order mark', '\ufeff', '\\ufeff'],
   ['tag character', '\u{e0041}', '\\udb40\\udc41'],
   ['lone surrogate', '\ud800', '\\ud800'],
+  ['combining grapheme joiner', '\u034f', '\\u034f'],
+  ['Mongolian variation selector', '\u180b', '\\u180b'],
+  ['Mongolian variation selector four', '\u180f', '\\u180f'],
+  ['musical formatting', '\u{1d173}', '\\ud834\\udd73'],
+  ['variation selector', '\ufe0f', '\\ufe0f'],
+  ['variation selector supplement', '\u{e0100}', '\\udb40\\udd00'],
+  ['zero-width joiner', '\u200d', '\\u200d'],
+  ['ignorable that is not assigned yet', '\u{e0fff}', '\\udb43\\udfff'],
+  ['noncharacter', '\ufdd0', '\\ufdd0'],
 ]
+
+/** Every code point of Unicode. */
+const CODE_POINTS = Array.from({ length: 0x110000 }, (_, code) => String.fromCodePoint(code))
+/** General categories in which all is visible, or moves the cursor by its width alone. */
+const VISIBLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S}\p{Zs}\p{Co}\p{Cn}]$/u
+const IGNORABLE = /\p{Default_Ignorable_Code_Point}|\p{Bidi_Control}|\p{Noncharacter_Code_Point}/u
 
 describe('foreign text', () => {
   test.each(HOSTILE)('with %s shows it as an escape', (_, character, shown) => {
@@ -30,6 +45,18 @@ describe('foreign text', () => {
   test('in any script is left as it is', () => {
     const text = 'pässwörd — Ω 漢字 עברית 🔑 é e\u0301'
     expect(sanitizeLine(text)).toBe(text)
+  })
+
+  test('of every character of Unicode keeps those that are visible, and escapes all others', () => {
+    const wrong = CODE_POINTS.filter(character => {
+      const isKept = VISIBLE.test(character) && !IGNORABLE.test(character)
+      return (sanitizeLine(character) === character) !== isKept
+    })
+    expect(wrong).toEqual([])
+  })
+
+  test('with an emoji of several code points shows its joiners and selectors', () => {
+    expect(sanitizeLine('⚠\ufe0f 👩\u200d💻')).toBe('⚠\\ufe0f 👩\\u200d💻')
   })
 
   test('in one line has no line breaks; in a block it keeps them and tabs', () => {
