@@ -79,11 +79,18 @@ export async function openShell(
     untilAtlas: state => until(() => stateOf(pid) === state, `state ${state} of atlas`),
     screen: () => render(pty.transcript),
     async [Symbol.asyncDispose]() {
-      for (const program of programsOf(pty.pid)) process.kill(program, 'SIGKILL')
-      process.kill(pty.pid, 'SIGKILL')
+      for (const pid of [...programsOf(pty.pid), pty.pid]) end(pid)
       await pty.exited
       pty.close()
     },
+  }
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended by itself meanwhile.
   }
 }
 
