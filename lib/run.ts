@@ -196,6 +196,8 @@ const createStores = (
     timeoutMs: keychainTimeoutMs.value,
     lockFolder: userLockFolder(uid, accountHomeFolder),
     addonFolders: addonFolders(env, platform, uid, accountHomeFolder),
+    env,
+    uid,
     debug,
   }),
 })

@@ -1,4 +1,4 @@
-import { DamagedRecord } from './store.ts'
+import { DamagedRecord, PROBE } from './store.ts'
 
 /** Named strings, as a keychain holds them for one service. */
 export interface Items {
@@ -6,6 +6,8 @@ export interface Items {
   set(account: string, value: string): Promise<void>
   /** @returns whether there was something to delete. */
   delete(account: string): Promise<boolean>
+  /** Replace the item, if there is one, by what it holds. @throws where it cannot be replaced. */
+  prove(account: string): Promise<void>
 }
 
 const HEADER = /^atlas-parts:([ab]):([1-9]\d{0,3}):[0-9a-f-]{36}:([0-9a-f]{64})$/
@@ -29,18 +31,8 @@ export function splitItems(items: Items, maxItemBytes: number): Items {
   /** Delete a slot's parts from an index on. */
   const clear = async (account: string, slot: Slot, from: number): Promise<void> => {
     let end = from
-    while ((await readDamaged(partName(account, slot, end))) !== undefined) end++
+    while ((await readDamaged(items, partName(account, slot, end))) !== undefined) end++
     for (let index = end - 1; index >= from; index--) await items.delete(partName(account, slot, index))
-  }
-
-  /** An item for those who want to replace it: what cannot be read is there all the same. */
-  const readDamaged = async (name: string): Promise<string | undefined> => {
-    try {
-      return await items.get(name)
-    } catch (error) {
-      if (error instanceof DamagedRecord) return ''
-      throw error
-    }
   }
 
   const join = async (account: string, { slot, count, digest }: Header): Promise<string | undefined> => {
@@ -54,7 +46,7 @@ export function splitItems(items: Items, maxItemBytes: number): Items {
     return Bun.SHA256.hash(whole, 'hex') === digest ? whole : undefined
   }
 
-  return {
+  const whole: Items = {
     async get(account) {
       for (let look = 0; look < MAX_LOOKS; look++) {
         const item = await items.get(account)
@@ -69,7 +61,7 @@ export function splitItems(items: Items, maxItemBytes: number): Items {
     },
 
     async set(account, value) {
-      const slot: Slot = parseHeader((await readDamaged(account)) ?? '')?.slot === 'a' ? 'b' : 'a'
+      const slot: Slot = parseHeader((await readDamaged(items, account)) ?? '')?.slot === 'a' ? 'b' : 'a'
       const fits = Buffer.byteLength(value) <= maxItemBytes && parseHeader(value) === undefined
       const pieces = fits ? [] : cut(value, maxItemBytes)
       try {
@@ -90,6 +82,27 @@ export function splitItems(items: Items, maxItemBytes: number): Items {
       await clear(account, 'b', 0)
       return existed
     },
+
+    async prove(account) {
+      const item = await items.get(account)
+      if (item === undefined || parseHeader(item) === undefined) return items.prove(account)
+      // A header that is put back after somebody has replaced it names parts that are gone. Items beside it
+      // prove the same where they have no access rights of their own, and that there is room for the parts.
+      const probe = `${account}#probe`
+      await whole.set(probe, PROBE.padEnd((await whole.get(account))?.length ?? 0))
+      await whole.delete(probe)
+    },
+  }
+  return whole
+}
+
+/** An item for those who want to replace it: what cannot be read is there all the same. */
+async function readDamaged(items: Items, name: string): Promise<string | undefined> {
+  try {
+    return await items.get(name)
+  } catch (error) {
+    if (error instanceof DamagedRecord) return ''
+    throw error
   }
 }
 

@@ -121,6 +121,7 @@ const scheduled = (items: Items, scheduler: fc.Scheduler): Items => ({
   get: account => scheduler.schedule(Promise.resolve()).then(() => items.get(account)),
   set: (account, value) => scheduler.schedule(Promise.resolve()).then(() => items.set(account, value)),
   delete: account => scheduler.schedule(Promise.resolve()).then(() => items.delete(account)),
+  prove: account => scheduler.schedule(Promise.resolve()).then(() => items.prove(account)),
 })
 
 test('a reader between the steps of a writer sees a value that was current meanwhile', () =>
@@ -197,5 +198,57 @@ describe('a record whose parts are not what its header says', () => {
     expect(split.get(ACCOUNT)).rejects.toBeInstanceOf(DamagedRecord)
     await split.set(ACCOUNT, 'x'.repeat(2 * LIMIT))
     expect(await split.get(ACCOUNT)).toBe('x'.repeat(2 * LIMIT))
+  })
+})
+
+describe('proving that an account can be replaced', () => {
+  test('split: a value in one item is written again, one in parts is left alone and tried beside itself', async () => {
+    const items = createCrashingItems(LIMIT)
+    const split = splitItems(items, LIMIT)
+    const written: string[] = []
+    const watched = splitItems(
+      {
+        ...items,
+        set: async (account, value) => {
+          written.push(`${account} ${Buffer.byteLength(value)}`)
+          await items.set(account, value)
+        },
+        prove: async account => {
+          written.push(`${account} again`)
+        },
+      },
+      LIMIT,
+    )
+    await watched.prove(ACCOUNT)
+    expect(written).toEqual([`${ACCOUNT} again`])
+    await split.set(ACCOUNT, 'short')
+    await watched.prove(ACCOUNT)
+    expect(written).toEqual([`${ACCOUNT} again`, `${ACCOUNT} again`])
+
+    await split.set(ACCOUNT, 'x'.repeat(3 * LIMIT))
+    const before = new Map(items.content)
+    written.length = 0
+    await watched.prove(ACCOUNT)
+    const header = Buffer.byteLength(items.content.get(ACCOUNT) ?? '')
+    expect(written).toEqual([
+      ...[0, 1, 2].map(index => `${ACCOUNT}#probe#a.${index} ${LIMIT}`),
+      `${ACCOUNT}#probe ${header}`,
+    ])
+    expect(items.content).toEqual(before)
+  })
+
+  test('split: a lack of room for the parts is found, and leaves what there was', async () => {
+    const items = createCrashingItems(LIMIT)
+    await splitItems(items, LIMIT).set(ACCOUNT, 'x'.repeat(3 * LIMIT))
+    const before = new Map(items.content)
+    const full: Items = {
+      ...items,
+      set: async (account, value) => {
+        if (items.content.size >= before.size + 2) throw new Error('no room')
+        await items.set(account, value)
+      },
+    }
+    await expect(splitItems(full, LIMIT).prove(ACCOUNT)).rejects.toThrow('no room')
+    expect(items.content).toEqual(before)
   })
 })

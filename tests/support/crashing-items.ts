@@ -40,6 +40,9 @@ export function createCrashingItems(maxBytes = Number.POSITIVE_INFINITY): Crashi
       if (Buffer.byteLength(value) > maxBytes) throw new Error(`${account} is longer than an item can be`)
       change(() => content.set(account, value))
     },
+    prove: async account => {
+      if (content.has(account)) change(() => {})
+    },
     delete: async account => (content.has(account) ? change(() => content.delete(account)) : false),
   }
 }

@@ -34,6 +34,8 @@ if (import.meta.main) {
     timeoutMs: 20_000,
     lockFolder: '',
     addonFolders: [],
+    env: process.env,
+    uid: process.getuid?.(),
     debug() {},
   })
   const results: unknown[] = []

@@ -1,32 +1,25 @@
-import type { AddonFolder } from '../../files/user-folder.ts'
 import { type Items, splitItems } from '../split.ts'
 import type { CredentialStore } from '../store.ts'
 import { describeKeychain, itemName } from './names.ts'
-import type { CallItem } from './timeout.ts'
+import type { CallItem, KeychainCallOptions } from './timeout.ts'
 
 const WINDOWS_MAX_ITEM_BYTES = 2_560
 
-export interface KeychainOptions {
-  readonly platform: NodeJS.Platform
-  /** The longest wait for one call, in milliseconds. */
-  readonly timeoutMs: number
+export interface KeychainOptions extends KeychainCallOptions {
   readonly lockFolder: string
-  readonly addonFolders: readonly AddonFolder[]
   readonly debug: (line: string) => void
 }
 
 /** The operating system's own keychain, with a bounded wait for every call. */
 export function createKeychainStore(options: KeychainOptions): CredentialStore {
-  const { platform, timeoutMs, lockFolder, addonFolders, debug } = options
-  let thread: Promise<CallItem> | undefined
+  const { platform, lockFolder, debug } = options
+  let calls: Promise<CallItem> | undefined
 
   const call: CallItem = async (operation, account, value) => {
     const startedAt = performance.now()
-    thread ??= import('./timeout.ts').then(module =>
-      module.createKeychainThread(platform, timeoutMs, addonFolders),
-    )
+    calls ??= import('./timeout.ts').then(module => module.createKeychainCalls(options))
     try {
-      return await (await thread)(operation, itemName(account, platform), value)
+      return await (await calls)(operation, itemName(account, platform), value)
     } finally {
       debug(`store keychain: ${operation} ${account} in ${(performance.now() - startedAt).toFixed(1)} ms`)
     }
@@ -35,6 +28,7 @@ export function createKeychainStore(options: KeychainOptions): CredentialStore {
     get: account => call('get', account),
     set: (account, value) => call('set', account, value),
     delete: account => call('delete', account),
+    prove: account => call('prove', account),
   }
   const whole = platform === 'win32' ? splitItems(items, WINDOWS_MAX_ITEM_BYTES) : items
   return {
@@ -43,8 +37,7 @@ export function createKeychainStore(options: KeychainOptions): CredentialStore {
     lockFolder,
     async check() {},
     async prove(account) {
-      const item = await items.get(account)
-      if (item !== undefined) await items.set(account, item)
+      await whole.prove(account)
       return () => {}
     },
     read: whole.get,

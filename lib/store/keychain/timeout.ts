@@ -1,6 +1,8 @@
+import { AtlasError } from '../../errors.ts'
 import type { AddonFolder } from '../../files/user-folder.ts'
 import { startTimer } from '../../timer.ts'
-import { keychainFailure, noAnswer, unloadable } from './failures.ts'
+import { isAddonTimeout, keychainFailure, noAnswer, unloadable } from './failures.ts'
+import type { AskSecretService } from './secret-service.ts'
 import type { Answers, WorkerReply, WorkerRequest } from './worker.ts'
 
 /** @throws {AtlasError} `store_timeout`: no answer in time, now or to an earlier call; `store_*` */
@@ -10,53 +12,90 @@ export type CallItem = <Operation extends keyof Answers>(
   value?: string,
 ) => Promise<Answers[Operation]>
 
+export interface KeychainCallOptions {
+  readonly platform: NodeJS.Platform
+  /** The longest wait for one call, in milliseconds. */
+  readonly timeoutMs: number
+  readonly addonFolders: readonly AddonFolder[]
+  readonly env: NodeJS.ProcessEnv
+  readonly uid: number | undefined
+}
+
 /**
- * The thread for all keychain calls of a store. It is given up, with every call that waits for it, at the
- * first call that does not return in time: the library blocks its thread for ever where a keychain hangs.
+ * All keychain calls of a store. They are given up, with every one that waits, at the first call that is not
+ * answered in time. Where it is the addon that gives up, the Secret Service is asked without it for the rest of
+ * the time, and from then on.
  */
-export function createKeychainThread(
-  platform: NodeJS.Platform,
-  timeoutMs: number,
-  addonFolders: readonly AddonFolder[],
-): CallItem {
-  const waiting = new Map<number, (reply: WorkerReply) => void>()
+export function createKeychainCalls(options: KeychainCallOptions): CallItem {
+  const { platform, timeoutMs, env, uid } = options
   const givenUp = Promise.withResolvers<never>()
   // Nobody may be waiting for it.
   givenUp.promise.catch(() => {})
+  const askAddon = createAddonThread(options, givenUp.reject)
+  let patient: Promise<AskSecretService | undefined> | undefined
+
+  const ask: AskSecretService = async (operation, account, value) => {
+    // A deletion that was given up may still be carried out, and then finds nothing when it is repeated.
+    const existed =
+      platform === 'linux' && operation === 'delete' && !patient && (await ask('exists', account, ''))
+    const startedAt = performance.now()
+    let failure: unknown
+    if (!patient) {
+      try {
+        return await askAddon(operation, account, value)
+      } catch (error) {
+        const { message } = error as Error
+        if (platform !== 'linux' || !isAddonTimeout(message, performance.now() - startedAt)) throw error
+        failure = error
+        patient = import('./secret-service.ts').then(module => module.openSecretService(env, uid))
+      }
+    }
+    const askPatiently = await patient
+    if (!askPatiently) throw failure
+    const answer = await askPatiently(operation, account, value)
+    return existed ? (existed as typeof answer) : answer
+  }
+
+  return async (operation, account, value = '') => {
+    const startedAt = performance.now()
+    const stopClock = startTimer(timeoutMs, () => givenUp.reject(noAnswer(timeoutMs, platform)))
+    try {
+      return await Promise.race([givenUp.promise, ask(operation, account, value)])
+    } catch (error) {
+      if (error instanceof AtlasError || !(error instanceof Error)) throw error
+      throw keychainFailure(error.message, performance.now() - startedAt, account, platform)
+    } finally {
+      stopClock()
+    }
+  }
+}
+
+/** The addon's own thread: it blocks for ever where a keychain hangs. @param giveUp told if it cannot run. */
+function createAddonThread(
+  { platform, addonFolders }: KeychainCallOptions,
+  giveUp: (reason: AtlasError) => void,
+): AskSecretService {
+  const waiting = new Map<number, (reply: WorkerReply) => void>()
   let worker: Worker | undefined
   let nextId = 0
 
   const start = (): Worker => {
     const started = new Worker(new URL('./worker.ts', import.meta.url))
     started.onmessage = ({ data }: MessageEvent<WorkerReply>) => waiting.get(data.id)?.(data)
-    started.onerror = ({ message }) => givenUp.reject(unloadable(message, addonFolders))
+    started.onerror = ({ message }) => giveUp(unloadable(message, addonFolders))
     return started
   }
 
-  return async (operation, account, value = '') => {
-    const request: WorkerRequest = {
-      id: nextId++,
-      operation,
-      account,
-      value,
-      platform,
-      timeoutMs,
-      addonFolders,
-    }
+  return async (operation, account, value) => {
+    const request: WorkerRequest = { id: nextId++, operation, account, value, platform, addonFolders }
     const { promise, resolve } = Promise.withResolvers<WorkerReply>()
     waiting.set(request.id, resolve)
-    const startedAt = performance.now()
-    const stopClock = startTimer(timeoutMs, () => givenUp.reject(noAnswer(timeoutMs, platform)))
-    try {
-      worker ??= start()
-      worker.postMessage(request)
-      const reply = await Promise.race([givenUp.promise, promise])
-      if (reply.ok) return reply.answer as Answers[typeof operation]
-      if (reply.stage === 'addon') throw unloadable(reply.reason, addonFolders)
-      throw keychainFailure(reply.reason, performance.now() - startedAt, account, platform)
-    } finally {
-      stopClock()
-      waiting.delete(request.id)
-    }
+    worker ??= start()
+    worker.postMessage(request)
+    const reply = await promise
+    waiting.delete(request.id)
+    if (reply.ok) return reply.answer as Answers[typeof operation]
+    if (reply.stage === 'addon') throw unloadable(reply.reason, addonFolders)
+    throw new Error(reply.reason)
   }
 }

@@ -1,11 +1,15 @@
 import type { AddonFolder } from '../../files/user-folder.ts'
 import { type Addon, loadAddon } from './addon.ts'
-import { isAddonTimeout, SERVICE } from './failures.ts'
+import { SERVICE } from './failures.ts'
 
-/** What each operation on an item gives; of `delete`, whether there was something to delete. */
+/** What each operation on an item gives. */
 export interface Answers {
   readonly get: string | undefined
   readonly set: undefined
+  /** Replace the item, if there is one, by what it holds. */
+  readonly prove: undefined
+  readonly exists: boolean
+  /** Whether there was something to delete. */
   readonly delete: boolean
 }
 
@@ -16,8 +20,6 @@ export interface WorkerRequest {
   /** What to store; empty for another operation. */
   readonly value: string
   readonly platform: NodeJS.Platform
-  /** The longest wait for the call, in milliseconds. */
-  readonly timeoutMs: number
   readonly addonFolders: readonly AddonFolder[]
 }
 
@@ -29,45 +31,42 @@ export type WorkerReply =
 /** @throws what the addon throws: an Error with a message for people, and no code. */
 export function callKeychain(
   { Entry }: Addon,
-  { operation, account, value, platform }: Omit<WorkerRequest, 'id' | 'addonFolders' | 'timeoutMs'>,
+  { operation, account, value, platform }: Omit<WorkerRequest, 'id' | 'addonFolders'>,
 ): Answers[keyof Answers] {
   // Unpinned, the library falls back to the kernel's keys, which are gone at the next reboot.
   const entry = new Entry(SERVICE, account, { linux: { store: 'secret-service' } })
   // Windows limits an item in bytes and stores passwords as UTF-16; bytes hold twice as much.
   const asBytes = platform === 'win32'
+  const read = () => (asBytes ? entry.getSecret() : entry.getPassword())
+  const write = (content: string | ArrayLike<number>) => {
+    if (typeof content === 'string') entry.setPassword(content)
+    else entry.setSecret(Uint8Array.from(content))
+  }
   switch (operation) {
     case 'get': {
-      if (!asBytes) return entry.getPassword() ?? undefined
-      const bytes = entry.getSecret()
+      const content = read()
       // Bytes that are not text are not a record either, whatever stands for them.
-      return bytes === null ? undefined : Buffer.from(bytes).toString()
+      return content === null || typeof content === 'string'
+        ? (content ?? undefined)
+        : Buffer.from(content).toString()
     }
     case 'set':
-      if (asBytes) entry.setSecret(new TextEncoder().encode(value))
-      else entry.setPassword(value)
+      write(asBytes ? new TextEncoder().encode(value) : value)
       return undefined
+    case 'prove': {
+      // In one go: what another process stores in between would be lost.
+      const content = read()
+      if (content !== null) write(content)
+      return undefined
+    }
+    case 'exists':
+      return entry.getSecret() !== null
     case 'delete': {
       const existed = entry.deleteCredential()
       // The addon reports no failure to delete on macOS.
       if (existed && platform === 'darwin' && entry.getPassword() !== null)
         throw new Error('access denied: the item could not be deleted')
       return existed
-    }
-  }
-}
-
-/** Call again and again while the addon has given up sooner than was asked for. @throws as `callKeychain` does */
-function callPatiently(addon: Addon, request: WorkerRequest): Answers[keyof Answers] {
-  const until = performance.now() + request.timeoutMs
-  for (let attempt = 1; ; attempt++) {
-    const startedAt = performance.now()
-    try {
-      const answer = callKeychain(addon, request)
-      // The first attempt may have deleted it after all.
-      return request.operation === 'delete' && attempt > 1 ? true : answer
-    } catch (error) {
-      const now = performance.now()
-      if (now >= until || !isAddonTimeout(messageOf(error), now - startedAt)) throw error
     }
   }
 }
@@ -89,7 +88,7 @@ if (!Bun.isMainThread) {
       loading ??= loadAddon(addonFolders)
       const addon = await loading
       stage = 'keychain'
-      self.postMessage({ id, ok: true, answer: callPatiently(addon, request) })
+      self.postMessage({ id, ok: true, answer: callKeychain(addon, request) })
     } catch (error) {
       self.postMessage({ id, ok: false, stage, reason: messageOf(error) })
     }

@@ -4,7 +4,7 @@ import { lockPath } from '../../../lib/files/lock.ts'
 import { userLockFolder } from '../../../lib/files/user-folder.ts'
 import { accountOf } from '../../../lib/session/stored-session.ts'
 import { type AtlasServer, answer, signToken, startAtlasServer } from '../../support/atlas-server.ts'
-import { createSandbox, outcomeOf } from '../../support/binary.ts'
+import { createSandbox } from '../../support/binary.ts'
 import { secretServiceTest } from '../../support/needs.ts'
 import { type SecretService, startSecretService } from '../../support/secret-service.ts'
 import { stage } from '../../support/stage.ts'
@@ -233,43 +233,6 @@ secretServiceTest('keychain: the config file names the store and holds no secret
     current_profile: 'default',
     logins: [{ profile: 'default', api_url: server.url, store: 'keychain', email: 'ada@example.com' }],
   })
-})
-
-const SLOW: [what: string, args: string[]][] = [
-  ['reading', ['auth', 'token']],
-  ['a refresh', ['auth', 'refresh']],
-  ['a logout', ['auth', 'logout']],
-]
-for (const [what, args] of SLOW) {
-  secretServiceTest(
-    `keychain: ${what} waits as long as configured, whatever the library's own limit`,
-    async () => {
-      await using atlas = await stage({ loggedIn: true, rotate: true, store: 'keychain' })
-      atlas.keychain.freeze()
-      const child = atlas.start(args, { env: { ATLAS_KEYCHAIN_TIMEOUT: '30' } })
-      await Bun.sleep(4_500)
-      atlas.keychain.thaw()
-      const { status, stderr } = await outcomeOf(child)
-      expect({ status, failed: stderr.includes('atlas:') }).toEqual({ status: 0, failed: false })
-    },
-  )
-}
-
-secretServiceTest('keychain: what a refresh gives is stored as late as configured', async () => {
-  await using atlas = await stage({ loggedIn: true, rotate: true, store: 'keychain' })
-  const { server, keychain } = atlas
-  const held = server.hold('POST /auth/refresh')
-  const child = atlas.start(['auth', 'refresh'], { env: { ATLAS_KEYCHAIN_TIMEOUT: '30' } })
-  await held.arrived
-  keychain.freeze()
-  held.release()
-  await held.answered
-  await Bun.sleep(4_500)
-  keychain.thaw()
-  expect((await outcomeOf(child)).status).toBe(0)
-  expect(keychain.search('atlas-cli').map(({ secret }) => JSON.parse(secret).refresh_token)).toEqual([
-    server.lastTokens.refresh,
-  ])
 })
 
 for (const order of ['before', 'after']) {

@@ -1,0 +1,141 @@
+import { type Bus, connectToBus, sessionBusSocket, toBus } from './bus.ts'
+import { SERVICE } from './failures.ts'
+import type { Value } from './wire.ts'
+import type { Answers } from './worker.ts'
+
+/** One operation on an item; an error has the addon's words. */
+export type AskSecretService = <Operation extends keyof Answers>(
+  operation: Operation,
+  account: string,
+  value: string,
+) => Promise<Answers[Operation]>
+
+const NAME = 'org.freedesktop.secrets'
+const ROOT = '/org/freedesktop/secrets'
+const INTERFACE = 'org.freedesktop.Secret'
+/** What stands for "no object". */
+const NONE = '/'
+
+/**
+ * A Secret Service for as long as one cares to wait. The addon gives up each of its answers after two seconds,
+ * so one that takes longer cannot be used through it at all. Its items are the addon's own: same names, same
+ * content. Secrets cross the bus as they are; any process that could watch it could ask for them as well.
+ * @returns undefined where the bus is not one of this machine.
+ * @see https://specifications.freedesktop.org/secret-service-spec/latest/
+ */
+export function openSecretService(
+  env: NodeJS.ProcessEnv,
+  uid: number | undefined,
+): AskSecretService | undefined {
+  const socketPath = sessionBusSocket(env)
+  if (socketPath === undefined || uid === undefined) return undefined
+  const bus = connectToBus(socketPath, uid)
+  const call: Call = (path, kind, member, signature = '', body = []) =>
+    bus.call({ destination: NAME, path, interface: `${INTERFACE}.${kind}`, member, signature, body })
+  const session = call(ROOT, 'Service', 'OpenSession', 'sv', ['plain', ['s', '']]).then(
+    ([, path = '']) => path,
+  )
+  // It is waited for where it is needed, which may be never.
+  session.catch(() => {})
+
+  const find = async (account: string): Promise<string | undefined> => {
+    const found = await call(ROOT, 'Service', 'SearchItems', 'a{ss}', [attributesOf(account)])
+    const [unlocked = [], locked = []] = found as string[][]
+    if (locked.length > 0) await unlock(bus, call, locked)
+    const [item, ...others] = [...unlocked, ...locked]
+    if (others.length > 0) throw new Error(`Entry is matched by ${others.length + 1} credentials`)
+    return item
+  }
+  const read = async (item: string): Promise<Buffer> => {
+    const [secret] = await call(item, 'Item', 'GetSecret', 'o', [await session])
+    return (secret as [session: string, parameters: Buffer, content: Buffer])[2]
+  }
+  const sealed = async (content: Buffer): Promise<Value> => [
+    await session,
+    Buffer.alloc(0),
+    content,
+    'application/octet-stream',
+  ]
+  const replace = async (item: string, content: Buffer) =>
+    void (await call(item, 'Item', 'SetSecret', '(oayays)', [await sealed(content)]))
+
+  const operations: { [Name in keyof Answers]: (account: string, value: string) => Promise<Answers[Name]> } =
+    {
+      async get(account) {
+        const item = await find(account)
+        return item && textOf(await read(item))
+      },
+      async set(account, value) {
+        const item = await find(account)
+        if (item) await replace(item, Buffer.from(value))
+        else await create(bus, call, account, await sealed(Buffer.from(value)))
+      },
+      async prove(account) {
+        const item = await find(account)
+        if (item) await replace(item, await read(item))
+      },
+      exists: async account => (await find(account)) !== undefined,
+      async delete(account) {
+        const item = await find(account)
+        if (item === undefined) return false
+        try {
+          const [prompt] = await call(item, 'Item', 'Delete')
+          await answerPrompt(bus, call, String(prompt))
+        } catch (error) {
+          // What the addon asked for before it gave up may have been done meanwhile.
+          if ((await find(account)) !== undefined) throw error
+        }
+        return true
+      },
+    }
+  return (operation, account, value) => operations[operation](account, value)
+}
+
+type Call = (
+  path: string,
+  kind: string,
+  member: string,
+  signature?: string,
+  body?: readonly Value[],
+) => Promise<readonly Value[]>
+
+const attributesOf = (account: string): Value => Object.entries({ service: SERVICE, username: account })
+
+async function create(bus: Bus, call: Call, account: string, secret: Value): Promise<void> {
+  const [collection = NONE] = (await call(ROOT, 'Service', 'ReadAlias', 's', ['default'])) as string[]
+  if (collection === NONE) throw new Error('Secret Service: no result found')
+  await unlock(bus, call, [collection])
+  const properties = [
+    [`${INTERFACE}.Item.Label`, ['s', `keyring:${account}@${SERVICE}`]],
+    [`${INTERFACE}.Item.Attributes`, ['a{ss}', attributesOf(account)]],
+  ]
+  const body = [properties, secret, 1]
+  const [, prompt] = await call(collection, 'Collection', 'CreateItem', 'a{sv}(oayays)b', body)
+  await answerPrompt(bus, call, String(prompt))
+}
+
+async function unlock(bus: Bus, call: Call, objects: readonly string[]): Promise<void> {
+  const [, prompt] = await call(ROOT, 'Service', 'Unlock', 'ao', [objects])
+  await answerPrompt(bus, call, String(prompt))
+}
+
+/** Have the Secret Service ask the person, and wait for what they say. @throws where they decline. */
+async function answerPrompt(bus: Bus, call: Call, prompt: string): Promise<void> {
+  if (prompt === NONE) return
+  const completed = new Promise<boolean>(resolve =>
+    bus.onSignal(({ path, member, body }) => {
+      if (path === prompt && member === 'Completed') resolve(body[0] === 1)
+    }),
+  )
+  await bus.call(toBus('AddMatch', 's', [`type='signal',path='${prompt}',member='Completed'`]))
+  await call(prompt, 'Prompt', 'Prompt', 's', [''])
+  if (await completed) throw new Error('Secret Service: unlock prompt was dismissed')
+}
+
+function textOf(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw new Error('not valid UTF-8')
+  }
+}
