@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
-import os from 'node:os'
 import path from 'node:path'
 import { accountOf } from '../../lib/session/stored-session.ts'
 import { createSandbox, type Machine } from '../support/binary.ts'
+import { hasImmutableFiles, setImmutable } from '../support/immutable.ts'
 import { testWithTools, twoUsersTest } from '../support/needs.ts'
 import { stage } from '../support/stage.ts'
 
@@ -132,22 +132,12 @@ describe('a file store that others can reach', () => {
     expect((await atlas.run(['api', '/auth/me'])).status).toBe(0)
   })
 
-  const hasAttributes = ((): boolean => {
-    const probe = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-attribute-')), 'probe')
-    fs.writeFileSync(probe, '')
-    try {
-      return setImmutable(probe, true)
-    } finally {
-      setImmutable(probe, false)
-      fs.rmSync(path.dirname(probe), { recursive: true })
-    }
-  })()
   const UNREPLACEABLE: [what: string, spoil: (record: string) => void][] = [
     ['that others can read', record => fs.chmodSync(record, 0o644)],
     ['that is a link', record => replace(record, () => fs.symlinkSync('/nonexistent/record', record))],
     ['that is a folder', record => replace(record, () => fs.mkdirSync(record))],
     ['that is a pipe', record => replace(record, () => void Bun.spawnSync(['mkfifo', record]))],
-    ...(hasAttributes ? [['that is immutable', immutable] as [string, (record: string) => void]] : []),
+    ...(hasImmutableFiles ? [['that is immutable', immutable] as [string, (record: string) => void]] : []),
   ]
   test.each(
     UNREPLACEABLE,
@@ -186,12 +176,6 @@ describe('a file store that others can reach', () => {
 
   function immutable(record: string): void {
     setImmutable(record, true)
-  }
-
-  /** @returns whether it could be done: not on every file system, nor by everybody. */
-  function setImmutable(file: string, on: boolean): boolean {
-    if (Bun.which('chattr') === null) return false
-    return Bun.spawnSync(['chattr', on ? '+i' : '-i', file]).exitCode === 0
   }
 
   twoUsersTest('files: a record of another user is refused', async () => {

@@ -53,11 +53,14 @@ export interface SecretService extends AsyncDisposable {
 export interface SecretServiceOptions {
   /** Leave the bus without a Secret Service. */
   readonly keyring?: boolean
+  /** Where the keyring keeps its files: in `keyrings` below it. */
+  readonly dataFolder?: string | undefined
 }
 
 /** @throws where a tool is missing or does not start. */
 export async function startSecretService({
   keyring: withKeyring = true,
+  dataFolder,
 }: SecretServiceOptions = {}): Promise<SecretService> {
   const missing = SECRET_SERVICE_TOOLS.filter(tool => Bun.which(tool) === null)
   if (missing.length > 0) throw new Error(`a Secret Service needs ${missing.join(', ')}`)
@@ -75,7 +78,7 @@ export async function startSecretService({
   const inSession = { ...env, PATH: process.env['PATH'] ?? '', HOME: home }
   const startKeyring = async () => {
     const daemon = Bun.spawn(['gnome-keyring-daemon', '--foreground', '--unlock', '--components=secrets'], {
-      env: inSession,
+      env: { ...inSession, XDG_DATA_HOME: dataFolder ?? '' },
       stdin: new Blob([PASSWORD]),
       stdout: 'pipe',
       stderr: 'ignore',

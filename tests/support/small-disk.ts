@@ -10,6 +10,7 @@ export interface SmallDisk extends Disposable {
   fill(): void
   empty(): void
   makeReadOnly(): void
+  makeWritable(): void
 }
 
 const mount = (...args: string[]): void => {
@@ -36,6 +37,7 @@ export function createSmallDisk(): SmallDisk {
     },
     empty: () => fs.rmSync(filler),
     makeReadOnly: () => mount('-o', 'remount,ro', folder),
+    makeWritable: () => mount('-o', 'remount,rw', folder),
     [Symbol.dispose]() {
       Bun.spawnSync(['umount', folder])
       fs.rmdirSync(folder)

@@ -16,6 +16,8 @@ export interface StageOptions extends AtlasServerOptions {
   readonly loggedIn?: boolean
   /** `keychain`: a Secret Service that belongs to this test. `unset`: the default, which finds no keychain here. */
   readonly store?: 'file' | 'keychain' | 'unset'
+  /** Where that Secret Service keeps its files. */
+  readonly keyringFolder?: string
   readonly env?: Record<string, string>
   /** Name the server with the path of its API, so that no request has to look for it. */
   readonly withApiPath?: boolean
@@ -50,11 +52,11 @@ export interface ClaudeFolder {
  * Where nobody is logged in, `ATLAS_API_URL` names the server.
  */
 export async function stage(options: StageOptions = {}): Promise<Stage> {
-  const { loggedIn = false, store = 'file', env = {}, ...others } = options
+  const { loggedIn = false, store = 'file', keyringFolder, env = {}, ...others } = options
   const { withApiPath = false, unprivileged = false, ...serverOptions } = others
   const server = await startAtlasServer(serverOptions)
   const apiUrl = withApiPath ? server.apiRoot : server.url
-  const keychain = store === 'keychain' ? await startSecretService() : undefined
+  const keychain = store === 'keychain' ? await startSecretService({ dataFolder: keyringFolder }) : undefined
   const create = unprivileged ? createUnprivilegedSandbox : createSandbox
   const sandbox = create({
     ...keychain?.env,

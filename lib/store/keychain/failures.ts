@@ -7,10 +7,10 @@ import { describeKeychain } from './names.ts'
 /** The service name of every item that atlas keeps in a keychain. */
 export const SERVICE = 'atlas-cli'
 
-/** The addon waits two seconds for a Secret Service, then says what it also says of a lost connection. */
+/** The addon waits two seconds for each answer, then says what it also says of a lost connection. */
 const ADDON_WAIT_MS = 1_900
 
-/** Whether a call failed because the addon itself waits no longer: asking again waits on. */
+/** Whether it was the addon that gave up a Secret Service, which may still answer. */
 export const isAddonTimeout = (message: string, tookMs: number): boolean =>
   tookMs >= ADDON_WAIT_MS && NO_REPLY.test(message) && codeOf(message) === 'store_unavailable'
 
@@ -19,6 +19,8 @@ const LOCKED =
 const DENIED =
   /access ?denied|permission denied|not authorized|not permitted|rejected send message|policy prevents|user cancell?ed|authentication failed|passphrase you entered is not correct|entitlement|windows error code (5|1223)$/i
 const NO_REPLY = /did not receive a reply|timed ?out/i
+/** What gnome-keyring says where it could not write its files. */
+const NOT_WRITTEN = /Couldn't (set item secret|create item|delete )|error occurred on the device/i
 const NO_SESSION_BUS = /dbus-daemon autolaunch|DBUS_SESSION_BUS_ADDRESS/
 /** There is a Secret Service, but nothing in it to put items into. */
 const NO_COLLECTION = /Secret Service: no result found/i
@@ -53,12 +55,25 @@ export function keychainFailure(
     )
   const code = codeOf(message)
   if (isAddonTimeout(message, tookMs)) return noAnswer(tookMs, platform)
-  const [says, onLinux, elsewhere] = MEANING[code]
-  let nextStep: string = platform === 'linux' ? onLinux : elsewhere
-  if (NO_COLLECTION.test(message))
-    nextStep = 'Create one (with Seahorse, KWallet or KeePassXC, or by logging in to the desktop)'
+  const [says, nextStep] = NOT_WRITTEN.test(message)
+    ? [
+        'cannot be written',
+        'Make room on its disk, or make its folder writable (gnome-keyring: ~/.local/share/keyrings)',
+      ]
+    : meaningOf(code, message, platform)
   const failure = `${named(platform)} ${says} (${brief(message)}).`
   return new AtlasError(code, failure, `${nextStep}, ${ALTERNATIVES}.`)
+}
+
+function meaningOf(
+  code: keyof typeof MEANING,
+  message: string,
+  platform: NodeJS.Platform,
+): readonly [says: string, nextStep: string] {
+  const [says, onLinux, elsewhere] = MEANING[code]
+  if (NO_COLLECTION.test(message))
+    return [says, 'Create one (with Seahorse, KWallet or KeePassXC, or by logging in to the desktop)']
+  return [says, platform === 'linux' ? onLinux : elsewhere]
 }
 
 function codeOf(message: string): keyof typeof MEANING {

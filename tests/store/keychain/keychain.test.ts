@@ -67,6 +67,17 @@ describe('keychain failures', () => {
     ["Couldn't access platform storage: AccessDenied", 5, 'store_denied'],
     ['Platform failure: QuotaExceeded', 5, 'store_unavailable'],
     ["Couldn't access platform storage: KeyRevoked", 5, 'store_unavailable'],
+    ["Platform failure: DBus error: Couldn't set item secret", 5, 'store_unavailable'],
+    [
+      "Platform failure: DBus error: Couldn't create item: An error occurred on the device",
+      5,
+      'store_unavailable',
+    ],
+    [
+      "Platform failure: DBus error: Couldn't delete collection: An error occurred on the device",
+      5,
+      'store_unavailable',
+    ],
     // macOS: -25308, -25315, -25320, -25293, -128, -34018, -25307, -25291, -60008
     ['Platform failure: User interaction is not allowed.', 5, 'store_locked'],
     ['Platform failure: Interaction with the Security Server is not allowed.', 5, 'store_locked'],
@@ -121,6 +132,20 @@ describe('keychain messages', () => {
       'The Windows Credential Manager refused access (Windows error code 5).',
       `Allow atlas to use it, ${WAYS_OUT}`,
     ])
+  })
+
+  test('keychain: one that cannot be written says what to do about it', () => {
+    const CANNOT_WRITE = [
+      "Platform failure: DBus error: Couldn't set item secret",
+      "Platform failure: DBus error: Couldn't create item: An error occurred on the device",
+      "Platform failure: DBus error: Couldn't delete collection: An error occurred on the device",
+    ]
+    for (const message of CANNOT_WRITE)
+      expect(told(message, 'linux')).toEqual([
+        'store_unavailable',
+        `The Secret Service keychain cannot be written (${message.replace('Platform failure: ', '')}).`,
+        `Make room on its disk, or make its folder writable (gnome-keyring: ~/.local/share/keyrings), ${WAYS_OUT}`,
+      ])
   })
 
   test('keychain: a timeout says how long was waited, by atlas or by the library', () => {
