@@ -159,6 +159,7 @@ describe.skipIf(process.platform !== 'linux')('output that nobody reads', () => 
     const terminal = openPty([BINARY, 'auth', 'status'], {
       cwd: atlas.cwd,
       env: { ...atlas.env, TERM: 'xterm' },
+      columns: 80,
     })
     await held.arrived
     terminal.type('\u0013')
