@@ -84,13 +84,7 @@ const deflateFormat = ([first = 0, second = 0]: Uint8Array): string =>
 const unreadable = (message: string, cause?: unknown): AtlasError =>
   new AtlasError('bad_response', message, CHECK_SERVER_URL, { cause })
 
-const FIRST_BUFFER_BYTES = 16 * 1024
-
-function doubled(buffer: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  const larger = new Uint8Array(2 * buffer.byteLength)
-  larger.set(buffer)
-  return larger
-}
+const BLOCK_BYTES = 64 * 1024
 
 /** An answer with its body read. @throws {AtlasError} `bad_response`: over `maxBytes` unpacked; `timeout`. */
 export async function readWhole(
@@ -99,8 +93,8 @@ export async function readWhole(
   maxBytes: number,
   url: URL,
 ): Promise<Response> {
-  // One buffer: of an answer in pieces of a few bytes, the pieces would take a hundred times as much.
-  let whole = new Uint8Array(FIRST_BUFFER_BYTES)
+  // In blocks: of an answer in pieces of a few bytes, the pieces would take a hundred times as much.
+  const blocks: Uint8Array<ArrayBuffer>[] = []
   let size = 0
   const reader = readerOf(response, url)
   while (reader) {
@@ -110,12 +104,16 @@ export async function readWhole(
       reader.cancel().catch(() => {})
       throw unreadable(`${url.origin} sent an answer of more than ${maxBytes} bytes.`)
     }
-    while (size + value.byteLength > whole.byteLength) whole = doubled(whole)
-    whole.set(value, size)
-    size += value.byteLength
+    for (let read = 0, count = 0; read < value.byteLength; read += count) {
+      const used = size % BLOCK_BYTES
+      if (used === 0) blocks.push(new Uint8Array(BLOCK_BYTES))
+      count = Math.min(BLOCK_BYTES - used, value.byteLength - read)
+      blocks.at(-1)?.set(value.subarray(read, read + count), used)
+      size += count
+    }
   }
   deadline.pause()
-  return rebuild(response, size === 0 ? null : new Blob([whole.subarray(0, size)]))
+  return rebuild(response, size === 0 ? null : new Blob(blocks).slice(0, size))
 }
 
 /** An answer whose body comes piece by piece, each within the deadline's time. */

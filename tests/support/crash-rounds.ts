@@ -164,7 +164,7 @@ const temporaryFiles = (home: string): string[] =>
     .filter(name => fs.statSync(path.join(home, name), { throwIfNoEntry: false })?.isFile())
     .filter(
       name =>
-        !/^\.config\/atlas\/(config\.json|[\w/]+\.lock|credentials\/\w+\.json)$|^tmp\/atlas-\d+\/keyring[\w.-]+\.node$/.test(
+        !/^\.config\/atlas\/(config\.json|[\w/]+\.lock|credentials\/\w+\.json)$|^\.cache\/atlas\/keyring[\w.-]+\.node$/.test(
           name,
         ),
     )
