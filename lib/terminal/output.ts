@@ -169,7 +169,7 @@ function createDiagnostics(tell: (lines: readonly Line[], maxWaitingBytes?: numb
   let leftOut = 0
   const styledLine = (line: string): Line => [styled('dim', `debug: ${line}`)]
   const omission = (): Line[] =>
-    leftOut > 0 ? [styledLine(`${leftOut} lines were left out, as nobody read them`)] : []
+    leftOut > 0 ? [styledLine(`lines left out, as nobody read them: ${leftOut}`)] : []
   return {
     print(line: string): void {
       const isQueued = tell([...omission(), styledLine(line)], MAX_UNREAD_BYTES)

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { Cancelled } from '../../lib/errors.ts'
+import { createTerminal } from '../../lib/terminal/output.ts'
 import { createSecrets } from '../../lib/terminal/secrets.ts'
 import { styled } from '../../lib/terminal/style.ts'
 import { scriptTerminal } from '../support/scripted-terminal.ts'
@@ -44,6 +45,49 @@ describe('output', () => {
     expect(scriptTerminal({ stdoutIsTerminal: true, columns: 0 }).columns).toBeUndefined()
     expect(scriptTerminal({ stdoutIsTerminal: false, columns: 72 }).columns).toBeUndefined()
   })
+})
+
+test('diagnostics that nobody reads are left out beyond a MiB, and counted', async () => {
+  const MIB = 1024 * 1024
+  const written: string[] = []
+  let waitingBytes = MIB
+  const terminal = createTerminal({
+    json: false,
+    env: {},
+    secrets,
+    device: {
+      isTerminal: () => false,
+      async writeStdout() {},
+      writeStderr(text, maxWaitingBytes = Number.POSITIVE_INFINITY) {
+        if (waitingBytes > maxWaitingBytes) return false
+        written.push(text)
+        return true
+      },
+      async flush() {},
+      columns: () => undefined,
+      openPrompt: () => Promise.reject(new Error('nothing is asked')),
+    },
+  })
+  terminal.diagnose('one')
+  waitingBytes = MIB + 1
+  terminal.diagnose('two')
+  terminal.diagnose('three')
+  terminal.notice('A notice is never left out.')
+  waitingBytes = 0
+  terminal.diagnose('four')
+  waitingBytes = MIB + 1
+  terminal.diagnose('five')
+  await terminal.flush()
+  expect(written.join('')).toBe(
+    [
+      'debug: one',
+      'A notice is never left out.',
+      'debug: lines left out, as nobody read them: 2',
+      'debug: four',
+      'debug: lines left out, as nobody read them: 1',
+      '',
+    ].join('\n'),
+  )
 })
 
 describe('a question', () => {

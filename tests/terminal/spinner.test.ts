@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import { describeProgress } from '../../lib/terminal/spinner.ts'
+import { describeProgress, startSpinner } from '../../lib/terminal/spinner.ts'
 
 const CASES: [bytes: number, total: number | undefined, said: string][] = [
   [0, undefined, '0 B'],
@@ -14,4 +14,22 @@ const CASES: [bytes: number, total: number | undefined, said: string][] = [
 ]
 test.each(CASES)('%d of %p bytes are %s', (bytes, total, said) => {
   expect(describeProgress(bytes, total)).toBe(said)
+})
+
+test('a spinner waits for no reader: its frames only go where nothing waits, and the end always clears the line', async () => {
+  const { promise: drawn, resolve } = Promise.withResolvers<void>()
+  const written: [text: string, maxWaitingBytes?: number | undefined][] = []
+  const stop = startSpinner(
+    () => 'Working',
+    0,
+    (...args) => {
+      written.push(args)
+      resolve()
+    },
+    () => 80,
+  )
+  await drawn
+  stop()
+  expect(written[0]).toEqual(['\r\u001b[K⠋ Working', 0])
+  expect(written.at(-1)).toEqual(['\r\u001b[K', undefined])
 })
