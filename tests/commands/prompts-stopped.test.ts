@@ -51,14 +51,13 @@ const WAYS: [how: string, stop: (shell: InteractiveShell, pid: number, prompt: s
   ],
   [
     'Ctrl-Z and bg, which stops it again',
-    async (shell, pid) => {
+    async shell => {
       stopByKey(shell)
       await shell.untilAtlas('T')
       await shell.settings()
-      await shell.run(
-        `bg; until grep -q '^State:.T' /proc/${pid}/status; do :; done; echo still$((1+1))`,
-        'still2',
-      )
+      // Until the shell has noticed, as it continues only what it knows to be stopped.
+      const isStopped = 'jobs > jobs; grep -qi "stopped\\|suspended" jobs'
+      await shell.run(`bg; until ${isStopped}; do :; done; echo still$((1+1))`, 'still2')
     },
   ],
 ]
