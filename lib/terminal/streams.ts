@@ -5,7 +5,7 @@
 import { AtlasError, errorCode, usageError } from '../errors.ts'
 
 /** How long a text for standard output waits for texts that came before it on standard error, in milliseconds. */
-const ORDER_PATIENCE_MS = 100
+const ORDER_PATIENCE_MS = 250
 /** How long a full pipe that does not block is left alone, in milliseconds: doubled each time. */
 const MIN_PAUSE_MS = 1
 const MAX_PAUSE_MS = 32
