@@ -75,17 +75,19 @@ async function dispatch(
     homeFolder: ifKnown(os.homedir),
     interactive: terminal.stdinIsTerminal && terminal.stderrIsTerminal,
   }
-  const accountHomeFolder = ifKnown(() => os.userInfo().homedir)
+  const runtimeHome = ifKnown(() => os.userInfo().homedir)
   const cli = cac('atlas')
   const context: Context = {
     terminal,
-    homes: [surroundings.homeFolder, accountHomeFolder].filter(home => home !== undefined),
+    homes: [surroundings.homeFolder, runtimeHome].filter(home => home !== undefined),
     async run(flags, options) {
       const { createRun } = await import('./lib/run.ts')
+      const { accountHome } = await import('./lib/files/user-folder.ts')
+      const uid = process.getuid?.()
       const host: Host = {
         ...surroundings,
-        uid: process.getuid?.(),
-        accountHomeFolder,
+        uid,
+        accountHomeFolder: accountHome(process.platform, uid, runtimeHome),
         terminal,
         interrupts,
         secrets,

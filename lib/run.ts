@@ -12,7 +12,7 @@ import { requireSecure } from './config/server.ts'
 import { describeSettings, loginCommand } from './config/settings.ts'
 import { refuseDebugger } from './debugger.ts'
 import { AtlasError } from './errors.ts'
-import { createLock, type Lock } from './files/lock.ts'
+import { createLock, type Lock, type LockOptions } from './files/lock.ts'
 import { addonFolders, userLockFolder } from './files/user-folder.ts'
 import type { Reader } from './http/answer.ts'
 import { type Budget, createBudget } from './http/deadline.ts'
@@ -101,7 +101,10 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
   const stores = createStores(host, config, debug)
   const storedAs = (login: LoginPlace): StoredSession => {
     const store = stores[login.store]
-    const lock = lockIn(store.lockFolder, accountOf(login.profile, login.apiUrl), login.store === 'file')
+    const lock = lockIn(store.lockFolder, accountOf(login.profile, login.apiUrl), {
+      inStore: login.store === 'file',
+      amongOthers: login.store === 'keychain',
+    })
     return createStoredSession({
       ...login,
       store,
@@ -151,13 +154,13 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
     },
     http,
     reader: { isSafeToShow: secrets.isSafeToShow, renewHint: credentials.renewHint },
-    lockOf: file => lockIn(userLockFolder(uid, host.accountHomeFolder), `file ${file}`),
+    lockOf: file =>
+      lockIn(userLockFolder(uid, host.accountHomeFolder), `file ${file}`, { amongOthers: true }),
   }
 }
 
 type Debug = (line: string) => void
-/** @param inStore whether the folder is the credential store's own. */
-type LockIn = (folder: string, name: string, inStore?: boolean) => Lock
+type LockIn = (folder: string, name: string, place?: Pick<LockOptions, 'inStore' | 'amongOthers'>) => Lock
 
 function configure(host: Host, flags: GivenFlags, options: RunOptions): Config {
   refuseDebugger(host.env)
@@ -177,9 +180,9 @@ function configure(host: Host, flags: GivenFlags, options: RunOptions): Config {
 function createLocks({ uid, interrupts }: Host, config: Config, budget: Budget, debug: Debug): LockIn {
   const waitMs = config.timeoutMs.value + config.keychainTimeoutMs.value + LOCK_MARGIN_MS
   const { cancelled } = interrupts
-  return (folder, name, inStore = false) => ({
+  return (folder, name, place) => ({
     hold: work =>
-      createLock({ folder, name, inStore, uid, timeoutMs: budget.within(waitMs), cancelled, debug }).hold(
+      createLock({ folder, name, ...place, uid, timeoutMs: budget.within(waitMs), cancelled, debug }).hold(
         work,
       ),
   })

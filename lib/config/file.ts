@@ -1,9 +1,10 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { type AtlasError, usageError } from '../errors.ts'
-import { rehearseReplacement, replaceFile } from '../files/atomic.ts'
+import { overwriteFile, replaceFile } from '../files/atomic.ts'
 import { FileFault, faultOf } from '../files/faults.ts'
 import { readRegularFile } from '../files/private.ts'
+import { isMounted, rehearseReplacement } from '../files/replaceable.ts'
 import { isJsonObject, parseJsonObject } from '../json-object.ts'
 import { normalizeApiUrl } from './server.ts'
 import { parseProfileName, parseStore, type StoreKind } from './values.ts'
@@ -112,7 +113,10 @@ const unusable = (file: string, reason: string): AtlasError =>
 
 /** See that the file can be written. Callers hold the folder's lock. @throws {AtlasError} `file_error` */
 export const proveConfigFile = (folder: string): void =>
-  writing(folder, file => rehearseReplacement(file, Buffer.alloc(ROOM_BYTES))())
+  writing(folder, file => {
+    if (isMounted(file)) fs.closeSync(fs.openSync(file, 'r+'))
+    else rehearseReplacement(file, Buffer.alloc(ROOM_BYTES))()
+  })
 
 /** Replace the file. Callers hold the folder's lock. @throws {AtlasError} `file_error`: the old one is intact. */
 export function writeConfigFile(folder: string, { currentProfile, logins }: ConfigFile): void {
@@ -125,7 +129,8 @@ export function writeConfigFile(folder: string, { currentProfile, logins }: Conf
     // A file that could not be read again would keep every command from working.
     if (Buffer.byteLength(text) > MAX_CONFIG_BYTES)
       throw new FileFault('unfit', `it would be larger than ${MAX_CONFIG_BYTES} bytes`)
-    replaceFile(file, text)
+    if (isMounted(file)) overwriteFile(file, text)
+    else replaceFile(file, text)
   })
 }
 

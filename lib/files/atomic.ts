@@ -11,7 +11,7 @@ const NO_FOLDER_SYNC = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EACCES'])
 /** A temporary file this old has no writer any more: writing one takes moments. */
 const ABANDONED_AFTER_MS = 600_000
 /** How often a file is written anew whose temporary file somebody deleted or replaced. */
-const MAX_ATTEMPTS = 8
+export const MAX_ATTEMPTS = 8
 /** The machine and the process that write a temporary file are in its name. */
 const TEMPORARY = /^\..*\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.atlas-tmp$/s
 
@@ -35,25 +35,85 @@ export function replaceFile(file: string, content: string | Uint8Array, mode = 0
   syncFolder(path.dirname(file))
 }
 
+/**
+ * Write over a file that no other one can take the place of, such as a mount. Its text must be one that blanks at its
+ * end do not change: they keep a reader, and a crash, from finding the end of a longer older text.
+ */
+export function overwriteFile(file: string, text: string): void {
+  const content = Buffer.from(text)
+  const descriptor = fs.openSync(file, 'r+')
+  const write = (bytes: Buffer, from: number): void => {
+    for (let done = 0; done < bytes.length; )
+      done += fs.writeSync(descriptor, bytes, done, bytes.length - done, from + done)
+  }
+  try {
+    const { size } = fs.fstatSync(descriptor)
+    try {
+      // Room for what it grows by comes first.
+      write(Buffer.alloc(Math.max(0, content.length - size), ' '), size)
+    } catch (error) {
+      fs.ftruncateSync(descriptor, size)
+      throw error
+    }
+    write(Buffer.concat([content, Buffer.alloc(Math.max(0, size - content.length), ' ')]), 0)
+    fs.ftruncateSync(descriptor, content.length)
+    fs.fsyncSync(descriptor)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
 /** @returns false where somebody deleted the temporary file or its folder, or put another file in its place. */
 function tryReplace(file: string, content: string | Uint8Array, mode: number): boolean {
-  const { temporary, descriptor } = openTemporary(file, content, { mode })
   try {
-    // It is open, so no other file has its inode.
-    const own = fs.fstatSync(descriptor)
-    const isAt = (place: string): boolean => {
-      const found = fs.lstatSync(place, { throwIfNoEntry: false })
-      return found?.ino === own.ino && found.dev === own.dev
-    }
-    if (!isAt(temporary)) return false
-    fs.renameSync(temporary, file)
-    return isAt(file) || wasNamed(descriptor, path.basename(file))
+    using temporary = writeTemporary(file, content, { mode })
+    return temporary.moveTo(file)
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return false
     throw error
-  } finally {
-    fs.closeSync(descriptor)
-    discard(temporary)
+  }
+}
+
+/** What is to take a file's place. Others may delete its name, or give that to a file of theirs. */
+export interface Temporary extends Disposable {
+  readonly path: string
+  /** Whether a path leads to what was written. */
+  isAt(place: string): boolean
+  /** Put it in a file's place. @returns false where its name was gone or led to another file. */
+  moveTo(place: string): boolean
+}
+
+/**
+ * Write what is to take a file's place beside it, under a name that no other writer has: only its writer
+ * renames or removes it. The folder is made where it is missing (0700).
+ */
+export function writeTemporary(file: string, content: string | Uint8Array, access: Access): Temporary {
+  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 })
+  removeAbandoned(file)
+  const temporary = temporaryName(file)
+  // While it is open, no other file has its inode.
+  const descriptor = createOpen(temporary, content, access)
+  const own = fs.fstatSync(descriptor)
+  const isAt = (place: string): boolean => {
+    const found = fs.lstatSync(place, { throwIfNoEntry: false })
+    if (found?.isFile() !== true) return false
+    // A file system of the network may number a file anew.
+    return (
+      (found.ino === own.ino && found.dev === own.dev) || fs.readFileSync(place).equals(Buffer.from(content))
+    )
+  }
+  return {
+    path: temporary,
+    isAt,
+    moveTo(place) {
+      if (!isAt(temporary)) return false
+      fs.renameSync(temporary, place)
+      return isAt(place) || wasNamed(descriptor, path.basename(place))
+    },
+    [Symbol.dispose]() {
+      fs.closeSync(descriptor)
+      discard(temporary)
+    },
   }
 }
 
@@ -69,64 +129,8 @@ function wasNamed(descriptor: number, name: string): boolean {
   }
 }
 
-/**
- * See that a file could be replaced by one with that content: write such a file beside it, and rename that.
- * @returns what deletes that file again, which until then keeps its room on the disk.
- * @throws {FileFault} `unfit`: it is a mount of its own.
- */
-export function rehearseReplacement(file: string, content: string | Uint8Array): () => void {
-  if (isMount(file))
-    throw new FileFault('unfit', 'it is mounted alone and cannot be replaced; mount its folder instead', file)
-  for (let attempt = 1; ; attempt++) {
-    const temporary = writeTemporary(file, content, { mode: 0o600 })
-    const renamed = temporaryName(file)
-    try {
-      // In a folder that only grows, files can be made and not renamed.
-      fs.renameSync(temporary, renamed)
-      return () => discard(renamed)
-    } catch (error) {
-      discard(temporary)
-      // Somebody deleted it.
-      if (errorCode(error) !== 'ENOENT' || attempt === MAX_ATTEMPTS) throw error
-    }
-  }
-}
-
-/** Whether something is mounted on a file, as containers do, so that no other file can take its name; Linux alone says so. */
-function isMount(file: string): boolean {
-  const mountOf = (place: string): string | undefined => {
-    const descriptor = fs.openSync(place, fs.constants.O_RDONLY)
-    try {
-      return /^mnt_id:\s*(\d+)$/m.exec(fs.readFileSync(`/proc/self/fdinfo/${descriptor}`, 'utf8'))?.[1]
-    } finally {
-      fs.closeSync(descriptor)
-    }
-  }
-  try {
-    return process.platform === 'linux' && mountOf(file) !== mountOf(path.dirname(file))
-  } catch {
-    return false
-  }
-}
-
-/**
- * Write what is to take a file's place beside it, under a name that no other writer has: only its writer
- * renames or removes it. The folder is made where it is missing (0700).
- */
-export function writeTemporary(file: string, content: string | Uint8Array, access: Access): string {
-  const { temporary, descriptor } = openTemporary(file, content, access)
-  fs.closeSync(descriptor)
-  return temporary
-}
-
-function openTemporary(file: string, content: string | Uint8Array, access: Access) {
-  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 })
-  removeAbandoned(file)
-  const temporary = temporaryName(file)
-  return { temporary, descriptor: createOpen(temporary, content, access) }
-}
-
-function temporaryName(file: string): string {
+/** A name beside a file that no other writer gives. */
+export function temporaryName(file: string): string {
   const writer = `${machine()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`
   return path.join(path.dirname(file), `.${path.basename(file)}.${writer}.atlas-tmp`)
 }
@@ -151,7 +155,7 @@ export function removeAbandoned(file: string): void {
 }
 
 /** Delete a file that nothing reads, if it can be: what else was done counts, and the next writer tries again. */
-function discard(file: string): void {
+export function discard(file: string): void {
   try {
     fs.rmSync(file, { force: true })
   } catch {}
@@ -219,7 +223,7 @@ function giveAccess(descriptor: number, mode: number, uid: number, gid: number):
 export function removeFile(file: string): boolean {
   // The file goes last: while it is there, whoever stopped half-way tries again.
   const found = [...temporariesOf(file), file].filter(place => fs.lstatSync(place, { throwIfNoEntry: false }))
-  for (const place of found) fs.rmSync(place)
+  for (const place of found) fs.rmSync(place, { force: true })
   if (found.length > 0) syncFolder(path.dirname(file))
   return found.includes(file)
 }

@@ -11,6 +11,8 @@ const NEXT_STEP = {
   foreign: 'Run atlas as that user',
   /** Others can read or change it. */
   exposed: 'Take their permissions away',
+  /** Something is mounted in the place of the file itself. */
+  mounted: 'Mount its folder instead of the file',
   other: 'Fix this',
 }
 
@@ -72,6 +74,7 @@ export function at<T>(place: string, work: () => T): T {
 const FAULTS: Record<string, [kind: FaultKind, reason: string]> = {
   EACCES: ['denied', 'permission denied'],
   EPERM: ['denied', 'permission denied'],
+  EBUSY: ['mounted', 'it is mounted by itself or in use'],
   EROFS: ['denied', 'the file system is read-only'],
   ENOSPC: ['full', 'the disk is full'],
   EDQUOT: ['full', 'the disk quota is used up'],

@@ -4,7 +4,7 @@ import path from 'node:path'
 import { AtlasError, errorCode } from '../errors.ts'
 import { unlessAborted } from '../interrupts.ts'
 import { at, FileFault, faultOf } from './faults.ts'
-import { makePrivateFolder, requirePrivate, requireWritable } from './private.ts'
+import { makePrivateFolder, requirePrivate, requireUnmovable, requireWritable } from './private.ts'
 
 const MAX_POLL_MS = 25
 /** Cleaners of temporary folders delete what has not changed for days; a lock in use stays younger. */
@@ -35,6 +35,8 @@ export interface LockOptions {
   readonly name: string
   /** Whether the folder is the credential store itself: a full or read-only disk is then a store error. */
   readonly inStore?: boolean
+  /** Whether it is below a folder that other users write to, such as a temporary one. */
+  readonly amongOthers?: boolean
   readonly uid: number | undefined
   /** The longest wait for another holder, in milliseconds. */
   readonly timeoutMs: number
@@ -61,12 +63,12 @@ export const createLock = (options: LockOptions): Lock => ({
 })
 
 async function acquire(options: LockOptions): Promise<Acquired> {
-  const { folder, name, inStore, uid, timeoutMs, cancelled, debug } = options
+  const { folder, name, inStore, timeoutMs, cancelled, debug } = options
   const file = lockPath(folder, name)
   const startedAt = performance.now()
   for (let looks = 0; ; looks++) {
     cancelled.throwIfAborted()
-    const held = await tryLock(file, uid).catch((error: unknown) => {
+    const held = await tryLock(file, options).catch((error: unknown) => {
       throw unusable(file, error, inStore)
     })
     const waitedMs = performance.now() - startedAt
@@ -93,9 +95,9 @@ interface Acquired extends Pick<Held, 'stillExcludes'> {
 }
 
 /** @returns undefined while another process holds the lock. @throws {FileFault} it cannot be used. */
-async function tryLock(file: string, uid: number | undefined): Promise<Acquired | undefined> {
+async function tryLock(file: string, options: LockOptions): Promise<Acquired | undefined> {
   const { Database } = await import('bun:sqlite')
-  const before = prepare(file, uid)
+  const before = prepare(file, options)
   if (before === undefined) return undefined
   const stillExcludes = (): boolean => {
     const now = fs.lstatSync(file, { throwIfNoEntry: false })
@@ -128,9 +130,9 @@ async function tryLock(file: string, uid: number | undefined): Promise<Acquired 
  * file would succeed without excluding others, and another user could hold a file of theirs for ever.
  * @returns undefined where somebody deleted it at once.
  */
-function prepare(file: string, uid: number | undefined): fs.Stats | undefined {
-  const folder = path.dirname(file)
+function prepare(file: string, { folder, uid, amongOthers = false }: LockOptions): fs.Stats | undefined {
   makePrivateFolder(folder, uid)
+  if (amongOthers) at(folder, () => requireUnmovable(folder, uid))
   // In a read-only folder the record that the lock is for could not be replaced.
   requireWritable(folder)
   return at(file, () => {
@@ -158,7 +160,7 @@ function unusable(file: string, error: unknown, inStore = false): unknown {
   let hint = 'atlas changes nothing without it. Fix or remove that path and try again.'
   // In a temporary folder only its owner and root can remove or change it.
   if (kind === 'foreign') hint = 'Ask its owner or an administrator to remove it, then try again.'
-  if (kind === 'exposed') hint = `Fix it with: ${fix}`
+  if (kind === 'exposed' || (kind === 'denied' && fix)) hint = `Fix it with: ${fix}`
   const ofDisk = kind === 'denied' || kind === 'full'
   return new AtlasError(
     inStore && ofDisk ? storeCode : 'lock_timeout',

@@ -53,32 +53,68 @@ export function makePrivateFolder(folder: string, uid: number | undefined): void
 }
 
 /**
- * See that nobody but the user and root can put another file or folder in the place of this one: in none of the folders
- * above it, nor in those that links among them lead to, may others rename what is not theirs.
- * @throws {FileFault} with the folder where they may.
+ * See that nobody but the user and root can put another file or folder in the place of this one: in every folder on the
+ * way to it, and on the ways that links among them lead, others may rename nothing of theirs.
+ * @throws {FileFault} `exposed`, with the command that changes it, or the file system's own error
  */
 export function requireUnmovable(place: string, uid: number | undefined): void {
   if (uid === undefined) return
-  const check = (folder: string): void => {
-    const found = fs.lstatSync(folder)
-    if (found.isSymbolicLink()) check(path.resolve(path.dirname(folder), fs.readlinkSync(folder)))
-    else if ((found.uid !== 0 && found.uid !== uid) || (found.mode & 0o022 && !(found.mode & STICKY)))
-      throw new FileFault('exposed', `others can replace what is in ${folder}`, place)
-    if (path.dirname(folder) !== folder) check(path.dirname(folder))
+  // Whoever owns the root is root, under whatever number this process sees it.
+  const trusted = [0, uid, fs.statSync('/').uid]
+  const names = path.dirname(path.resolve(place)).split(path.sep)
+  let reached = '/'
+  for (let links = 0; names.length > 0; ) {
+    const name = names.shift() ?? ''
+    const next = path.join(reached, name)
+    const found = fs.lstatSync(next)
+    const refuse = (what: string, command: string): FileFault =>
+      new FileFault('exposed', `others can replace ${what}`, place, asOwner(command, next, found, uid))
+    // Also of a link: in a folder with the sticky bit its owner can make it lead elsewhere.
+    if (!trusted.includes(found.uid)) throw refuse(`${next} and what is in it`, `chown -h ${uid}`)
+    if (found.isSymbolicLink()) {
+      if (++links > MAX_LINKS) throw new FileFault('unfit', 'its symbolic links lead in a circle', place)
+      const target = fs.readlinkSync(next)
+      if (path.isAbsolute(target)) reached = '/'
+      names.unshift(...target.split(path.sep))
+    } else {
+      const isShared = (found.mode & FORBIDDEN_MODE.folder) !== 0 && (found.mode & STICKY) === 0
+      if (isShared) throw refuse(`what is in ${next}`, (found.mode & 0o002) === 0 ? 'chmod g-w' : 'chmod +t')
+      reached = next
+    }
   }
-  at(place, () => {
-    // Finds links in a circle.
-    fs.realpathSync(path.dirname(place))
-    check(path.dirname(place))
-  })
 }
 
 /** In such a folder people rename and delete what is theirs alone. */
 const STICKY = 0o1000
+/** As Linux has it. */
+const MAX_LINKS = 40
+
+const asOwner = (command: string, place: string, { uid: owner }: fs.Stats, uid: number): string =>
+  `${uid === 0 || (owner === uid && command.startsWith('chmod')) ? '' : 'sudo '}${command} ${shellQuoted(place)}`
+
+/** What is said of a file or folder that nobody may change, not even its owner. */
+export function immutable(place: string): FileFault {
+  const [command, sudo] =
+    process.platform === 'darwin' ? ['chflags nouchg,nouappnd', ''] : ['chattr -i -a', 'sudo ']
+  const prefix = process.getuid?.() === 0 ? '' : sudo
+  return new FileFault(
+    'denied',
+    'it is immutable or append-only',
+    place,
+    `${prefix}${command} ${shellQuoted(place)}`,
+  )
+}
 
 /** See that files can be put into a folder, or the nearest one above it that exists. @throws {FileFault} */
-export const requireWritable = (folder: string): void =>
-  at(folder, () => fs.accessSync(nearestFolder(folder), fs.constants.W_OK | fs.constants.X_OK))
+export function requireWritable(folder: string): void {
+  const nearest = nearestFolder(folder)
+  try {
+    fs.accessSync(nearest, fs.constants.W_OK | fs.constants.X_OK)
+  } catch (error) {
+    if (errorCode(error) === 'EPERM') throw immutable(nearest)
+    throw faultOf(error, folder) ?? error
+  }
+}
 
 /** Why no file can be made in a folder, or the nearest one above it that exists; undefined where it can. */
 export function writeFault(folder: string): string | undefined {

@@ -5,6 +5,8 @@ import { usageError } from '../errors.ts'
 /** Where the keychain addon may be unpacked. */
 export interface AddonFolder {
   readonly path: string
+  /** What must be there already: a home or temporary folder that does not exist is a mistake, and is not made. */
+  readonly below: string
   /** The variable that names the temporary folder; undefined for the default one. */
   readonly from: string | undefined
   readonly uid: number | undefined
@@ -53,10 +55,38 @@ export function addonFolders(
 ): AddonFolder[] {
   const { join } = platform === 'win32' ? path.win32 : path.posix
   const cache = { win32: 'AppData/Local', darwin: 'Library/Caches' }[platform as string] ?? '.cache'
-  const atHome = homeFolder && { path: join(homeFolder, cache, 'atlas'), from: undefined, uid }
+  const atHome = homeFolder && {
+    path: join(homeFolder, cache, 'atlas'),
+    below: homeFolder,
+    from: undefined,
+    uid,
+  }
   const variables = platform === 'win32' ? ['TEMP', 'TMP'] : ['TMPDIR']
   const from = variables.find(name => env[name])
-  const parent = (from && env[from]) || (platform === 'win32' ? 'C:\\Windows\\Temp' : '/tmp')
-  const temporary = { path: join(parent, uid === undefined ? 'atlas' : `atlas-${uid}`), from, uid }
+  const below = (from && env[from]) || (platform === 'win32' ? 'C:\\Windows\\Temp' : '/tmp')
+  const temporary = { path: join(below, uid === undefined ? 'atlas' : `atlas-${uid}`), below, from, uid }
   return atHome ? [atHome, temporary] : [temporary]
+}
+
+/**
+ * The home folder of a user in the user database; undefined for a user who is not in that file. The runtime's own
+ * answer is HOME, which whoever sets a variable can lead into files of theirs.
+ * @param runtimeHome the runtime's answer.
+ */
+export function accountHome(
+  platform: NodeJS.Platform,
+  uid: number | undefined,
+  runtimeHome: string | undefined,
+  userDatabase = '/etc/passwd',
+): string | undefined {
+  if (platform === 'win32') return runtimeHome
+  try {
+    const entries = fs.readFileSync(userDatabase, 'utf8').split('\n')
+    const home = entries.map(entry => entry.split(':')).find(([, , id]) => id === String(uid))?.[5]
+    if (home?.startsWith('/')) return home
+  } catch {}
+  // macOS keeps its people elsewhere, and their homes here.
+  const isHome =
+    platform === 'darwin' && runtimeHome !== undefined && path.posix.dirname(runtimeHome) === '/Users'
+  return isHome ? runtimeHome : undefined
 }

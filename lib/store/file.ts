@@ -1,9 +1,10 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { AtlasError, errorCode } from '../errors.ts'
-import { rehearseReplacement, removeFile, replaceFile, temporariesOf } from '../files/atomic.ts'
+import { AtlasError } from '../errors.ts'
+import { removeFile, replaceFile, temporariesOf } from '../files/atomic.ts'
 import { faultOf } from '../files/faults.ts'
 import { checkPrivateFolder, makePrivateFolder, readPrivateFile, requireWritable } from '../files/private.ts'
+import { rehearseReplacement, requireReplaceable } from '../files/replaceable.ts'
 import { shellQuoted } from '../shell-quote.ts'
 import { type CredentialStore, PROBE } from './store.ts'
 
@@ -52,7 +53,7 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
     check: account =>
       use('check', fileOf(account), file => {
         requireWritable(folder)
-        if (readRecord(file) !== undefined) requireMutable(file)
+        if (readRecord(file) !== undefined) requireReplaceable(file)
       }),
     prove: account =>
       use('prove', fileOf(account), file => {
@@ -112,15 +113,5 @@ function accountIn(record: string): string | undefined {
     return typeof account === 'string' ? account : undefined
   } catch {
     return undefined
-  }
-}
-
-/** @throws `EPERM` where an attribute of the file forbids both to write and to replace it. */
-function requireMutable(file: string): void {
-  try {
-    fs.closeSync(fs.openSync(file, fs.constants.O_WRONLY))
-  } catch (error) {
-    // A file that is read-only by its mode alone can be replaced.
-    if (errorCode(error) === 'EPERM') throw error
   }
 }

@@ -53,17 +53,15 @@ export const replaceLocal = (target: string, content: Uint8Array, seen: LocalFil
 function createLocal(target: string, content: Uint8Array): boolean {
   fs.mkdirSync(path.dirname(target), { recursive: true })
   // The umask decides who may read it, as with an editor's new file.
-  const temporary = writeTemporary(target, content, { mode: 0o666 })
+  using temporary = writeTemporary(target, content, { mode: 0o666 })
   try {
+    if (!temporary.isAt(temporary.path)) return false
     // Unlike a rename, this fails if another program has created the file meanwhile.
-    fs.linkSync(temporary, target)
+    fs.linkSync(temporary.path, target)
   } catch (error) {
     if (errorCode(error) === 'EEXIST') return false
     if (!NO_LINKS.has(errorCode(error) ?? '')) throw error
-    if (readLocal(target) !== undefined) return false
-    fs.renameSync(temporary, target)
-  } finally {
-    fs.rmSync(temporary, { force: true })
+    if (readLocal(target) !== undefined || !temporary.moveTo(target)) return false
   }
   syncFolder(path.dirname(target))
   return true
@@ -72,18 +70,21 @@ function createLocal(target: string, content: Uint8Array): boolean {
 function exchangeLocal(target: string, content: Uint8Array, seen: LocalFile): boolean {
   // A rename would replace a file that its owner has made read-only.
   fs.accessSync(target, fs.constants.W_OK)
+  using temporary = writeTemporary(target, content, seen.stats)
   using undo = new DisposableStack()
-  const temporary = writeTemporary(target, content, seen.stats)
-  undo.defer(() => fs.rmSync(temporary, { force: true }))
   const displaced = displacedOf(target)
   keepDisplaced(target, displaced, seen)
   undo.defer(() => fs.rmSync(displaced, { force: true }))
 
-  const latest = readLocal(target)
-  if (latest === undefined || !sameBytes(latest.bytes, seen.bytes)) return false
-  fs.renameSync(temporary, target)
-  // From here on nothing is undone.
-  undo.move()
+  const isAsSeen = (): boolean => {
+    const latest = readLocal(target)
+    return latest !== undefined && sameBytes(latest.bytes, seen.bytes)
+  }
+  if (!isAsSeen()) return false
+  const isReplaced = temporary.moveTo(target)
+  // Where something else went there, the old file is needed too.
+  if (isReplaced || !isAsSeen()) undo.move()
+  if (!isReplaced) return false
   syncFolder(path.dirname(target))
   return true
 }

@@ -2,7 +2,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { rehearseReplacement, removeFile, replaceFile, writeTemporary } from '../../lib/files/atomic.ts'
+import { overwriteFile, removeFile, replaceFile, writeTemporary } from '../../lib/files/atomic.ts'
+import { rehearseReplacement } from '../../lib/files/replaceable.ts'
+import { outcomeOf } from '../support/binary.ts'
+import { testWithTools } from '../support/needs.ts'
 import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
 
 let folder = ''
@@ -81,15 +84,14 @@ describe('a file that is replaced', () => {
 describe('a temporary file', () => {
   /** One that this process has written, renamed as if another had. */
   const writtenBy = (process: string): string => {
-    const temporary = writeTemporary(file, 'half', { mode: 0o600 })
+    const { path: temporary } = writeTemporary(file, 'half', { mode: 0o600 })
     const renamed = temporary.replace(/[0-9a-f]{8}-\d+(?=-)/, process)
     fs.renameSync(temporary, renamed)
     return path.basename(renamed)
   }
   const machine = (): string => {
-    const temporary = writeTemporary(file, '', { mode: 0o600 })
-    fs.rmSync(temporary)
-    return /\.([0-9a-f]{8})-/.exec(temporary)?.[1] ?? ''
+    using writer = writeTemporary(file, '', { mode: 0o600 })
+    return /\.([0-9a-f]{8})-/.exec(writer.path)?.[1] ?? ''
   }
   const age = (name: string, seconds: number): void => {
     const then = Date.now() / 1000 - seconds
@@ -103,8 +105,9 @@ describe('a temporary file', () => {
   beforeEach(() => fs.mkdirSync(path.dirname(file)))
 
   test('temporary files: each writer has its own name', () => {
-    const [one, other] = [1, 2].map(() => writeTemporary(file, 'half', { mode: 0o600 }))
-    expect(one).not.toBe(other as string)
+    using one = writeTemporary(file, 'half', { mode: 0o600 })
+    using other = writeTemporary(file, 'half', { mode: 0o600 })
+    expect(one.path).not.toBe(other.path)
     expect(names()).toHaveLength(2)
   })
 
@@ -217,3 +220,98 @@ describe.skipIf(process.platform === 'win32')(
     })
   },
 )
+
+describe('a rename that is held back while somebody else acts', () => {
+  const stracedTest = testWithTools('strace')
+  const temporary = (): string =>
+    path.join(path.dirname(file), names().find(name => name.endsWith('.atlas-tmp')) ?? 'none yet')
+  const replaceBy = (place: string, text: string): void => {
+    fs.writeFileSync(`${place}.theirs`, text)
+    fs.renameSync(`${place}.theirs`, place)
+  }
+
+  /** Replace the file in another process, and act before or after its first rename, seen from its return. */
+  const replaceAround = async (when: 'enter' | 'exit', act: () => void): Promise<string> => {
+    const script = `require(${JSON.stringify(path.resolve('lib/files/atomic.ts'))}).replaceFile(process.argv.at(-1), 'ours')`
+    const delay = `--inject=rename,renameat,renameat2:delay_${when}=700000:when=1`
+    const child = Bun.spawn(
+      [
+        'strace',
+        '-f',
+        '-o',
+        '/dev/null',
+        '-e',
+        'trace=rename,renameat,renameat2',
+        delay,
+        process.execPath,
+        '-e',
+        script,
+        '--',
+        file,
+      ],
+      { stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' },
+    )
+    const isReady = (): boolean =>
+      when === 'enter'
+        ? fs.existsSync(temporary()) && fs.readFileSync(temporary(), 'utf8') === 'ours'
+        : fs.readFileSync(file, 'utf8') === 'ours'
+    while (!isReady() && child.exitCode === null) await Bun.sleep(2)
+    // The check before the rename is over microseconds after the writing, the delay long after that.
+    await Bun.sleep(200)
+    act()
+    const { stderr } = await outcomeOf(child)
+    return /another program removes what atlas writes/.exec(stderr)?.[0] ?? stderr
+  }
+  const found = () => ({ names: names(), text: fs.readFileSync(file, 'utf8') })
+  const OURS = { names: ['file'], text: 'ours' }
+
+  stracedTest('replaceFile: writes again where its temporary file is deleted the moment before', async () => {
+    replaceFile(file, 'before')
+    expect(await replaceAround('enter', () => fs.rmSync(temporary()))).toBe('')
+    expect(found()).toEqual(OURS)
+  })
+
+  stracedTest('replaceFile: writes again where the whole folder is deleted the moment before', async () => {
+    replaceFile(file, 'before')
+    expect(await replaceAround('enter', () => fs.rmSync(path.dirname(file), { recursive: true }))).toBe('')
+    expect(found()).toEqual(OURS)
+  })
+
+  stracedTest(
+    'replaceFile: what another one put under its temporary name does not stay in place',
+    async () => {
+      replaceFile(file, 'before')
+      expect(await replaceAround('enter', () => replaceBy(temporary(), 'theirs'))).toBe('')
+      expect(found()).toEqual(OURS)
+    },
+  )
+
+  stracedTest('replaceFile: does not write over what another one stored the moment after', async () => {
+    replaceFile(file, 'before')
+    expect(await replaceAround('exit', () => replaceBy(file, 'newer'))).toBe('')
+    expect(found()).toEqual({ names: ['file'], text: 'newer' })
+  })
+})
+
+describe('a file that is written over', () => {
+  const over = (before: string, after: string) => {
+    fs.mkdirSync(path.dirname(file), { recursive: true })
+    fs.writeFileSync(file, before)
+    const { ino } = fs.statSync(file)
+    overwriteFile(file, after)
+    return { text: fs.readFileSync(file, 'utf8'), isSame: fs.statSync(file).ino === ino }
+  }
+  test('overwriteFile: shortens and lengthens a file and keeps its inode', () => {
+    expect(over('a longer text', 'short')).toEqual({ text: 'short', isSame: true })
+    expect(over('short', 'a longer text')).toEqual({ text: 'a longer text', isSame: true })
+  })
+
+  smallDiskTest('overwriteFile: leaves the text whole on a full disk', () => {
+    using disk = createSmallDisk()
+    const onDisk = path.join(disk.folder, 'file')
+    fs.writeFileSync(onDisk, 'old')
+    disk.fill()
+    expect(() => overwriteFile(onDisk, 'x'.repeat(20_000))).toThrow('ENOSPC')
+    expect(fs.readFileSync(onDisk, 'utf8')).toBe('old')
+  })
+})

@@ -162,4 +162,22 @@ describe('the file', () => {
       ])
     }
   })
+
+  test.skipIf(process.platform === 'win32')(
+    'lock: below a folder in which others may rename it is refused where others write too',
+    async () => {
+      const open = path.join(folder, 'open')
+      fs.mkdirSync(path.join(open, 'locks'), { recursive: true })
+      fs.chmodSync(open, 0o777)
+      const locks = lockOf({ folder: path.join(open, 'locks'), amongOthers: true })
+      const attempt = locks.hold(async () => {})
+      expect(await attempt.catch(error => [error.code, error.message, error.hint])).toEqual([
+        'lock_timeout',
+        `The folder ${open}/locks, where atlas keeps a lock, cannot be used: others can replace what is in ${open}.`,
+        `Fix it with: chmod +t ${open}`,
+      ])
+      fs.chmodSync(open, 0o1777)
+      expect(await locks.hold(async () => 'held')).toBe('held')
+    },
+  )
 })

@@ -11,6 +11,7 @@ import {
   requirePrivate,
   requireUnmovable,
 } from '../../lib/files/private.ts'
+import { twoUsersTest } from '../support/needs.ts'
 
 const uid = process.getuid?.()
 let root = ''
@@ -108,23 +109,67 @@ describe.skipIf(process.platform === 'win32')('privacy', () => {
 })
 
 describe.skipIf(process.platform === 'win32')('folders in which others may rename', () => {
-  test('privacy: one above a place, or above the target of a link among those, is named', () => {
-    const place = (name: string) => path.join(root, name)
-    for (const name of ['open/below', 'sticky/below', 'own/below'])
-      fs.mkdirSync(place(name), { recursive: true })
+  const place = (name: string) => path.join(root, name)
+  const make = (name: string, mode: number, owner = uid ?? 0): void => {
+    fs.mkdirSync(place(name), { recursive: true })
+    fs.chmodSync(place(name), mode)
+    if (owner !== uid) fs.chownSync(place(name), owner, owner)
+  }
+  const verdict = (name: string) => faultIn(() => requireUnmovable(place(name), uid))
+  const refused = (name: string, command: string) => [
+    'exposed',
+    `others can replace what is in ${place(name)}`,
+    `${command} ${place(name)}`,
+  ]
+
+  test('privacy: one above a place, or on the way of a link among those, is named with what fixes it', () => {
+    for (const name of ['open', 'sticky', 'group', 'own']) {
+      make(`${name}/below/deeper`, 0o755)
+    }
     fs.chmodSync(place('open'), 0o777)
     fs.chmodSync(place('sticky'), 0o1777)
+    fs.chmodSync(place('group'), 0o775)
     fs.symlinkSync(place('open/below'), place('own/link'))
-    const refused = ['exposed', `others can replace what is in ${place('open')}`, null]
+    fs.symlinkSync('../sticky/below', place('own/relative'))
+    // From where the first link leads, and not from where it is, the second one leads to "open".
+    fs.symlinkSync('../own/below', place('sticky/aside'))
+    fs.symlinkSync('../../open/below', place('own/below/out'))
+    fs.symlinkSync('circle', place('own/circle'))
     const CASES: [name: string, expected: ReturnType<typeof faultIn>][] = [
       ['own/below/atlas', 'no fault'],
       ['sticky/below/atlas', 'no fault'],
       ['sticky/atlas', 'no fault'],
-      ['open/atlas', refused],
-      ['open/below/atlas', refused],
-      ['own/link/atlas', refused],
+      ['own/relative/atlas', 'no fault'],
+      ['open/atlas', refused('open', 'chmod +t')],
+      ['open/below/atlas', refused('open', 'chmod +t')],
+      ['own/link/atlas', refused('open', 'chmod +t')],
+      ['sticky/aside/out/atlas', refused('open', 'chmod +t')],
+      ['group/atlas', refused('group', 'chmod g-w')],
+      ['own/circle/atlas', ['unfit', 'its symbolic links lead in a circle', null]],
     ]
-    for (const [name, expected] of CASES)
-      expect([name, faultIn(() => requireUnmovable(place(name), uid))]).toEqual([name, expected])
+    for (const [name, expected] of CASES) expect([name, verdict(name)]).toEqual([name, expected])
+
+    Bun.spawnSync(['sh', '-c', verdict('open/atlas')[2] ?? ''])
+    Bun.spawnSync(['sh', '-c', verdict('group/atlas')[2] ?? ''])
+    expect([verdict('open/atlas'), verdict('group/atlas')]).toEqual(['no fault', 'no fault'])
+  })
+
+  twoUsersTest('privacy: another user’s folder is named, and a link of theirs beside files of others', () => {
+    make('theirs', 0o755, 12_345)
+    make('shared', 0o1777)
+    make('own/below', 0o755)
+    fs.symlinkSync('../own/below', place('shared/link'))
+    fs.lchownSync(place('shared/link'), 12_345, 12_345)
+    const foreign = (name: string) => [
+      'exposed',
+      `others can replace ${place(name)} and what is in it`,
+      `chown -h ${uid} ${place(name)}`,
+    ]
+    expect([verdict('theirs/atlas'), verdict('shared/link/atlas')]).toEqual([
+      foreign('theirs'),
+      foreign('shared/link'),
+    ])
+    Bun.spawnSync(['sh', '-c', verdict('shared/link/atlas')[2] ?? ''])
+    expect(verdict('shared/link/atlas')).toBe('no fault')
   })
 })

@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { addonFolders, userLockFolder } from '../../lib/files/user-folder.ts'
+import { accountHome, addonFolders, userLockFolder } from '../../lib/files/user-folder.ts'
 
 test.each([
   [1000, '/home/ada', '/tmp/atlas-1000'],
@@ -49,4 +49,40 @@ test.each([
   const folders = addonFolders(env, platform, uid, home)
   expect(folders.map(folder => folder.path)).toEqual([...paths])
   expect(folders.at(-1)?.from as string | undefined).toBe(from)
+})
+
+test('account home: is that of the user database, whatever the runtime says of HOME', () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-passwd-'))
+  const passwd = path.join(folder, 'passwd')
+  fs.writeFileSync(
+    passwd,
+    'root:x:0:0:root:/root:/bin/sh\nada:x:1000:1000:Ada:/home/ada:/bin/sh\nodd:x:1001:1001::relative:\n+::::::\n',
+  )
+  try {
+    const home = (platform: NodeJS.Platform, uid: number | undefined, runtime: string, file = passwd) =>
+      accountHome(platform, uid, runtime, file)
+    expect([
+      home('linux', 1000, '/evil'),
+      home('linux', 0, '/home/ada'),
+      home('linux', 1001, '/evil'),
+      home('linux', 4711, '/evil'),
+      home('linux', 1000, '/evil', '/nonexistent'),
+      home('darwin', 501, '/Users/grace'),
+      home('darwin', 501, '/Users/grace/evil'),
+      home('darwin', 0, '/Users/grace'),
+      home('win32', undefined, 'C:\\Users\\grace'),
+    ]).toEqual([
+      '/home/ada',
+      '/root',
+      undefined,
+      undefined,
+      undefined,
+      '/Users/grace',
+      undefined,
+      '/root',
+      'C:\\Users\\grace',
+    ])
+  } finally {
+    fs.rmSync(folder, { recursive: true })
+  }
 })

@@ -205,14 +205,23 @@ const canMount = (): boolean => {
   }
 }
 
-/** Leave the temporary folder as the only place for the keychain addon. */
-const spoilCache = (home: string): void => fs.writeFileSync(path.join(home, '.cache'), '')
+const rootTest = testWith(
+  'root on Linux, with the right to mount',
+  process.platform === 'linux' && process.getuid?.() === 0 && canMount(),
+)
+
+/** Runs a program for whom the user database has another home folder; one that does not exist unless given. */
+function withAccountHome({ home }: Machine, accountHome = '/nonexistent'): string[] {
+  const passwd = path.join(home, 'passwd')
+  fs.writeFileSync(passwd, `somebody:x:${process.getuid?.()}:0::${accountHome}:/bin/sh\n`)
+  return ['unshare', '-m', 'sh', '-c', `mount --bind '${passwd}' /etc/passwd && exec "$0" "$@"`]
+}
 
 describe('the temporary folder', () => {
   const uid = process.getuid?.()
   const KINDS: [name: string, reason: string, make: (place: string) => Disposable | undefined | 'nothing'][] =
     [
-      ['missing', 'the temporary folder does not exist', () => 'nothing'],
+      ['missing', 'PLACE does not exist', () => 'nothing'],
       [
         'a file',
         'a file is in the place of its folder',
@@ -265,16 +274,12 @@ describe('the temporary folder', () => {
         },
       ],
     ]
-  const rootTest = testWith(
-    'root on Linux, with the right to mount',
-    process.platform === 'linux' && uid === 0 && canMount(),
-  )
   rootTest.each(KINDS)(
     'temporary folder: one that is %s stops only the keychain, and is named',
     async (_, reason, make) => {
       await using atlas = await stage({ loggedIn: true })
       const { server } = atlas
-      spoilCache(atlas.home)
+      const via = withAccountHome(atlas)
       const place = path.join(atlas.home, 'tmp')
       const made = make(place)
       if (made === undefined) throw new Error('mounting is not permitted here')
@@ -282,7 +287,7 @@ describe('the temporary folder', () => {
       const env = { TMPDIR: place }
       const keychain = { ...env, ATLAS_CREDENTIAL_STORE: 'keychain' }
 
-      expect(await atlas.run(['auth', 'token'], { env: keychain })).toEqual({
+      expect(await atlas.run(['auth', 'token'], { env: keychain, via })).toEqual({
         status: 6,
         stdout: '',
         stderr:
@@ -301,11 +306,11 @@ describe('the temporary folder', () => {
     },
   )
 
-  test('temporary folder: a relative one is refused, and nothing is written there', async () => {
+  rootTest('temporary folder: a relative one is refused, and nothing is written there', async () => {
     using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain', TMPDIR: 'tmp' })
-    spoilCache(sandbox.home)
+    const via = withAccountHome(sandbox)
     fs.mkdirSync(path.join(sandbox.cwd, 'tmp'))
-    const { status, stderr } = await sandbox.run(['auth', 'token'])
+    const { status, stderr } = await sandbox.run(['auth', 'token'], { via })
     expect({
       status,
       stderr: stderr.split('\n')[0],
@@ -323,6 +328,7 @@ describe('the temporary folder', () => {
   }
   const PLANTED: [name: string, plant: (file: string, size: number) => void][] = [
     ['of another size', file => fs.writeFileSync(file, 'no addon')],
+    ['of the same size', (file, size) => fs.writeFileSync(file, Buffer.alloc(size))],
     [
       'behind a link',
       (file, size) => {
@@ -332,12 +338,12 @@ describe('the temporary folder', () => {
       },
     ],
   ]
-  test.each(PLANTED)('temporary folder: a planted addon %s is replaced, not loaded', async (_, plant) => {
+  rootTest.each(PLANTED)('temporary folder: a planted addon %s is replaced, not loaded', async (_, plant) => {
     using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain' })
-    spoilCache(sandbox.home)
+    const via = withAccountHome(sandbox)
     const place = path.join(sandbox.home, 'tmp')
     fs.mkdirSync(place)
-    const run = () => sandbox.run(['auth', 'token'], { env: { TMPDIR: place } })
+    const run = () => sandbox.run(['auth', 'token'], { env: { TMPDIR: place }, via })
     const first = await run()
     const file = unpacked(place)
     const addon = fs.readFileSync(file)
@@ -349,14 +355,14 @@ describe('the temporary folder', () => {
     })
   })
 
-  test('temporary folder: twenty first runs at once leave one file', async () => {
+  rootTest('temporary folder: twenty first runs at once leave one file', async () => {
     using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain' })
-    spoilCache(sandbox.home)
+    const via = withAccountHome(sandbox)
     const place = path.join(sandbox.home, 'tmp')
     fs.mkdirSync(place)
     const runs = await Promise.all(
       Array.from({ length: 20 }, () =>
-        outcomeOf(sandbox.start(['auth', 'token'], { env: { TMPDIR: place }, input: '' })),
+        outcomeOf(sandbox.start(['auth', 'token'], { env: { TMPDIR: place }, input: '', via })),
       ),
     )
     expect(new Set(runs.map(({ stderr }) => stderr)).size).toBe(1)
@@ -415,17 +421,102 @@ describe('a user without an entry in the user database, as in containers', () =>
   })
 })
 
-test('keychain addon: is unpacked once, into the cache of the home folder', async () => {
-  using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain' })
-  const folder = path.join(sandbox.home, '.cache', 'atlas')
-  const look = () => {
-    const names = fs.readdirSync(folder)
-    return names.map(name => [name, fs.statSync(path.join(folder, name)).ino])
-  }
-  const first = await sandbox.run(['auth', 'token'])
-  const found = look()
-  expect(found).toHaveLength(1)
-  expect(fs.statSync(folder).mode & 0o777).toBe(0o700)
-  expect(await sandbox.run(['auth', 'token'])).toEqual(first)
-  expect(look()).toEqual(found)
+describe('the cache folder', () => {
+  const uid = process.getuid?.()
+  const namesIn = (folder: string): string[] =>
+    fs.existsSync(folder) ? fs.readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort() : []
+  const addonsIn = (folder: string) =>
+    namesIn(folder)
+      .filter(name => name.endsWith('.node'))
+      .map(name => ({ name: path.dirname(name), ino: fs.statSync(path.join(folder, name)).ino }))
+  const NO_BUS = 'atlas: The Secret Service keychain cannot be used'
+  const answer = async (outcome: Promise<Outcome>) => (await outcome).stderr.split(' (')[0]
+
+  rootTest('keychain addon: is unpacked once, into the cache of the account’s home folder', async () => {
+    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain' })
+    const account = path.join(sandbox.home, 'account')
+    fs.mkdirSync(account)
+    const via = withAccountHome(sandbox, account)
+    expect(await answer(sandbox.run(['auth', 'token'], { via }))).toBe(NO_BUS)
+    const found = addonsIn(account)
+    expect(found.map(({ name }) => name)).toEqual(['.cache/atlas'])
+    expect(fs.statSync(path.join(account, '.cache', 'atlas')).mode & 0o777).toBe(0o700)
+    expect(await answer(sandbox.run(['auth', 'token'], { via }))).toBe(NO_BUS)
+    expect(addonsIn(account)).toEqual(found)
+  })
+
+  rootTest('keychain addon: is not looked for where HOME leads', async () => {
+    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain' })
+    const account = path.join(sandbox.home, 'account')
+    fs.mkdirSync(account)
+    const run = (env: Record<string, string>) =>
+      answer(sandbox.run(['auth', 'token'], { via: withAccountHome(sandbox, account), env }))
+    expect(await run({})).toBe(NO_BUS)
+    const cloned = path.join(sandbox.home, 'cloned')
+    fs.cpSync(account, cloned, { recursive: true })
+    const [planted = ''] = namesIn(cloned).filter(name => name.endsWith('.node'))
+    const { size } = fs.statSync(path.join(cloned, planted))
+    fs.writeFileSync(path.join(cloned, planted), Buffer.alloc(size))
+    expect(await run({ HOME: cloned })).toBe(NO_BUS)
+    expect(fs.readFileSync(path.join(cloned, planted)).equals(Buffer.alloc(size))).toBe(true)
+  })
+
+  const UNFIT: [what: string, spoil: (account: string) => Disposable | undefined][] = [
+    ['does not exist', account => void fs.rmdirSync(account)],
+    ['belongs to another user', account => void fs.chownSync(account, 12_345, 12_345)],
+    ['lies where everybody may rename', account => void fs.chmodSync(path.dirname(account), 0o777)],
+    ['is mounted noexec', account => mount(path.join(account, '.cache'), 'noexec,mode=700')],
+    ['is read-only', account => mount(path.join(account, '.cache'), 'ro')],
+    ['is full', account => mount(path.join(account, '.cache'), 'size=1m,mode=700')],
+  ]
+  rootTest.each(UNFIT)(
+    'keychain addon: where the home folder %s, the temporary folder is used',
+    async (_, spoil) => {
+      using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain' })
+      const account = path.join(sandbox.home, 'parent', 'account')
+      const place = path.join(sandbox.home, 'tmp')
+      for (const folder of [account, place]) fs.mkdirSync(folder, { recursive: true })
+      using _spoilt = spoil(account)
+      const via = withAccountHome(sandbox, account)
+      expect(await answer(sandbox.run(['auth', 'token'], { via, env: { TMPDIR: place } }))).toBe(NO_BUS)
+      expect(addonsIn(place).map(({ name }) => name)).toEqual([`atlas-${uid}`])
+    },
+  )
+
+  const foreignTest = Bun.which('cc') ? rootTest : testWithTools('cc')
+  foreignTest('keychain addon: another user’s library that was swapped in is not run', async () => {
+    using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'keychain' })
+    const account = path.join(sandbox.home, 'parent', 'account')
+    const place = path.join(sandbox.home, 'tmp')
+    for (const folder of [account, place]) fs.mkdirSync(folder, { recursive: true, mode: 0o755 })
+    const run = () =>
+      answer(
+        sandbox.run(['auth', 'token'], { via: withAccountHome(sandbox, account), env: { TMPDIR: place } }),
+      )
+    expect(await run()).toBe(NO_BUS)
+    const cache = path.join(account, '.cache')
+    const folder = path.join(cache, 'atlas')
+    const [addon = ''] = namesIn(folder)
+    const marker = path.join(sandbox.home, 'theirs-ran')
+    const theirs = path.join(cache, 'theirs')
+    fs.mkdirSync(theirs)
+    const source = `#include <stdio.h>\n__attribute__((constructor)) static void run(void) { fopen("${marker}", "w"); }\n`
+    const compiled = path.join(theirs, addon)
+    Bun.spawnSync(['cc', '-shared', '-fPIC', '-x', 'c', '-', '-o', compiled], { stdin: Buffer.from(source) })
+    fs.truncateSync(compiled, fs.statSync(path.join(folder, addon)).size)
+    // The library does run where it is loaded.
+    expect(() => process.dlopen({ exports: {} }, compiled)).toThrow()
+    expect(fs.existsSync(marker)).toBe(true)
+    fs.rmSync(marker)
+
+    for (const file of [theirs, compiled]) fs.chownSync(file, 12_345, 12_345)
+    for (const open of [path.dirname(sandbox.home), sandbox.home]) fs.chmodSync(open, 0o755)
+    fs.chmodSync(cache, 0o777)
+    const asTheOther = ['setpriv', '--reuid=12345', '--regid=12345', '--clear-groups', 'sh', '-c']
+    const swap = `mv ${folder} ${folder}.old && mv ${theirs} ${folder}`
+    expect(Bun.spawnSync([...asTheOther, swap]).exitCode).toBe(0)
+    expect(fs.statSync(path.join(folder, addon)).uid).toBe(12_345)
+    expect(await run()).toBe(NO_BUS)
+    expect(fs.existsSync(marker)).toBe(false)
+  })
 })

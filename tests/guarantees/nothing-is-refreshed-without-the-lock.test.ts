@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import { lockPath } from '../../lib/files/lock.ts'
 import { userLockFolder } from '../../lib/files/user-folder.ts'
 import { accountOf } from '../../lib/session/stored-session.ts'
-import { createUnprivilegedSandbox, LOGIN } from '../support/binary.ts'
+import { createUnprivilegedSandbox, LOGIN, readUntil } from '../support/binary.ts'
 import { secretServiceTest, testWith, twoUsersTest } from '../support/needs.ts'
 import { hasSecretService } from '../support/secret-service.ts'
 import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
@@ -310,53 +311,159 @@ describe('a lock file that is deleted while it is held', () => {
 })
 
 describe('a record that can be read and not replaced', () => {
-  smallDiskTest('store: nothing is refreshed where the credential file is mounted alone', async () => {
+  /** No command sends anything that must be stored, and each says the same; one does what it says, and goes on. */
+  const expectRefusal = async (atlas: Stage, said: { place: string; reason: string; hint: string }) => {
+    const { server, run } = atlas
+    server.expireAccessTokens()
+    server.forget()
+    for (const args of [['auth', 'refresh'], ['api', '/auth/me'], ['auth', 'logout'], LOGIN]) {
+      const { status, stdout, stderr } = await run(args, { input: 'correct horse' })
+      expect({ args, status, stdout, stderr }).toEqual({
+        args,
+        status: 6,
+        stdout: '',
+        stderr: `atlas: The credential store ${said.place} cannot be used: ${said.reason}.\n       ${said.hint}\n`,
+      })
+    }
+    expect(server.log().filter(line => line.startsWith('POST'))).toEqual([])
+    const report = await run(['doctor', '--json'])
+    const checks: { status: string; detail: string }[] = JSON.parse(report.stdout).checks
+    const failed = checks.filter(({ status }) => status === 'fail')
+    expect(failed.map(({ detail }) => detail)).toEqual([
+      expect.stringContaining(said.place.replace(atlas.home, '~')),
+    ])
+    expect(failed[0]?.detail).toContain(`cannot be used: ${said.reason}.`)
+  }
+
+  smallDiskTest('store: nothing is refreshed where the credential file is mounted by itself', async () => {
     await using atlas = await stage({ rotate: true, loggedIn: true })
-    const { server } = atlas
-    const [record = ''] = atlas.filesHolding(server.lastTokens.refresh)
-    const aside = `${record}.aside`
-    fs.copyFileSync(record, aside)
-    expect(Bun.spawnSync(['mount', '--bind', aside, record]).exitCode).toBe(0)
+    const [record = ''] = atlas.filesHolding(atlas.server.lastTokens.refresh)
+    const folder = path.dirname(record)
+    const aside = path.join(atlas.home, 'aside')
+    fs.cpSync(folder, aside, { recursive: true })
+    const mount = (...args: string[]) => expect(Bun.spawnSync(['mount', '--bind', ...args]).exitCode).toBe(0)
+    mount(path.join(aside, path.basename(record)), record)
     try {
-      server.expireAccessTokens()
-      for (const args of [['auth', 'refresh'], ['api', '/auth/me'], LOGIN]) {
-        const { status, stderr } = await atlas.run(args, { input: 'correct horse' })
-        expect({ args, status, stderr: stderr.split('\n')[0] }).toEqual({
-          args,
-          status: 6,
-          stderr: `atlas: The credential store ${record} cannot be used: it is mounted alone and cannot be replaced; mount its folder instead.`,
-        })
-      }
-      expect(server.log().filter(line => line.startsWith('POST'))).toEqual([])
+      const names = fs.readdirSync(folder)
+      await expectRefusal(atlas, {
+        place: record,
+        reason: 'it is mounted by itself and cannot be replaced',
+        hint: 'Mount its folder instead of the file, or choose another folder with ATLAS_CONFIG_DIR.',
+      })
+      expect(fs.readdirSync(folder)).toEqual(names)
     } finally {
       Bun.spawnSync(['umount', record])
     }
+    fs.chmodSync(aside, 0o700)
+    mount(aside, folder)
+    try {
+      expect((await atlas.run(['auth', 'refresh'])).status).toBe(0)
+      expect((await atlas.run(['auth', 'logout'])).status).toBe(0)
+    } finally {
+      Bun.spawnSync(['umount', folder])
+    }
   })
 
-  const folderAttributes = ['+a', '+i']
   const mayChangeAttributes = (): boolean => {
-    const folder = fs.mkdtempSync('/tmp/atlas-attribute-')
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-attribute-'))
     const set = Bun.spawnSync(['chattr', '+a', folder]).exitCode === 0
     Bun.spawnSync(['chattr', '-a', folder])
     fs.rmdirSync(folder)
     return set
   }
-  testWith('root, and a file system with attributes', process.getuid?.() === 0 && mayChangeAttributes()).each(
-    folderAttributes,
-  )('store: nothing is refreshed where the folder has the attribute %s', async attribute => {
-    await using atlas = await stage({ rotate: true, loggedIn: true })
-    const { server } = atlas
-    const [record = ''] = atlas.filesHolding(server.lastTokens.refresh)
-    Bun.spawnSync(['chattr', attribute, path.dirname(record)])
+  const attributeTest = testWith(
+    'root, and a file system with attributes',
+    process.getuid?.() === 0 && Bun.which('chattr') !== null && mayChangeAttributes(),
+  )
+  const ATTRIBUTES: [what: string, attribute: string, of: (record: string) => string][] = [
+    ['an immutable record', '+i', record => record],
+    ['an append-only record', '+a', record => record],
+    ['an immutable folder', '+i', path.dirname],
+    ['an append-only folder', '+a', path.dirname],
+  ]
+  attributeTest.each(ATTRIBUTES)(
+    'store: nothing is refreshed with %s, and what is said puts it right',
+    async (_, attribute, of) => {
+      await using atlas = await stage({ rotate: true, loggedIn: true })
+      const [record = ''] = atlas.filesHolding(atlas.server.lastTokens.refresh)
+      const folder = path.dirname(record)
+      const place = of(record)
+      Bun.spawnSync(['chattr', attribute, place])
+      try {
+        const fix = `chattr -i -a ${place}`
+        await expectRefusal(atlas, {
+          place,
+          reason: 'it is immutable or append-only',
+          hint: `If that was not meant, fix it with: ${fix}`,
+        })
+        // A folder that only grows would keep each attempt.
+        expect(fs.readdirSync(folder).filter(name => name.endsWith('.atlas-tmp'))).toEqual([])
+        expect(Bun.spawnSync(['sh', '-c', fix]).exitCode).toBe(0)
+        expect((await atlas.run(['auth', 'refresh'])).status).toBe(0)
+      } finally {
+        Bun.spawnSync(['chattr', '-i', '-a', record, folder])
+      }
+    },
+  )
+
+  smallDiskTest('store: a config file that is mounted by itself is written, and stays mounted', async () => {
+    await using atlas = await stage()
+    const file = path.join(atlas.configFolder, 'config.json')
+    const aside = path.join(atlas.home, 'config.json')
+    fs.mkdirSync(atlas.configFolder, { recursive: true, mode: 0o700 })
+    for (const place of [file, aside]) fs.writeFileSync(place, `{"logins":[]}${' '.repeat(2_000)}\n`)
+    expect(Bun.spawnSync(['mount', '--bind', aside, file]).exitCode).toBe(0)
     try {
-      const { status, stderr } = await atlas.run(['auth', 'refresh'])
-      expect({ status, said: stderr.includes('cannot be used: permission denied') }).toEqual({
-        status: 6,
-        said: true,
+      expect((await atlas.logIn()).status).toBe(0)
+      expect(JSON.parse(fs.readFileSync(aside, 'utf8')).current_profile).toBe('default')
+      expect(fs.readFileSync(aside, 'utf8')).toEndWith('}\n')
+      expect((await atlas.run(['auth', 'logout'])).status).toBe(0)
+      expect(Bun.spawnSync(['mount', '-o', 'remount,bind,ro', file]).exitCode).toBe(0)
+      atlas.server.forget()
+      const { status, stderr } = await atlas.logIn()
+      expect({ status, stderr, log: atlas.server.log().filter(line => line.startsWith('POST')) }).toEqual({
+        status: 1,
+        stderr:
+          `atlas: The config file ${file} could not be written: the file system is read-only.\n` +
+          '       Check its permissions, or choose another folder with ATLAS_CONFIG_DIR.\n',
+        log: [],
       })
-      expect(server.log()).toEqual([])
     } finally {
-      Bun.spawnSync(['chattr', attribute.replace('+', '-'), path.dirname(record)])
+      Bun.spawnSync(['umount', file])
     }
+  })
+})
+
+describe('services with a temporary folder of their own', () => {
+  const bothTest = hasSecretService ? smallDiskTest : secretServiceTest
+  bothTest('lock: processes with private temporary folders and one keychain refresh once', async () => {
+    await using atlas = await stage({ store: 'keychain', rotate: true, loggedIn: true })
+    const { server, home } = atlas
+    const uid = process.getuid?.() ?? 0
+    const sessions = path.join(home, 'sessions')
+    fs.mkdirSync(path.join(sessions, String(uid)), { recursive: true, mode: 0o700 })
+    fs.chmodSync(sessions, 0o755)
+    const places = [path.join(home, 'one'), path.join(home, 'other')] as const
+    /** What only the one process sees of its temporary folder, and both of the folders of sessions. */
+    const within = (place: string) => {
+      fs.mkdirSync(place, { mode: 0o700 })
+      fs.mkdirSync(userLockFolder(uid, undefined, '/nonexistent'), { recursive: true, mode: 0o700 })
+      const script = `mount --bind ${sessions} /run/user && mount --bind ${place} /tmp/atlas-${uid} && exec "$0" "$@"`
+      return ['unshare', '-m', 'sh', '-c', script]
+    }
+    server.expireAccessTokens()
+    server.forget()
+    const held = server.hold('POST /auth/refresh')
+    const holder = atlas.start(['api', '/auth/me'], { via: within(places[0]) })
+    await held.arrived
+    const other = atlas.start(['api', '/auth/me'], { via: within(places[1]), env: { ATLAS_DEBUG: '1' } })
+    await readUntil(other.stderr, /waiting for another process|auth\/refresh/)
+    held.release()
+    expect([await holder.exited, await other.exited]).toEqual([0, 0])
+    expect(server.log().filter(line => line === REFRESH)).toEqual([REFRESH])
+    expect(places.map(place => fs.readdirSync(place))).toEqual([[], []])
+    const { stdout } = await atlas.run(['doctor', '--json'], { via: within(path.join(home, 'third')) })
+    const checks: { name: string; detail: string }[] = JSON.parse(stdout).checks
+    expect(checks.find(({ name }) => name === 'lock')?.detail).toEndWith(`, in /run/user/${uid}/atlas.`)
   })
 })

@@ -35,33 +35,33 @@ export async function loadAddon(folders: readonly AddonFolder[]): Promise<Addon>
 
 /**
  * Put the addon where the system's loader can map it, unless it is there already. Its name holds a hash of its content,
- * and nobody else can change it or put another file in its place.
+ * and nobody else can change it or put another file in its place; in a folder that a variable names, or where a file
+ * says nothing of its owner, it is compared byte by byte.
  */
-async function unpackAddon(addon: File, { path: folder, from, uid }: AddonFolder): Promise<string> {
-  const file = path.join(folder, path.basename(addon.name))
+async function unpackAddon(addon: File, folder: AddonFolder): Promise<string> {
+  const { path: place, below, from, uid } = folder
   // A relative path could be a folder with files of an attacker.
-  if (!path.isAbsolute(folder)) throw new FileFault('unfit', `${from} is not an absolute path`, folder)
-  // A temporary folder that does not exist is a mistake, and is not made.
-  if (from !== undefined && !fs.existsSync(path.dirname(folder)))
-    throw new FileFault('missing', 'the temporary folder does not exist', folder)
-  makePrivateFolder(folder, uid)
-  requireUnmovable(folder, uid)
-  if (!isUnpacked(file, addon.size, uid)) {
-    const content = new Uint8Array(await addon.arrayBuffer())
-    at(folder, () => replaceFile(file, content, 0o700))
-  }
+  if (!path.isAbsolute(place)) throw new FileFault('unfit', `${from} is not an absolute path`, place)
+  if (!fs.existsSync(below)) throw new FileFault('missing', `${below} does not exist`, place)
+  makePrivateFolder(place, uid)
+  at(place, () => requireUnmovable(place, uid))
+  const file = path.join(place, path.basename(addon.name))
+  if (await isUnpacked(file, addon, folder)) return file
+  const content = new Uint8Array(await addon.arrayBuffer())
+  at(place, () => replaceFile(file, content, 0o700))
   return file
 }
 
-function isUnpacked(file: string, size: number, uid: number | undefined): boolean {
+async function isUnpacked(file: string, addon: File, { from, uid }: AddonFolder): Promise<boolean> {
   const found = at(file, () => fs.lstatSync(file, { throwIfNoEntry: false }))
-  if (found?.size !== size) return false
+  if (found?.size !== addon.size) return false
   try {
     requirePrivate(file, found, 'file', uid)
-    return true
   } catch {
     return false
   }
+  if (from === undefined && uid !== undefined) return true
+  return Buffer.from(await addon.arrayBuffer()).equals(fs.readFileSync(file))
 }
 
 function requireAddon(): Addon {

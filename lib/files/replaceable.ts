@@ -1,0 +1,70 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import { errorCode } from '../errors.ts'
+import { discard, MAX_ATTEMPTS, temporaryName, writeTemporary } from './atomic.ts'
+import { FileFault } from './faults.ts'
+import { immutable } from './private.ts'
+
+/**
+ * See that a file could be replaced by one with that content: write such a file beside it, and put it in the place
+ * of another one. The file itself is not written: whoever has lost its lock would write over newer content.
+ * @returns what deletes that file again, which until then keeps its room on the disk.
+ * @throws {FileFault} as `requireReplaceable`, or the file system's own error
+ */
+export function rehearseReplacement(file: string, content: string | Uint8Array): () => void {
+  requireReplaceable(file)
+  for (let attempt = 1; ; attempt++) {
+    const replaced = temporaryName(file)
+    try {
+      using temporary = writeTemporary(file, content, { mode: 0o600 })
+      fs.writeFileSync(replaced, '', { flag: 'wx', mode: 0o600 })
+      fs.renameSync(temporary.path, replaced)
+      return () => discard(replaced)
+    } catch (error) {
+      discard(replaced)
+      // Somebody deleted it.
+      if (errorCode(error) !== 'ENOENT' || attempt === MAX_ATTEMPTS) throw error
+    }
+  }
+}
+
+/**
+ * See that a file, if it is there, can be replaced, as far as that shows without writing anything.
+ * @throws {FileFault} `mounted`; `denied`: an attribute of the file or of its folder forbids it.
+ */
+export function requireReplaceable(file: string): void {
+  // A file that is read-only by its mode alone can be replaced: that is EACCES.
+  if (isDenied(() => fs.closeSync(fs.openSync(file, WRITE_NOTHING)))) throw immutable(file)
+  if (isMounted(file)) throw new FileFault('mounted', 'it is mounted by itself and cannot be replaced', file)
+  // Deletes no file. Linux says that names may not be removed there before it says that this is not a folder.
+  if (process.platform === 'linux' && isDenied(() => fs.rmdirSync(file))) throw immutable(path.dirname(file))
+}
+
+/** Without O_NONBLOCK, a named pipe would be waited for. */
+const WRITE_NOTHING = fs.constants.O_WRONLY | (fs.constants.O_NONBLOCK ?? 0)
+
+function isDenied(attempt: () => void): boolean {
+  try {
+    attempt()
+    return false
+  } catch (error) {
+    return errorCode(error) === 'EPERM'
+  }
+}
+
+/** Whether a file is a mount of its own, as containers make them, whose name no other file can take; Linux alone tells. */
+export function isMounted(file: string): boolean {
+  const mountOf = (place: string): string | undefined => {
+    const descriptor = fs.openSync(place, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
+    try {
+      return /^mnt_id:\s*(\d+)$/m.exec(fs.readFileSync(`/proc/self/fdinfo/${descriptor}`, 'utf8'))?.[1]
+    } finally {
+      fs.closeSync(descriptor)
+    }
+  }
+  try {
+    return process.platform === 'linux' && mountOf(file) !== mountOf(path.dirname(file))
+  } catch {
+    return false
+  }
+}
