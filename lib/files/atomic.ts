@@ -26,12 +26,19 @@ export interface Access {
  * Replace a file as a whole: readers see the old content or the new, and after a crash one of the two is
  * there. The folder is made where it is missing (0700).
  * @param mode the file's from its first moment.
- * @throws {FileFault} `other`: somebody deletes or replaces each temporary file.
+ * @param isWanted asked before it is written anew because somebody removed what was to take its place.
+ * @throws {FileFault} `other`: somebody deletes or replaces each temporary file; `missing`: it is not wanted any more.
  */
-export function replaceFile(file: string, content: string | Uint8Array, mode = 0o600): void {
-  for (let attempt = 1; !tryReplace(file, content, mode); attempt++)
+export function replaceFile(
+  file: string,
+  content: string | Uint8Array,
+  { mode = 0o600, isWanted = () => true }: { mode?: number; isWanted?: () => boolean } = {},
+): void {
+  for (let attempt = 1; !tryReplace(file, content, mode); attempt++) {
+    if (!isWanted()) throw new FileFault('missing', 'it was deleted meanwhile', file)
     if (attempt === MAX_ATTEMPTS)
       throw new FileFault('other', 'another program removes what atlas writes beside it', file)
+  }
   syncFolder(path.dirname(file))
 }
 
@@ -111,8 +118,11 @@ export function writeTemporary(file: string, content: string | Uint8Array, acces
       return isAt(place) || wasNamed(descriptor, path.basename(place))
     },
     [Symbol.dispose]() {
-      fs.closeSync(descriptor)
-      discard(temporary)
+      try {
+        fs.closeSync(descriptor)
+      } finally {
+        discard(temporary)
+      }
     },
   }
 }

@@ -43,11 +43,13 @@ export function refresh(
         if (answer.status < 200 || answer.status > 299) throw errorFor(answer, reader)
         const renewal = renew(session, answer)
 
-        // Somebody may have deleted the lock, or share the file from another machine. A record that cannot be read
-        // is no reason to lose what the server gives once.
-        const latest = await stored.readOrDamaged().catch(() => null)
-        if (latest !== null && !(latest && isSameWriting(latest, session))) return stored.require()
-        const written = await retryWrite(() => stored.write(renewal.session, held), giveRoomBack)
+        const written = await retryWrite(async () => {
+          // Somebody may have deleted the lock, or share the file from another machine. A record that cannot be read
+          // is no reason to lose what the server gives once.
+          const latest = await stored.readOrDamaged().catch(() => null)
+          if (latest !== null && !(latest && isSameWriting(latest, session))) return stored.require()
+          return stored.write(renewal.session, held)
+        }, giveRoomBack)
         if (renewal.fault !== undefined) throw renewal.fault
         return written
       })
@@ -122,6 +124,8 @@ async function retryWrite<T>(write: () => Promise<T>, giveRoomBack: () => void):
     try {
       return await write()
     } catch (error) {
+      // Deleted by a logout, or another account's by now.
+      if (error instanceof AtlasError && error.code === 'not_logged_in') throw error
       if (attempt === WRITE_ATTEMPTS) throw error instanceof AtlasError ? unstored(error) : error
       giveRoomBack()
       await Bun.sleep(WRITE_PAUSE_MS * 2 ** (attempt - 1))

@@ -66,7 +66,10 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
       use('write', fileOf(account), file => {
         makePrivateFolder(folder, uid)
         // Whatever is there now: what must be kept is not lost because others can read what it replaces.
-        replaceFile(file, record)
+        const isThere = (): boolean => fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined
+        const wasThere = isThere()
+        // A logout deletes the record, and what was to take its place.
+        replaceFile(file, record, { isWanted: () => !wasThere || isThere() })
       }),
     delete: account => use('delete', fileOf(account), removeFile),
     async accounts() {

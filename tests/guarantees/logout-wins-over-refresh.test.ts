@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'bun:test'
+import fs from 'node:fs'
+import path from 'node:path'
 import { type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, LOGIN, outcomeOf, readUntil } from '../support/binary.ts'
-import { forRun, secretServiceTest } from '../support/needs.ts'
+import { forRun, secretServiceTest, traceTest } from '../support/needs.ts'
 import { raceRounds } from '../support/race-rounds.ts'
 import { type Stage, stage } from '../support/stage.ts'
 
@@ -61,6 +63,29 @@ describe('a logout while a refresh is in flight', () => {
     expect({ status, stderr }).toMatchObject({ status: 4 })
     expect(stderr).toStartWith(`atlas: Not logged in to ${server.url}.\n`)
     expect(atlas.filesHolding(server.lastTokens.refresh)).toEqual([])
+  })
+
+  traceTest('logout: is not undone by a refresh that is about to rename its record', async () => {
+    await using atlas = await stage({ rotate: true, loggedIn: true })
+    const { server, configFolder } = atlas
+    const folder = path.join(configFolder, 'credentials')
+    const [before] = atlas.filesHolding('refresh_token')
+    // The first rename is the proof, the second one puts the new record in place.
+    const delay = '--inject=?rename,?renameat,?renameat2:delay_enter=4000000:when=2'
+    const via = ['strace', '-f', '-o', '/dev/null', '-e', 'trace=?rename,?renameat,?renameat2', delay]
+    const refresh = atlas.start(['auth', 'refresh'], { via, input: '' })
+    while (atlas.filesHolding('refresh_token').length < 2 && refresh.exitCode === null) await Bun.sleep(5)
+    for (const name of fs.readdirSync(folder)) if (name.endsWith('.lock')) fs.rmSync(path.join(folder, name))
+    expect((await atlas.run(['auth', 'logout'])).status).toBe(0)
+    const { status, stderr } = await outcomeOf(refresh)
+    expect({ status, said: stderr.split('\n')[0] }).toEqual({
+      status: 4,
+      said: `atlas: Not logged in to ${server.url}.`,
+    })
+    expect({ before: typeof before, left: atlas.filesHolding('refresh_token') }).toEqual({
+      before: 'string',
+      left: [],
+    })
   })
 
   secretServiceTest('logout: wins over a refresh in the keychain too', async () => {

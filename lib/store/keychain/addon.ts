@@ -48,7 +48,7 @@ async function unpackAddon(addon: File, folder: AddonFolder): Promise<string> {
   const file = path.join(place, path.basename(addon.name))
   if (await isUnpacked(file, addon, folder)) return file
   const content = new Uint8Array(await addon.arrayBuffer())
-  at(place, () => replaceFile(file, content, 0o700))
+  at(place, () => replaceFile(file, content, { mode: 0o700 }))
   return file
 }
 
