@@ -5,7 +5,7 @@ import path from 'node:path'
 import { overwriteFile, removeFile, replaceFile, writeTemporary } from '../../lib/files/atomic.ts'
 import { rehearseReplacement } from '../../lib/files/replaceable.ts'
 import { outcomeOf } from '../support/binary.ts'
-import { testWithTools } from '../support/needs.ts'
+import { traceTest } from '../support/needs.ts'
 import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
 
 let folder = ''
@@ -222,7 +222,6 @@ describe.skipIf(process.platform === 'win32')(
 )
 
 describe('a rename that is held back while somebody else acts', () => {
-  const stracedTest = testWithTools('strace')
   const temporary = (): string =>
     path.join(path.dirname(file), names().find(name => name.endsWith('.atlas-tmp')) ?? 'none yet')
   const replaceBy = (place: string, text: string): void => {
@@ -265,28 +264,25 @@ describe('a rename that is held back while somebody else acts', () => {
   const found = () => ({ names: names(), text: fs.readFileSync(file, 'utf8') })
   const OURS = { names: ['file'], text: 'ours' }
 
-  stracedTest('replaceFile: writes again where its temporary file is deleted the moment before', async () => {
+  traceTest('replaceFile: writes again where its temporary file is deleted the moment before', async () => {
     replaceFile(file, 'before')
     expect(await replaceAround('enter', () => fs.rmSync(temporary()))).toBe('')
     expect(found()).toEqual(OURS)
   })
 
-  stracedTest('replaceFile: writes again where the whole folder is deleted the moment before', async () => {
+  traceTest('replaceFile: writes again where the whole folder is deleted the moment before', async () => {
     replaceFile(file, 'before')
     expect(await replaceAround('enter', () => fs.rmSync(path.dirname(file), { recursive: true }))).toBe('')
     expect(found()).toEqual(OURS)
   })
 
-  stracedTest(
-    'replaceFile: what another one put under its temporary name does not stay in place',
-    async () => {
-      replaceFile(file, 'before')
-      expect(await replaceAround('enter', () => replaceBy(temporary(), 'theirs'))).toBe('')
-      expect(found()).toEqual(OURS)
-    },
-  )
+  traceTest('replaceFile: what another one put under its temporary name does not stay in place', async () => {
+    replaceFile(file, 'before')
+    expect(await replaceAround('enter', () => replaceBy(temporary(), 'theirs'))).toBe('')
+    expect(found()).toEqual(OURS)
+  })
 
-  stracedTest('replaceFile: does not write over what another one stored the moment after', async () => {
+  traceTest('replaceFile: does not write over what another one stored the moment after', async () => {
     replaceFile(file, 'before')
     expect(await replaceAround('exit', () => replaceBy(file, 'newer'))).toBe('')
     expect(found()).toEqual({ names: ['file'], text: 'newer' })
