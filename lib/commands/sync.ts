@@ -5,7 +5,7 @@ import type { Run } from '../run.ts'
 import { findPlace, type Place } from '../sync/place.ts'
 import { type Synced, type SyncOptions, sync as syncFile } from '../sync/pull.ts'
 import { shortCommit } from '../sync/remote.ts'
-import { unifiedDiff } from '../sync/text-diff.ts'
+import { type TextDiff, unifiedDiff } from '../sync/text-diff.ts'
 import { isEdited } from '../sync/verdict.ts'
 import type { Terminal } from '../terminal/output.ts'
 import { type Line, renderLine, type Style, styled } from '../terminal/style.ts'
@@ -15,6 +15,8 @@ import { askServer, DIR_FLAG, memoryOf } from './sync-file.ts'
 /** How much of a diff is shown before an error. */
 const SHORT_DIFF_LINES = 20
 const SHORT_DIFF_COLUMNS = 160
+/** With its escapes and colours, all of a long diff would take several times its size. */
+const LINES_AT_ONCE = 1_000
 
 /**
  * Bring the server's configuration into the local file, unless that would lose local changes.
@@ -34,7 +36,7 @@ export async function sync(dir: string | undefined, options: SyncOptions, run: R
   if (recovered !== null)
     terminal.notice(`An interrupted sync had moved a local text aside; it is kept in ${recovered}`)
   if (result === 'refused') {
-    if (!terminal.json) showShortDiff((await diffOf(place, synced)) ?? [noDiff(synced)], terminal)
+    if (!terminal.json) showShortDiff(linesOf(await diffOf(place, synced), synced), terminal)
     throw localChanges(place, synced)
   }
   const diff = result === 'dry_run' ? await diffOf(place, synced) : undefined
@@ -48,10 +50,10 @@ export async function sync(dir: string | undefined, options: SyncOptions, run: R
       commit_sha: remote.commitSha,
       updated_at: remote.updatedAt,
       backup,
-      diff: diff ? `${diff.join('\n')}\n` : null,
+      diff: diff && 'lines' in diff ? `${diff.lines.join('\n')}\n` : null,
     })
-  if (result === 'dry_run') {
-    await showDiff(diff ?? [noDiff(synced)], terminal)
+  if (diff) {
+    await showDiff(linesOf(diff, synced), terminal)
     return terminal.notice(describeDryRun(place, synced, options.force))
   }
   const said = describe(place, synced, config.apiUrl.value)
@@ -84,15 +86,19 @@ function localChanges({ file }: Place, { verdict, state }: Synced): AtlasError {
   )
 }
 
-const diffOf = ({ file }: Place, { local, remote }: Synced): Promise<string[] | undefined> =>
+const diffOf = ({ file }: Place, { local, remote }: Synced): Promise<TextDiff> =>
   unifiedDiff(local?.bytes ?? new Uint8Array(), remote.content, {
     file: path.basename(file),
     before: 'here',
     after: remote.commitSha === null ? 'server' : `server, commit ${shortCommit(remote.commitSha)}`,
   })
 
-const noDiff = ({ local, remote }: Synced): string =>
-  `No diff: the texts are too large, differ too much, or the local one is not UTF-8 (${local?.bytes.byteLength} bytes here, ${remote.content.byteLength} on the server).`
+/** What is shown of a diff; a sentence where there is none. */
+function linesOf(diff: TextDiff, { local, remote }: Synced): readonly string[] {
+  if ('lines' in diff) return diff.lines
+  const here = local ? `${local.bytes.byteLength} bytes here` : 'no file here'
+  return [`No diff: ${diff.reason} (${here}, ${remote.content.byteLength} bytes on the server).`]
+}
 
 const STYLES: Record<string, Style> = { '+': 'green', '-': 'red', '@': 'cyan' }
 
@@ -103,13 +109,15 @@ function stylePiece(piece: string, line: string, index: number): Line {
 
 /** Tabs are kept, as the diff may be handed on to another program. */
 async function showDiff(lines: readonly string[], { raw, colour }: Terminal): Promise<void> {
-  const shown = lines.map((line, index) =>
+  const render = (line: string, index: number): string =>
     line
       .split('\t')
       .map(piece => renderLine(stylePiece(piece, line, index), colour.stdout))
-      .join('\t'),
-  )
-  await raw(`${shown.join('\n')}\n`)
+      .join('\t')
+  for (let start = 0; start < lines.length; start += LINES_AT_ONCE) {
+    const part = lines.slice(start, start + LINES_AT_ONCE)
+    await raw(part.map((line, index) => `${render(line, start + index)}\n`).join(''))
+  }
 }
 
 function showShortDiff(lines: readonly string[], terminal: Terminal): void {

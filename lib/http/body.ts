@@ -84,36 +84,41 @@ const deflateFormat = ([first = 0, second = 0]: Uint8Array): string =>
 const unreadable = (message: string, cause?: unknown): AtlasError =>
   new AtlasError('bad_response', message, CHECK_SERVER_URL, { cause })
 
-const BLOCK_BYTES = 64 * 1024
-
-/** An answer with its body read. @throws {AtlasError} `bad_response`: over `maxBytes` unpacked; `timeout`. */
+/**
+ * An answer with its body read, which is then one piece: nothing of it is copied.
+ * @throws {AtlasError} `bad_response`: over `maxBytes` unpacked; `timeout`.
+ */
 export async function readWhole(
   response: Response,
   deadline: Deadline,
   maxBytes: number,
   url: URL,
 ): Promise<Response> {
-  // In blocks: of an answer in pieces of a few bytes, the pieces would take a hundred times as much.
-  const blocks: Uint8Array<ArrayBuffer>[] = []
-  let size = 0
+  // It grows in place: many small pieces would take a hundred times as much, copies twice as much.
+  const whole = new ArrayBuffer(0, { maxByteLength: maxBytes })
   const reader = readerOf(response, url)
   while (reader) {
     const { done, value } = await deadline.race(reader.read())
     if (done) break
+    const size = whole.byteLength
     if (size + value.byteLength > maxBytes) {
       reader.cancel().catch(() => {})
       throw unreadable(`${url.origin} sent an answer of more than ${maxBytes} bytes.`)
     }
-    for (let read = 0, count = 0; read < value.byteLength; read += count) {
-      const used = size % BLOCK_BYTES
-      if (used === 0) blocks.push(new Uint8Array(BLOCK_BYTES))
-      count = Math.min(BLOCK_BYTES - used, value.byteLength - read)
-      blocks.at(-1)?.set(value.subarray(read, read + count), used)
-      size += count
-    }
+    whole.resize(size + value.byteLength)
+    new Uint8Array(whole).set(value, size)
   }
   deadline.pause()
-  return rebuild(response, size === 0 ? null : new Blob(blocks).slice(0, size))
+  if (whole.byteLength === 0) return rebuild(response, null)
+  return rebuild(
+    response,
+    new ReadableStream<Uint8Array>({
+      start(controller) {
+        controller.enqueue(new Uint8Array(whole))
+        controller.close()
+      },
+    }),
+  )
 }
 
 /** An answer whose body comes piece by piece, each within the deadline's time. */
@@ -152,7 +157,7 @@ export const withoutBody = (response: Response, fault: AtlasError): Response =>
   rebuild(response, new ReadableStream({ start: controller => controller.error(fault) }))
 
 /** The same answer with another body. Statuses outside 200 to 599 cannot be represented and are refused. */
-function rebuild({ status, statusText, headers }: Response, body: Blob | ReadableStream | null): Response {
+function rebuild({ status, statusText, headers }: Response, body: ReadableStream | null): Response {
   if (status < 200 || status > 599) throw unreadable(`The server answered with the unknown status ${status}.`)
   const bodyless = status === 204 || status === 205 || status === 304
   return new Response(bodyless ? null : body, { status, statusText, headers })

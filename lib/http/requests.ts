@@ -71,15 +71,15 @@ export function createHttp(policy: TransportPolicy, now: () => Date): Http {
     async get(credential, path, { signal, ...guard }) {
       const { answered, createClient } = await import('./client.ts')
       const { status, statusText, headers, _data } = await answered(
-        createClient(credential, fetch).raw<ArrayBuffer, 'arrayBuffer'>(path, {
+        createClient(credential, fetch).raw(path, {
           headers: { accept: 'application/json' },
-          responseType: 'arrayBuffer',
+          responseType: 'stream',
           guard,
           ...(signal && { signal }),
         }),
       )
       const [request, url] = [`GET ${path}`, new URL(credential.apiRoot + path)]
-      const body = new Uint8Array(_data ?? [])
+      const { value: body = new Uint8Array() } = (await _data?.getReader().read()) ?? {}
       return { request, url, status, statusText, headers, body, receivedAt: now() }
     },
   }

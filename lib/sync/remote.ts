@@ -1,4 +1,4 @@
-import { isUtf8 } from 'node:buffer'
+import { isAscii, isUtf8 } from 'node:buffer'
 import { type Answer, badResponse, errorFor, type Reader } from '../http/answer.ts'
 import type { Http } from '../http/requests.ts'
 import type { Interrupts } from '../interrupts.ts'
@@ -47,22 +47,43 @@ type Asked = Pick<Answer, 'request' | 'url'>
 /** @throws {AtlasError} `bad_response`: it is not a configuration that can be written as it was meant. */
 export function parseConfiguration(body: Uint8Array, asked: Asked): Configuration {
   if (!isUtf8(body)) throw badResponse(asked, 'the answer is not UTF-8')
-  const fields = parseJsonObject(new TextDecoder().decode(body))
+  const { fields, encoding } = parseFields(body)
   if (fields === undefined) throw badResponse(asked, 'the answer is not a JSON object')
-  const { content, commit_sha: commitSha = null, updated_at: updatedAt = null } = fields
+  const { content, commit_sha: commit = null, updated_at: updatedAt = null } = fields
   if (typeof content !== 'string' && content !== null) throw badResponse(asked, '"content" is not a string')
   if (content !== null && !content.isWellFormed())
     throw badResponse(asked, '"content" holds half a character (a lone surrogate), which no file can hold')
-  if (commitSha !== null && (typeof commitSha !== 'string' || commitSha.length > MAX_COMMIT_LENGTH))
+  if (commit !== null && (typeof commit !== 'string' || commit.length > MAX_COMMIT_LENGTH))
     throw badResponse(asked, '"commit_sha" is not a commit')
 
-  const bytes = Buffer.from(content ?? '')
+  const bytes = Buffer.from(content ?? '', encoding)
+  const commitSha = commit && Buffer.from(commit, encoding).toString()
   if (bytes.byteLength > MAX_CONTENT_BYTES)
     throw badResponse(
       asked,
       `the configuration has ${bytes.byteLength} bytes, and atlas takes ${MAX_CONTENT_BYTES} at most`,
     )
   return { content: bytes, commitSha: commitSha || null, updatedAt: parseMoment(updatedAt, asked) }
+}
+
+const BYTE_ORDER_MARK = Buffer.from('\ufeff')
+const ESCAPE_BEYOND_ASCII = /\\u(?!00[0-7])/i
+
+/**
+ * The fields of a JSON object, and how their text becomes UTF-8. All that JSON means something by is ASCII, so its bytes
+ * can be read as Latin-1: in half the memory, as one character beyond Latin-1 makes two bytes of each. Escapes of such
+ * characters would not be told from bytes, so they need the text itself.
+ */
+function parseFields(body: Uint8Array) {
+  const isMarked = BYTE_ORDER_MARK.equals(body.subarray(0, BYTE_ORDER_MARK.length))
+  const json = Buffer.from(body.buffer, body.byteOffset, body.byteLength).subarray(
+    isMarked ? BYTE_ORDER_MARK.length : 0,
+  )
+  const bytewise = json.toString('latin1')
+  if (isAscii(json)) return { fields: parseJsonObject(bytewise), encoding: 'utf8' } as const
+  if (ESCAPE_BEYOND_ASCII.test(bytewise))
+    return { fields: parseJsonObject(json.toString()), encoding: 'utf8' } as const
+  return { fields: parseJsonObject(bytewise), encoding: 'latin1' } as const
 }
 
 /** ISO 8601; UTC without a zone, as Python servers mean it. It decides nothing: any other text is null. */

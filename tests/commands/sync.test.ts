@@ -182,13 +182,25 @@ describe('atlas sync', () => {
   test('sync: says that a file is not text instead of a diff', async () => {
     await using atlas = await inProcess({ loggedIn: true })
     atlas.claude.edit(Uint8Array.of(0xff, 0xfe, 0x41))
-    const said =
-      'No diff: the texts are too large, differ too much, or the local one is not UTF-8 (3 bytes here, 8 on the server).\n'
+    const said = 'No diff: the local file is not UTF-8 text (3 bytes here, 8 bytes on the server).\n'
     const { status, stderr } = await atlas.run(['sync'])
     expect([status, stderr.startsWith(said)]).toEqual([1, true])
     expect((await atlas.run(['sync', '-n'])).stdout).toBe(said)
     const { stdout } = await atlas.run(['sync', '-f', '--json'])
     expect(fs.readFileSync(JSON.parse(stdout).backup)).toEqual(Buffer.from([0xff, 0xfe, 0x41]))
+  })
+
+  test('sync: says that texts are too long for a diff, and writes them all the same', async () => {
+    await using atlas = await inProcess({ loggedIn: true })
+    const long = 'x\n'.repeat(60_000)
+    atlas.server.setConfiguration(long)
+    const sizes = 'no file here, 120000 bytes on the server'
+    const said = `No diff: the texts are too long to compare line by line (${sizes}).\n`
+    expect((await atlas.run(['sync', '-n'])).stdout).toBe(said)
+    const { stdout } = await atlas.run(['sync', '-n', '--json'])
+    expect(JSON.parse(stdout)).toMatchObject({ result: 'dry_run', diff: null })
+    expect((await atlas.run(['sync'])).status).toBe(0)
+    expect(atlas.claude.text()).toBe(long)
   })
 
   test('sync: --json prints every field', async () => {

@@ -11,7 +11,7 @@ import {
   sending,
   stalling,
 } from '../support/hostile-answers.ts'
-import { ask, COMMANDS, type Command, type Met, meet } from '../support/hostile-run.ts'
+import { ask, COMMANDS, type Command, MAX_MEMORY_BYTES, type Met, meet } from '../support/hostile-run.ts'
 import { measured } from '../support/measured.ts'
 import { forRun } from '../support/needs.ts'
 import { startRawServer } from '../support/raw-server.ts'
@@ -540,5 +540,51 @@ describe('a streamed answer', () => {
     const { status, stdoutBytes, peakMemoryBytes } = await measured({ ...sandbox, command })
     expect({ status, stdoutBytes }).toEqual({ status: 0, stdoutBytes: 200 * 1024 * 1024 })
     expect(peakMemoryBytes).toBeLessThan(150 * 1024 * 1024)
+  })
+})
+
+describe('a configuration of 10 MiB', () => {
+  const SIZE = 10 * 1024 * 1024
+  const chunked = (body: string): Buffer => {
+    const chunk = (at: number): string => {
+      const piece = body.slice(at, at + 16)
+      return `${piece.length.toString(16)}\r\n${piece}\r\n`
+    }
+    return Buffer.from(
+      Array.from({ length: Math.ceil(body.length / 16) }, (_, index) => chunk(index * 16)).join(''),
+    )
+  }
+  const TEXTS: [what: string, text: string, packed: (body: string) => [header: string, body: Uint8Array]][] =
+    [
+      ['lines of one character', 'x\n'.repeat(SIZE / 2), body => ['', Buffer.from(body)]],
+      [
+        'nothing but line breaks, packed',
+        '\n'.repeat(SIZE),
+        body => ['Content-Encoding: gzip\r\n', Bun.gzipSync(body)],
+      ],
+      ['line breaks behind a wide character', `漢${'\n'.repeat(SIZE - 3)}`, body => ['', Buffer.from(body)]],
+      [
+        'one line in pieces of 16 bytes',
+        'x'.repeat(SIZE),
+        body => ['Transfer-Encoding: chunked\r\n', chunked(body)],
+      ],
+    ]
+  test.each(TEXTS)('takes less than 150 MB to compare and to write: %s', async (_, text, packed) => {
+    const [header, body] = packed(JSON.stringify({ content: text, commit_sha: 'abc' }))
+    const length = header.startsWith('Transfer') ? '' : `Content-Length: ${body.byteLength}\r\n`
+    const last = header.startsWith('Transfer') ? '0\r\n\r\n' : ''
+    await using server = await startRawServer(sending(`${OK}${header}${length}\r\n`, body, last))
+    const apiUrl = `http://127.0.0.1:${server.port}/api/v1`
+    using sandbox = createSandbox({ ATLAS_ACCESS_TOKEN: 'fixed-token', ATLAS_API_URL: apiUrl })
+    const met = async (...args: string[]) => {
+      const { status, peakMemoryBytes } = await measured({
+        command: [BINARY, ...args],
+        cwd: sandbox.cwd,
+        env: sandbox.env,
+      })
+      return { status, isLarge: peakMemoryBytes > MAX_MEMORY_BYTES }
+    }
+    const small = { status: 0, isLarge: false }
+    expect([await met('sync', '-n'), await met('sync'), await met('status')]).toEqual([small, small, small])
   })
 })

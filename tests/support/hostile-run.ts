@@ -19,7 +19,7 @@ export type Command = keyof typeof COMMANDS
 const TIMEOUT_S = 10
 /** Commands make at most two requests; the rest is room for a busy machine, in milliseconds. */
 const MAX_OVERHEAD_MS = 15_000
-const MAX_MEMORY_BYTES = 150 * 1024 * 1024
+export const MAX_MEMORY_BYTES = 150 * 1024 * 1024
 
 /** How a command came through. */
 export interface Met extends Outcome {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
 import { MAX_CONTENT_BYTES, parseConfiguration } from '../../lib/sync/remote.ts'
 
 const ASKED = {
@@ -17,12 +18,33 @@ describe('content', () => {
     ['an escaped byte-order mark', '{"content":"\\ufeffa"}', 'efbbbf61'],
     ['a byte-order mark before the JSON', `\ufeff${json({ content: 'a' })}`, '61'],
     ['astral characters, escaped', '{"content":"\\ud83d\\ude00"}', 'f09f9880'],
+    ['any character', json({ content: 'é漢\u{1f600}\u0080\u00ff' }), 'c3a9e6bca2f09f9880c280c3bf'],
+    ['escapes among other characters', '{"content":"é\\u00e9\\u6f22\\u0041漢"}', 'c3a9c3a9e6bca241e6bca2'],
+    ['what looks like an escape', '{"content":"é\\\\u00e9\\u0041"}', 'c3a95c753030653941'],
+    ['a byte-order mark before and behind', '\ufeff{"content":"\ufeffé\\u001f"}', 'efbbbfc3a91f'],
     ['control characters', json({ content: '\u0000\u001b[31m' }), '001b5b33316d'],
     ['U+FFFD itself', json({ content: '\ufffd' }), 'efbfbd'],
   ]
   test.each(CASES)('configuration: keeps %s byte for byte', (_, body, bytes) => {
     expect(hex(parse(body).content)).toBe(bytes)
   })
+})
+
+test('configuration: keeps any text byte for byte, however its characters are escaped', () =>
+  fc.assert(
+    fc.property(fc.string({ unit: 'grapheme' }), fc.infiniteStream(fc.boolean()), (text, escapes) => {
+      const body = json({ content: text }).replace(/[^\x00-\x7f]/g, unit =>
+        escapes.next().value ? `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}` : unit,
+      )
+      // Half of a pair cannot stand beside the other half as an escape.
+      fc.pre(body.isWellFormed())
+      expect(Buffer.from(parse(body).content).toString()).toBe(text)
+    }),
+  ))
+
+test('configuration: reads a commit that is not ASCII as it is', () => {
+  expect(parse(json({ content: '漢', commit_sha: 'é漢' })).commitSha).toBe('é漢')
+  expect(parse('{"content":"漢","commit_sha":"\\u00e9"}').commitSha).toBe('é')
 })
 
 test('configuration: accepts 10 MiB, and not one byte more', () => {
