@@ -137,12 +137,12 @@ const WHAT_WAS_TYPED = /\s*(?:\[type=[^\]]*?)?input_value=.*$/s
 /** The server's own words, from either form of FastAPI's `detail`; undefined where there are none to show. */
 export function serverWords({ body }: Pick<Answer, 'body'>, { isSafeToShow }: Reader): string | undefined {
   const detail = parseJsonObject(body)?.['detail']
-  const text =
-    typeof detail === 'string'
-      ? detail.replace(WHAT_WAS_TYPED, '')
-      : Array.isArray(detail)
-        ? detail.map(describeField).join('; ')
-        : ''
+  const details = Array.isArray(detail)
+    ? detail.map(describeField)
+    : typeof detail === 'string'
+      ? [detail]
+      : []
+  const text = details.map(words => words.replace(WHAT_WAS_TYPED, '')).join('; ')
   if (text === '' || !isSafeToShow(text)) return undefined
   return text.length > MAX_QUOTE_LENGTH ? `${text.slice(0, MAX_QUOTE_LENGTH)}…` : text
 }

@@ -139,7 +139,8 @@ export function createTerminal({ json, env, secrets, device = processDevice }: T
     flushNotices: () => void tell(waitingNotices.splice(0)),
     diagnose: diagnostics.print,
     fail({ code, message, hint }) {
-      if (json) tell([safeJson({ error: { code, message, hint } })])
+      // Masked before: a text that is hidden as a whole must not be the JSON.
+      if (json) tell([safeJson({ error: { code, message: mask(message), hint: hint && mask(hint) } })])
       else tell([[styled('red', 'atlas:'), ` ${message}`], ...(hint === null ? [] : [`       ${hint}`])])
     },
     ask: (question, invalid) => askUntilValid(`${question}: `, false, invalid),

@@ -1,21 +1,32 @@
+import { decodings } from './decodings.ts'
 import { sanitizeLine } from './safe-text.ts'
 
 /** In characters: a shorter one may be a word of our own messages; a server's text that holds one is not shown. */
 const MIN_MASKED_LENGTH = 6
 /** A piece of a secret this long in foreign text is no coincidence, in characters. */
-const PIECE_LENGTH = 12
-/** Only this much of a foreign text is ever shown, so pieces are looked for in no more, in characters. */
-const MAX_SEARCHED_LENGTH = 1_000
+const MAX_PIECE_LENGTH = 12
+/** A shorter one may be: it is, unless it is two thirds of the secret. */
+const MIN_PIECE_LENGTH = 5
+/** A shorter beginning or end of a secret beside a cut is a coincidence, in characters. */
+const MIN_CUT_LENGTH = 4
+/** The letters and digits of a secret identify it if they are as many as this. */
+const MIN_LETTERS = 6
+/** No more of a foreign text is ever shown, so pieces are looked for in no more, in characters. */
+const MAX_SEARCHED_LENGTH = 16_384
 
 /** What this process must never print. */
 export interface Secrets {
   add(...values: (string | null | undefined)[]): void
-  /** The text with `[hidden]` for every known secret, in each form in which a server may echo it. */
+  /** The text with `[hidden]` for every known secret, or instead of all of it where one is encoded in it. */
   readonly mask: (text: string) => string
-  /** False where foreign text holds a known secret of any length, or begins with a long piece of one. */
+  /**
+   * False where foreign text holds a known secret of any length, or a long piece of one, however the server has encoded,
+   * cut or changed it; in Base64 alone it would not be found, in which no server of ours echoes anything.
+   */
   readonly isSafeToShow: (text: string) => boolean
 }
 
+/** The forms that can be replaced within a text. */
 const forms = (secret: string): string[] => [
   secret,
   JSON.stringify(secret).slice(1, -1),
@@ -27,97 +38,86 @@ const forms = (secret: string): string[] => [
   Bun.escapeHTML(secret),
 ]
 
-/** More than is ever shown of a foreign text is not decoded, in characters. */
-const MAX_DECODED_LENGTH = 16_384
-/** Encodings may be nested, but a server could nest them for ever. */
-const MAX_DECODINGS = 32
+/** Servers change case, compose characters differently, fold spaces and drop what is not seen. */
+const fold = (text: string): string =>
+  text
+    .normalize('NFKD')
+    .replace(/[\p{M}\p{Default_Ignorable_Code_Point}]+/gu, '')
+    .toUpperCase()
+    .replace(/\s+/g, ' ')
 
-const NAMED: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
-const ESCAPED: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', b: '\b', f: '\f', 0: '\0' }
+/** What is left of a text by any encoding, known or not, lossy or not. */
+const lettersOf = (text: string): string =>
+  text
+    .normalize('NFC')
+    .replace(/[^A-Za-z0-9]+/g, '')
+    .toUpperCase()
 
-const character = (digits: string, radix: number): string => {
-  const code = Number.parseInt(digits, radix)
-  return code <= 0x10_ff_ff ? String.fromCodePoint(code) : ''
-}
-const bytesToText = (escapes: string): string =>
-  Buffer.from(escapes.replace(/[^0-9a-f]/gi, ''), 'hex').toString()
-
-/** What undoes one encoding each: of URLs, forms, HTML, JSON and Python's `repr`, of text and of bytes. */
-const DECODERS: readonly ((text: string) => string)[] = [
-  text => text.replace(/(?:%[0-9a-f]{2})+/gi, bytesToText),
-  text => text.replaceAll('+', ' '),
-  text =>
-    text.replace(/&#(?:x([0-9a-f]{1,6})|(\d{1,7}));?/gi, (_, hex?: string, decimal = '') =>
-      hex === undefined ? character(decimal, 10) : character(hex, 16),
-    ),
-  text => text.replace(/&(amp|lt|gt|quot|apos);?/gi, (_, name: string) => NAMED[name.toLowerCase()] ?? ''),
-  text =>
-    text.replace(
-      /\\(?:u\{([0-9a-f]{1,6})\}|U([0-9a-f]{8})|u([0-9a-f]{4})|x([0-9a-f]{2})|(.))/gis,
-      (_, braced?: string, long?: string, short?: string, byte?: string, other = '') => {
-        const digits = braced ?? long ?? short ?? byte
-        return digits === undefined ? (ESCAPED[other] ?? other) : character(digits, 16)
-      },
-    ),
-  text => text.replace(/(?:\\x[0-9a-f]{2})+/gi, escapes => bytesToText(escapes.replaceAll('x', ''))),
-]
-
-/** The text, and what it says once each encoding in it is undone, in any order. */
-function decodings(text: string): string[] {
-  const found = new Set([text])
-  for (const form of found) {
-    for (const decode of DECODERS)
-      if (found.size < MAX_DECODINGS) found.add(decode(form.slice(0, MAX_DECODED_LENGTH)))
-  }
-  return [...found]
-}
-
-/** The form in which texts are compared: servers change case, and compose characters differently. */
-const fold = (text: string): string => text.normalize('NFKC').toLowerCase()
-
-/** A shorter beginning or end of a secret is a coincidence, in characters. */
-const MIN_CUT_LENGTH = 4
-
-/** Whether a text that was cut in the middle, as validation errors are, has a part of a secret beside the cut. */
-const isCutOff = (text: string, secret: string): boolean =>
-  text.split(/\.{3}|…/).some((piece, index, { length }) => {
-    for (let size = MIN_CUT_LENGTH; size < Math.min(secret.length, PIECE_LENGTH); size++) {
-      if (index < length - 1 && piece.endsWith(secret.slice(0, size))) return true
-      if (index > 0 && piece.startsWith(secret.slice(-size))) return true
+/** Whether a text that was cut has a part of a secret beside the cut; at an end, which may be none, half of it. */
+const isBesideCut = (text: string, secret: string): boolean =>
+  text.split(/\.{2,}|\*{2,}/).some((piece, index, { length }) => {
+    const half = Math.ceil(secret.length / 2)
+    for (let size = MIN_CUT_LENGTH; size < Math.min(secret.length, MAX_PIECE_LENGTH); size++) {
+      if ((index < length - 1 || size >= half) && piece.endsWith(secret.slice(0, size))) return true
+      if ((index > 0 || size >= half) && piece.startsWith(secret.slice(-size))) return true
     }
     return false
   })
 
-function sharePiece(text: string, secret: string): boolean {
-  const [short, long] = text.length < secret.length ? [text, secret] : [secret, text]
-  for (let start = 0; start + PIECE_LENGTH <= short.length; start++)
-    if (long.includes(short.slice(start, start + PIECE_LENGTH))) return true
-  return false
+const piecesOf = function* (text: string, length: number): Generator<string> {
+  for (let start = 0; start + length <= text.length; start++) yield text.slice(start, start + length)
+}
+
+/** What tells whether foreign text, once decoded, has something of a secret in it. */
+function createSearch(secret: string): (text: string, folded: string, letters: string) => boolean {
+  const whole = fold(secret).trim()
+  const skeleton = lettersOf(secret)
+  const twoThirds = Math.max(MIN_PIECE_LENGTH, Math.ceil((whole.length * 2) / 3))
+  const pieceLength = Math.min(MAX_PIECE_LENGTH, twoThirds)
+  const pieces = new Set(piecesOf(whole, pieceLength))
+  return (text, folded, letters) => {
+    if (text.includes(secret) || (whole !== '' && folded.includes(whole))) return true
+    if (skeleton.length >= MIN_LETTERS && letters.includes(skeleton)) return true
+    const start = folded.slice(0, MAX_SEARCHED_LENGTH)
+    return isBesideCut(start, whole) || piecesOf(start, pieceLength).some(piece => pieces.has(piece))
+  }
 }
 
 export function createSecrets(): Secrets {
-  const known = new Set<string>()
-  const folded = new Set<string>()
+  const known = new Map<string, ReturnType<typeof createSearch> | undefined>()
+  const masked = new Set<string>()
+  const holdsSecret = (text: string): boolean => {
+    const [folded, letters] = [fold(text), lettersOf(text)]
+    for (const [secret, made] of known) {
+      const search = made ?? createSearch(secret)
+      known.set(secret, search)
+      if (search(text, folded, letters)) return true
+    }
+    return false
+  }
   return {
     add(...values) {
       for (const value of values) {
-        if (!value) continue
-        for (const form of forms(value)) known.add(form)
-        folded.add(fold(value))
+        if (!value || known.has(value)) continue
+        // Made at the first search: most runs see no foreign text.
+        known.set(value, undefined)
+        if (value.length >= MIN_MASKED_LENGTH) for (const form of forms(value)) masked.add(form)
       }
     },
-    mask: text =>
-      [...known]
-        .filter(secret => secret.length >= MIN_MASKED_LENGTH)
+    mask(text) {
+      const rest = [...masked]
         .sort((a, b) => b.length - a.length)
-        .reduce((masked, secret) => masked.replaceAll(secret, '[hidden]'), text),
-    isSafeToShow: text =>
-      !decodings(text).some(form => {
-        const sought = fold(form)
-        const start = sought.slice(0, MAX_SEARCHED_LENGTH)
-        return [...folded].some(
-          secret => sought.includes(secret) || sharePiece(start, secret) || isCutOff(start, secret),
-        )
-      }),
+        .reduce((left, form) => left.replaceAll(form, '[hidden]'), text)
+      const long = [...known.keys()].filter(({ length }) => length >= MIN_MASKED_LENGTH)
+      if (long.length === 0) return rest
+      const decoded = decodings(rest)
+      const isClean = decoded && ![...decoded].some(form => long.some(secret => form.includes(secret)))
+      return isClean ? rest : '[hidden]'
+    },
+    isSafeToShow(text) {
+      if (known.size === 0) return true
+      const decoded = decodings(text)
+      return decoded !== undefined && ![...decoded].some(holdsSecret)
+    },
   }
 }

@@ -121,11 +121,12 @@ test('login: server, store and profile are remembered for later commands', async
   })
 })
 
+const json =
+  (status: number, body: unknown, headers: Record<string, string> = {}): Fault =>
+  response =>
+    answer(response, status, body, headers)
+
 describe('a failed login', () => {
-  const json =
-    (status: number, body: unknown, headers: Record<string, string> = {}): Fault =>
-    response =>
-      answer(response, status, body, headers)
   const html =
     (status: number): Fault =>
     response =>
@@ -213,6 +214,56 @@ describe('a failed login', () => {
     })
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
     expect(stderr).not.toMatch(/correct.{1,3}horse/)
+  })
+})
+
+describe('login: a server that repeats an escaped password is not quoted', () => {
+  const PASSWORD = 'S3"c\'r&t/\\wörd'
+  const ECHOES: [how: string, echo: string][] = [
+    ['HTML', 'S3&quot;c&#x27;r&amp;t/\\wörd'],
+    ['HTML in decimal numbers', 'S3&#34;c&#39;r&#38;t/\\w&#246;rd'],
+    ['JSON', 'S3\\"c\'r&t\\/\\\\w\\u00f6rd'],
+    ['a URL in small letters', 's3%22c%27r%26t%2f%5cw%c3%b6rd'],
+    ['a form in HTML', 'S3%22c%27r%26t%2F%5Cw%C3%B6rd&amp;x=1+2'],
+    ['the repr of Python', "'S3\"c\\'r&t/\\\\w\\xf6rd'"],
+    ['the repr of bytes', "'S3\"c\\'r&t/\\\\w\\xc3\\xb6rd'"],
+    ['capitals', 'S3"C\'R&T/\\WÖRD'],
+  ]
+  test.each(ECHOES)('in %s', async (_, echo) => {
+    await using atlas = await inProcess()
+    const { server } = atlas
+    const login = async (status: number, detail: unknown) => {
+      server.fault('POST /auth/login', json(status, { detail }), 1)
+      const { stdout, stderr } = await atlas.run([...LOGIN, '--debug'], {
+        input: PASSWORD,
+        env: { ATLAS_API_URL: server.apiRoot },
+      })
+      return stdout + stderr.split('\n').filter(line => line.startsWith('atlas: '))
+    }
+    const unquoted = [
+      `atlas: ${server.url} does not accept what was typed.`,
+      `atlas: ${server.url} does not accept what was typed.`,
+      `atlas: ${server.url} refused the login.`,
+    ]
+    expect([
+      await login(422, `Value error, ${echo} is too short`),
+      await login(422, [{ loc: ['body', 'password'], msg: `Value error, ${echo} is too short` }]),
+      await login(401, `No such password: ${echo}`),
+    ]).toEqual(unquoted)
+  })
+
+  test('nor is the input that a validation error repeats in part', async () => {
+    await using atlas = await inProcess()
+    const { server } = atlas
+    const error = "String should be short [type=string_too_long, input_value='S3\"...rd', input_type=str]"
+    server.fault('POST /auth/login', json(422, { detail: error }), 1)
+    server.fault('POST /auth/login', json(422, { detail: [{ msg: error }, { msg: 'Too long' }] }), 1)
+    const run = () => atlas.run(LOGIN, { input: PASSWORD, env: { ATLAS_API_URL: server.apiRoot } })
+    const hint = '\n       Check that the e-mail is complete, such as ada@example.com.\n'
+    expect([(await run()).stderr, (await run()).stderr]).toEqual([
+      `atlas: ${server.url} does not accept what was typed: String should be short${hint}`,
+      `atlas: ${server.url} does not accept what was typed: String should be short; Too long${hint}`,
+    ])
   })
 })
 
