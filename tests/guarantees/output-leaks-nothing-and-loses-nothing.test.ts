@@ -43,6 +43,13 @@ describe('foreign text', () => {
     (status: number, detail: unknown): Fault =>
     response =>
       answer(response, status, { detail })
+  const hostileConfiguration: Fault = response =>
+    answer(response, 200, {
+      content: HOSTILE.toWellFormed(),
+      commit_sha: 'start\n\u202e\u034f',
+      updated_at: HOSTILE,
+    })
+  const CONFIGURATION = 'GET /configuration/me'
   const PLACES: [name: string, route: string, fault: Fault, args: string[]][] = [
     ['the user of auth status', 'GET /auth/me', hostileUser, ['auth', 'status']],
     ['the user of auth login', 'GET /auth/me', hostileUser, [...LOGIN, '--json']],
@@ -55,6 +62,10 @@ describe('foreign text', () => {
     ],
     ['the same in JSON', 'POST /auth/login', hostileDetail(401, HOSTILE), [...LOGIN, '--json']],
     ['the same with diagnostics', 'POST /auth/login', hostileDetail(401, HOSTILE), [...LOGIN, '--debug']],
+    ['the text and commit of sync --dry-run', CONFIGURATION, hostileConfiguration, ['sync', '-n']],
+    ['the same in JSON', CONFIGURATION, hostileConfiguration, ['sync', '-n', '--json']],
+    ['the commit of sync', CONFIGURATION, hostileConfiguration, ['sync']],
+    ['the commit of status', CONFIGURATION, hostileConfiguration, ['status']],
   ]
   test.each(PLACES)('foreign text: %s cannot act on a terminal', async (_, route, fault, args) => {
     await using atlas = await stage({ withApiPath: true })
