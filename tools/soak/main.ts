@@ -32,6 +32,7 @@ const count = (what: string, times = 1): void => void counts.set(what, (counts.g
 
 async function lane(name: string, store: World['store']): Promise<void> {
   await using world = await createWorld(store)
+  let hasLoggedOut = false
   for (let number = 1; performance.now() < endsAt; number++) {
     const id = only ?? `${name}/${number}`
     if (!id.startsWith(`${name}/`)) return
@@ -40,9 +41,10 @@ async function lane(name: string, store: World['store']): Promise<void> {
       count('violations')
       say(`seed ${seed}, round ${id}: ${what}`)
     }
-    const problem = await prepare(world, plan.due)
+    const problem = await prepare(world, plan.due, hasLoggedOut)
     if (problem !== undefined) complain(problem)
     const round = await playRound(world, plan)
+    hasLoggedOut = round.actors.some(({ args }) => args[1] === 'logout')
     if (store === 'keychain' && !world.atlas.keychain.keyringLives()) {
       // It dies now and then of a client that is killed in the middle of a call.
       count('rounds that do not count because gnome-keyring itself ended')

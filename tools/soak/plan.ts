@@ -39,6 +39,8 @@ export interface Plan {
   readonly temporaryDeletionsMs: readonly number[]
   /** When the keychain stops to answer, and for how long. */
   readonly freezes: readonly { readonly atMs: number; readonly forMs: number }[]
+  /** What each answer of the keychain takes, in milliseconds; a process needs about ten at a time. */
+  readonly keychainDelayMs: number
 }
 
 const STEADY = [
@@ -98,9 +100,11 @@ function fault(chance: Chance, timeoutS: number, canTrace: boolean, isSlow: bool
       return { kind: 'stall', stream: chance.pick([1, 2, 2]), ends: chance.pick(['read', ...ENDING]) }
     default: {
       const [calls, upTo, errors] = chance.pick(SYSTEM_CALLS)
-      const lasts = chance.happens(0.2)
+      const error = chance.pick(errors)
+      // What was interrupted is tried again, for ever.
+      const lasts = error !== 'EINTR' && chance.happens(0.2)
       const when = `${chance.between(1, upTo)}${lasts ? '+' : ''}`
-      return { kind: 'strace', inject: `${calls}:error=${chance.pick(errors)}:when=${when}`, lasts }
+      return { kind: 'strace', inject: `${calls}:error=${error}:when=${when}`, lasts }
     }
   }
 }
@@ -129,6 +133,7 @@ export function planRound(
     timeoutS,
     lockDeletionsMs: moments(0.25),
     temporaryDeletionsMs: moments(0.25),
+    keychainDelayMs: canFreeze && chance.happens(0.15) ? chance.between(50, 350) : 0,
     freezes:
       canFreeze && chance.happens(0.2)
         ? [{ atMs: chance.below(LIFE_MS), forMs: chance.between(300, 2500) }]

@@ -5,11 +5,13 @@ import { EXPIRING_S, LASTING_S, type World } from './world.ts'
 
 /**
  * Bring a world to where a round starts: logged in, with an access token that is due.
+ * @param hasLoggedOut whether somebody did: what is stored is then not used, even if a refresh came after it.
  * @returns what is wrong with what the round before has left.
  */
 export async function prepare(
   { atlas, front, storedToken, temporaries }: World,
   due: Plan['due'],
+  hasLoggedOut: boolean,
 ): Promise<string | undefined> {
   const { server } = atlas
   front.watch({
@@ -21,7 +23,7 @@ export async function prepare(
   })
   server.accessTtlS = due === 'expiring' ? EXPIRING_S : LASTING_S
   const token = tokenOr(storedToken)
-  const wasAlive = typeof token === 'string' && server.accepts(token)
+  const wasAlive = !hasLoggedOut && typeof token === 'string' && server.accepts(token)
   const logIn = () => atlas.logIn({ env: { ATLAS_API_URL: front.url } })
   const first = wasAlive ? await atlas.run(['auth', 'refresh']) : await logIn()
   const left = temporaries()
@@ -49,6 +51,7 @@ export async function playRound(world: World, plan: Plan): Promise<Round> {
     answered: ({ by }) => actorOf(by)?.answered.resolve(),
   })
   atlas.env['ATLAS_TIMEOUT'] = String(plan.timeoutS)
+  world.delayKeychain(plan.keychainDelayMs)
   let lockWasDeleted = false
   const events = [
     ...plan.lockDeletionsMs.map(atMs =>
@@ -67,6 +70,7 @@ export async function playRound(world: World, plan: Plan): Promise<Round> {
   const ended = await Promise.all(actors.map(async actor => ({ ...actor, ending: await actor.ended })))
   await Promise.all(events)
   while (front.isBusy()) await Bun.sleep(20)
+  world.delayKeychain(0)
   const stored = tokenOr(world.storedToken)
   return {
     plan,

@@ -1,8 +1,10 @@
 import fs from 'node:fs'
 import path from 'node:path'
+import { lockPath } from '../../lib/files/lock.ts'
 import { decodeRecord } from '../../lib/session/record.ts'
 import { accountOf } from '../../lib/session/stored-session.ts'
 import { SERVICE } from '../../lib/store/keychain/failures.ts'
+import { startSlowBus } from '../../tests/support/slow-bus.ts'
 import { type Stage, stage } from '../../tests/support/stage.ts'
 import { type Front, startFront } from './front.ts'
 
@@ -20,6 +22,8 @@ export interface World extends AsyncDisposable {
   /** Delete the lock of the session, as a cleaner of temporary folders does. @returns whether it was there. */
   deleteLock(): boolean
   deleteTemporaries(): void
+  /** Let each answer of the keychain take so long. */
+  delayKeychain(ms: number): void
   temporaries(): string[]
 }
 
@@ -28,9 +32,11 @@ export async function createWorld(store: World['store']): Promise<World> {
   const front = await startFront(atlas.server)
   const { env, configFolder } = atlas
   Object.assign(env, { ATLAS_API_URL: front.url, ATLAS_CREDENTIAL_STORE: store })
-  if (store === 'keychain') env['ATLAS_KEYCHAIN_TIMEOUT'] = '10'
+  const bus = store === 'keychain' ? await startSlowBus(atlas.keychain.env) : undefined
+  if (bus) Object.assign(env, bus.env, { ATLAS_KEYCHAIN_TIMEOUT: '10' })
   const account = accountOf('default', front.url)
   const folder = path.join(configFolder, 'credentials')
+  const file = lockPath(folder, account).replace(/lock$/, 'json')
   const { stderr } = await atlas.logIn({ env: { ATLAS_API_URL: front.url, ATLAS_DEBUG: '1' } })
   const locks = [...stderr.matchAll(/lock (.*): held/g)].map(([, place = '']) => place)
   const lock = locks.find(place => path.dirname(place) !== configFolder)
@@ -38,9 +44,7 @@ export async function createWorld(store: World['store']): Promise<World> {
 
   const record = (): string | undefined => {
     if (store === 'keychain') return atlas.keychain.lookup(SERVICE, account)
-    const records = fs.readdirSync(folder).filter(name => /^\w+\.json$/.test(name))
-    if (records.length > 1) throw new Error(`${records.length} records are stored`)
-    return records[0] === undefined ? undefined : fs.readFileSync(path.join(folder, records[0]), 'utf8')
+    return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : undefined
   }
   const temporaries = (): string[] =>
     [configFolder, folder]
@@ -65,9 +69,11 @@ export async function createWorld(store: World['store']): Promise<World> {
     deleteTemporaries() {
       for (const place of temporaries()) fs.rmSync(place, { force: true })
     },
+    delayKeychain: ms => bus?.delayReplies(ms),
     temporaries,
     async [Symbol.asyncDispose]() {
       await front[Symbol.asyncDispose]()
+      await bus?.[Symbol.asyncDispose]()
       await atlas[Symbol.asyncDispose]()
     },
   }
