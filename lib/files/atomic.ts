@@ -42,34 +42,6 @@ export function replaceFile(
   syncFolder(path.dirname(file))
 }
 
-/**
- * Write over a file that no other one can take the place of, such as a mount. Its text must be one that blanks at its
- * end do not change: they keep a reader, and a crash, from finding the end of a longer older text.
- */
-export function overwriteFile(file: string, text: string): void {
-  const content = Buffer.from(text)
-  const descriptor = fs.openSync(file, 'r+')
-  const write = (bytes: Buffer, from: number): void => {
-    for (let done = 0; done < bytes.length; )
-      done += fs.writeSync(descriptor, bytes, done, bytes.length - done, from + done)
-  }
-  try {
-    const { size } = fs.fstatSync(descriptor)
-    try {
-      // Room for what it grows by comes first.
-      write(Buffer.alloc(Math.max(0, content.length - size), ' '), size)
-    } catch (error) {
-      fs.ftruncateSync(descriptor, size)
-      throw error
-    }
-    write(Buffer.concat([content, Buffer.alloc(Math.max(0, size - content.length), ' ')]), 0)
-    fs.ftruncateSync(descriptor, content.length)
-    fs.fsyncSync(descriptor)
-  } finally {
-    fs.closeSync(descriptor)
-  }
-}
-
 /** @returns false where somebody deleted the temporary file or its folder, or put another file in its place. */
 function tryReplace(file: string, content: string | Uint8Array, mode: number): boolean {
   try {

@@ -53,8 +53,8 @@ export function makePrivateFolder(folder: string, uid: number | undefined): void
 }
 
 /**
- * See that nobody but the user and root can put another file or folder in the place of this one: in every folder on the
- * way to it, and on the ways that links among them lead, others may rename nothing of theirs.
+ * See that nobody but the user and root can put another file or folder in the place of this one: in each folder above
+ * it, and above what links among them lead to, others may rename only what is their own.
  * @throws {FileFault} `exposed`, with the command that changes it, or the file system's own error
  */
 export function requireUnmovable(place: string, uid: number | undefined): void {

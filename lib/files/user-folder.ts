@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { usageError } from '../errors.ts'
+import { checkPrivateFolder } from './private.ts'
 
 /** Where the keychain addon may be unpacked. */
 export interface AddonFolder {
@@ -36,8 +37,7 @@ export function userLockFolder(
 
 function isOwn(folder: string, uid: number): boolean {
   try {
-    const found = fs.lstatSync(folder, { throwIfNoEntry: false })
-    return found?.isDirectory() === true && found.uid === uid && (found.mode & 0o077) === 0
+    return checkPrivateFolder(folder, uid)
   } catch {
     return false
   }

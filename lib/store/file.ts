@@ -5,6 +5,7 @@ import { removeFile, replaceFile, temporariesOf } from '../files/atomic.ts'
 import { faultOf } from '../files/faults.ts'
 import { checkPrivateFolder, makePrivateFolder, readPrivateFile, requireWritable } from '../files/private.ts'
 import { rehearseReplacement, requireReplaceable } from '../files/replaceable.ts'
+import { parseJsonObject } from '../json-object.ts'
 import { shellQuoted } from '../shell-quote.ts'
 import { type CredentialStore, PROBE } from './store.ts'
 
@@ -111,10 +112,6 @@ function asAtlasError(error: unknown): AtlasError {
 
 /** However damaged the record is otherwise. */
 function accountIn(record: string): string | undefined {
-  try {
-    const account: unknown = JSON.parse(record)?.account
-    return typeof account === 'string' ? account : undefined
-  } catch {
-    return undefined
-  }
+  const account = parseJsonObject(record)?.['account']
+  return typeof account === 'string' ? account : undefined
 }

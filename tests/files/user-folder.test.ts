@@ -27,7 +27,7 @@ test.skipIf(process.platform === 'win32')(
     try {
       fs.mkdirSync(session, { mode: 0o700 })
       expect(userLockFolder(uid, undefined, sessions)).toBe(`${session}/atlas`)
-      fs.chmodSync(session, 0o755)
+      fs.chmodSync(session, 0o777)
       expect(userLockFolder(uid, undefined, sessions)).toBe(`/tmp/atlas-${uid}`)
       fs.rmdirSync(session)
       fs.symlinkSync('/tmp', session)
