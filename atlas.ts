@@ -12,8 +12,7 @@ import { VERSION } from './lib/version.ts'
 /** Ways to ask for the version that need no program defined: scripts ask for nothing more often. */
 const VERSION_FLAGS = new Set(['--version', '-V'])
 
-const DELAY =
-  'Waiting for the server’s answer, at most 5 s, so that the session is not lost. Ctrl-C again gives it up.'
+const DELAY_NOTICE = 'Finishing what the session depends on, in at most 5 s. Press Ctrl-C again to stop now.'
 
 const VERSION_LINE = `atlas/${VERSION} ${process.platform}-${process.arch}\n`
 
@@ -39,7 +38,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const interrupts = createInterrupts(process, {
     ignored: ignoredSignals(processStatus()),
     onDelay: () => {
-      if (terminal.stderrIsTerminal) terminal.notice(DELAY)
+      if (terminal.stderrIsTerminal) terminal.notice(DELAY_NOTICE)
     },
   })
   const terminal = openTerminal(argv, secrets)
@@ -82,12 +81,10 @@ async function dispatch(
     homes: [surroundings.homeFolder, runtimeHome].filter(home => home !== undefined),
     async run(flags, options) {
       const { createRun } = await import('./lib/run.ts')
-      const { accountHome } = await import('./lib/files/user-folder.ts')
-      const uid = process.getuid?.()
       const host: Host = {
         ...surroundings,
-        uid,
-        accountHomeFolder: accountHome(process.platform, uid, runtimeHome),
+        uid: process.getuid?.(),
+        runtimeHome,
         terminal,
         interrupts,
         secrets,

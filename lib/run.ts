@@ -13,7 +13,7 @@ import { describeSettings, loginCommand } from './config/settings.ts'
 import { refuseDebugger } from './debugger.ts'
 import { AtlasError } from './errors.ts'
 import { createLock, type Lock, type LockOptions } from './files/lock.ts'
-import { addonFolders, userLockFolder } from './files/user-folder.ts'
+import { accountHome, addonFolders, userLockFolder } from './files/user-folder.ts'
 import type { Reader } from './http/answer.ts'
 import { type Budget, createBudget } from './http/deadline.ts'
 import { proxyFor } from './http/proxy.ts'
@@ -33,8 +33,8 @@ const LOCK_MARGIN_MS = 5_000
 export interface Host extends Surroundings {
   /** The numeric user id; undefined on Windows. */
   readonly uid: number | undefined
-  /** From the user database, whatever HOME says; undefined for a user whom it does not know. */
-  readonly accountHomeFolder: string | undefined
+  /** The user's home folder as the runtime knows it: HOME, but on Windows from the user database. */
+  readonly runtimeHome: string | undefined
   readonly terminal: Terminal
   readonly interrupts: Interrupts
   readonly secrets: Secrets
@@ -154,8 +154,7 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
     },
     http,
     reader: { isSafeToShow: secrets.isSafeToShow, renewHint: credentials.renewHint },
-    lockOf: file =>
-      lockIn(userLockFolder(uid, host.accountHomeFolder), `file ${file}`, { amongOthers: true }),
+    lockOf: file => lockIn(userLockFolder(uid, host.runtimeHome), `file ${file}`, { amongOthers: true }),
   }
 }
 
@@ -189,7 +188,7 @@ function createLocks({ uid, interrupts }: Host, config: Config, budget: Budget, 
 }
 
 const createStores = (
-  { platform, uid, env, accountHomeFolder }: Host,
+  { platform, uid, env, runtimeHome }: Host,
   { folder, keychainTimeoutMs }: Config,
   debug: Debug,
 ) => ({
@@ -197,8 +196,8 @@ const createStores = (
   keychain: createKeychainStore({
     platform,
     timeoutMs: keychainTimeoutMs.value,
-    lockFolder: userLockFolder(uid, accountHomeFolder),
-    addonFolders: addonFolders(env, platform, uid, accountHomeFolder),
+    lockFolder: userLockFolder(uid, runtimeHome),
+    addonFolders: () => addonFolders(env, platform, uid, accountHome(platform, uid, runtimeHome)),
     env,
     uid,
     debug,

@@ -63,7 +63,7 @@ export async function inProcess(options: InProcessOptions = {}): Promise<InProce
       env: { ...sandbox.env, ...env },
       platform: process.platform,
       homeFolder: sandbox.home,
-      accountHomeFolder: sandbox.home,
+      runtimeHome: sandbox.home,
       interactive: terminal.stdinIsTerminal && terminal.stderrIsTerminal,
       uid: process.getuid?.(),
       terminal,

@@ -33,7 +33,7 @@ if (import.meta.main) {
     ...options,
     timeoutMs: 20_000,
     lockFolder: '',
-    addonFolders: [],
+    addonFolders: () => [],
     env: process.env,
     uid: process.getuid?.(),
     debug() {},

@@ -13,12 +13,12 @@ export type AskSecretService = <Operation extends keyof Answers>(
 const NAME = 'org.freedesktop.secrets'
 const ROOT = '/org/freedesktop/secrets'
 const INTERFACE = 'org.freedesktop.Secret'
-/** What stands for "no object". */
+/** The path that means "no object". */
 const NONE = '/'
 
 /**
- * A Secret Service for as long as one cares to wait. The addon gives up each of its answers after two seconds,
- * so one that takes longer cannot be used through it at all. Its items are the addon's own: same names, same
+ * A Secret Service without time limits. The addon gives up each answer after two seconds, so a service that takes
+ * longer cannot be used through it at all. Its items are the addon's own: same names, same
  * content. Secrets cross the bus as they are; any process that could watch it could ask for them as well.
  * @returns undefined where the bus is not one of this machine.
  * @see https://specifications.freedesktop.org/secret-service-spec/latest/

@@ -16,7 +16,8 @@ export interface KeychainCallOptions {
   readonly platform: NodeJS.Platform
   /** The longest wait for one call, in milliseconds. */
   readonly timeoutMs: number
-  readonly addonFolders: readonly AddonFolder[]
+  /** Where the addon may be unpacked; asked when it is needed. */
+  readonly addonFolders: () => readonly AddonFolder[]
   readonly env: NodeJS.ProcessEnv
   readonly uid: number | undefined
 }
@@ -72,10 +73,11 @@ export function createKeychainCalls(options: KeychainCallOptions): CallItem {
 
 /** The addon's own thread: it blocks for ever where a keychain hangs. @param giveUp told if it cannot run. */
 function createAddonThread(
-  { platform, addonFolders }: KeychainCallOptions,
+  { platform, addonFolders: findFolders }: KeychainCallOptions,
   giveUp: (reason: AtlasError) => void,
 ): AskSecretService {
   const waiting = new Map<number, (reply: WorkerReply) => void>()
+  const addonFolders = findFolders()
   let worker: Worker | undefined
   let nextId = 0
 
