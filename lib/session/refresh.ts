@@ -6,7 +6,7 @@ import { endsWithin, type Session } from './record.ts'
 import type { SessionDependencies } from './session.ts'
 import type { StoredSession } from './stored-session.ts'
 
-/** How often the storing of a refreshed session is tried, and the first pause between in milliseconds; each next one is twice as long. */
+/** How often storing a refreshed session is tried, and the first pause in milliseconds; each next one is twice as long. */
 const WRITE_ATTEMPTS = 6
 const WRITE_PAUSE_MS = 100
 
@@ -49,7 +49,11 @@ export function refresh(
           const latest = await stored.readOrDamaged().catch(() => null)
           if (latest !== null && !(latest && isSameWriting(latest, session))) return stored.require()
           return stored.write(renewal.session, held)
-        }, giveRoomBack)
+        }, giveRoomBack).catch(error => {
+          throw error instanceof AtlasError && error.code.startsWith('store_')
+            ? unstored(error, stored)
+            : error
+        })
         if (renewal.fault !== undefined) throw renewal.fault
         return written
       })
@@ -116,7 +120,7 @@ const containsToken = (text: string, token: string | null): boolean =>
   token !== null && token.length >= MIN_TELLING_LENGTH && text.includes(token)
 
 /**
- * Store what a server that rotates will not give again. @throws {AtlasError} the store's error, with its meaning.
+ * Store what a server that rotates will not give again. @throws {AtlasError} the store's own error.
  * @param giveRoomBack called after the first failure: the disk may have filled up meanwhile.
  */
 async function retryWrite<T>(write: () => Promise<T>, giveRoomBack: () => void): Promise<T> {
@@ -126,18 +130,18 @@ async function retryWrite<T>(write: () => Promise<T>, giveRoomBack: () => void):
     } catch (error) {
       // Deleted by a logout, or another account's by now.
       if (error instanceof AtlasError && error.code === 'not_logged_in') throw error
-      if (attempt === WRITE_ATTEMPTS) throw error instanceof AtlasError ? unstored(error) : error
+      if (attempt === WRITE_ATTEMPTS) throw error
       giveRoomBack()
       await Bun.sleep(WRITE_PAUSE_MS * 2 ** (attempt - 1))
     }
   }
 }
 
-const unstored = (cause: AtlasError): AtlasError =>
+const unstored = (cause: AtlasError, { loginCommand }: StoredSession): AtlasError =>
   new AtlasError(
     cause.code,
     `The session was refreshed, but could not be stored. ${cause.message}`,
-    'Fix this first. If the server then rejects the old session, log in again with: atlas auth login',
+    `Fix this first. If the server then rejects the old session, log in again with: ${loginCommand}`,
     { cause },
   )
 

@@ -87,7 +87,7 @@ export function createStoredSession(options: StoredSessionOptions) {
       return session
     },
 
-    /** What is stored, whosesoever it is; null where it is not a session. @throws {AtlasError} `store_*` */
+    /** What is stored, whoever it belongs to; null where it is not a session. @throws {AtlasError} `store_*` */
     readOrDamaged: (): Promise<Session | null | undefined> =>
       readAny().catch(error => {
         if (error instanceof DamagedRecord) return null

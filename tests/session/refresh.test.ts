@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import { AtlasError } from '../../lib/errors.ts'
-import { encodeRecord } from '../../lib/session/record.ts'
+import { encodeRecord, type Session } from '../../lib/session/record.ts'
 import type { CredentialStore } from '../../lib/store/store.ts'
 import { ADA, answer, type Fault, startAtlasServer } from '../support/atlas-server.ts'
-import { codeOf, createSessionKit } from '../support/session-kit.ts'
+import { codeOf, createSessionKit, type SessionKit } from '../support/session-kit.ts'
 
 const REFRESH = 'POST /api/v1/auth/refresh'
 const ME = 'GET /api/v1/auth/me'
@@ -267,13 +267,7 @@ describe('a refresh', () => {
     const held = server.hold('POST /auth/refresh')
     const refreshing = kit.refresh(seen)
     await held.arrived
-    const theirs = {
-      ...seen,
-      accessToken: 'theirs',
-      refreshToken: 'rotated',
-      writing: { id: 'x', lockId: 'y' },
-    }
-    await kit.store.write(kit.account, encodeRecord(kit.account, theirs))
+    const theirs = await storeAsAnother(kit, seen)
     held.release()
     expect(await refreshing).toEqual(theirs)
     expect(await kit.stored.require()).toEqual(theirs)
@@ -290,13 +284,7 @@ describe('a refresh', () => {
     await held.arrived
     held.release()
     await held.answered
-    const theirs = {
-      ...seen,
-      accessToken: 'theirs',
-      refreshToken: 'rotated',
-      writing: { id: 'x', lockId: 'y' },
-    }
-    await kit.store.write(kit.account, encodeRecord(kit.account, theirs))
+    const theirs = await storeAsAnother(kit, seen)
     expect(await refreshing).toEqual(theirs)
   })
 
@@ -574,6 +562,14 @@ describe('a refresh', () => {
     expect(await kit.stored.require()).toMatchObject({ accessToken: 'kept', refreshToken: 'rotated' })
   })
 })
+
+/** Store what another process would have got by a refresh. */
+async function storeAsAnother({ store, account }: SessionKit, seen: Session): Promise<Session> {
+  const writing = { id: 'x', lockId: 'y' }
+  const theirs = { ...seen, accessToken: 'theirs', refreshToken: 'rotated', writing }
+  await store.write(account, encodeRecord(account, theirs))
+  return theirs
+}
 
 const unwrapped = (error: unknown): never => {
   throw error instanceof Error && error.cause ? error.cause : error
