@@ -79,6 +79,7 @@ export function createHttp(policy: TransportPolicy, now: () => Date): Http {
         }),
       )
       const [request, url] = [`GET ${path}`, new URL(credential.apiRoot + path)]
+      // Read already, and in one piece: see `readWhole`.
       const { value: body = new Uint8Array() } = (await _data?.getReader().read()) ?? {}
       return { request, url, status, statusText, headers, body, receivedAt: now() }
     },

@@ -22,7 +22,7 @@ const ACCENTS: Readonly<Record<string, string>> = {
 /** All but those of the last kind count without their `;` too. */
 const REFERENCE =
   /&(?:#x0*([\da-f]{1,6})|#0*(\d{1,7})|(amp|lt|gt|quot|apos)|([a-z])(grave|acute|circ|tilde|uml|ring|caron|cedil));?|&(\w+);/gi
-/** Of ASCII, where a digit or letter follows and no `;` says that it is not part of the number. */
+/** A reference to an ASCII character without its `;`, which runs into the digit or letter after it. */
 const SHORT_REFERENCE = /&#(?:x([2-7][\da-f])|(3[2-9]|[4-9]\d))/gi
 
 const ESCAPED: Readonly<Record<string, string>> = {
@@ -41,7 +41,7 @@ const PERCENT = /%(?:u([\da-fA-F]{4})|([\da-fA-F]{2}))/g
 /** UTF-8 whose bytes were taken for characters. @see RFC 3629 §4 */
 const BYTES = /[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}/g
 
-/** What is no character is left out, as what is not known is: see `lettersOf` in secrets.ts. */
+/** Invalid code points are left out, as unknown references are: see `lettersOf` in secrets.ts. */
 const character = (digits: string, radix = 16): string => {
   const code = Number.parseInt(digits, radix)
   return code <= 0x10ffff ? String.fromCodePoint(code) : ''

@@ -5,7 +5,7 @@ import { sanitizeLine } from './safe-text.ts'
 const MIN_MASKED_LENGTH = 6
 /** A piece of a secret this long in foreign text is no coincidence, in characters. */
 const MAX_PIECE_LENGTH = 12
-/** A shorter one may be: it is, unless it is two thirds of the secret. */
+/** A shorter piece counts only if it is at least this long and two thirds of the secret, in characters. */
 const MIN_PIECE_LENGTH = 5
 /** A shorter beginning or end of a secret beside a cut is a coincidence, in characters. */
 const MIN_CUT_LENGTH = 4
@@ -21,7 +21,7 @@ export interface Secrets {
   readonly mask: (text: string) => string
   /**
    * False where foreign text holds a known secret of any length, or a long piece of one, however the server has encoded,
-   * cut or changed it; in Base64 alone it would not be found, in which no server of ours echoes anything.
+   * cut or changed it. Base64 is not decoded: no Atlas server echoes anything in it.
    */
   readonly isSafeToShow: (text: string) => boolean
 }
@@ -53,7 +53,7 @@ const lettersOf = (text: string): string =>
     .replace(/[^A-Za-z0-9]+/g, '')
     .toUpperCase()
 
-/** Whether a text that was cut has a part of a secret beside the cut; at an end, which may be none, half of it. */
+/** Whether a part of a secret stands beside a cut (`...`, `***`), or at least half of one at an end of the text. */
 const isBesideCut = (text: string, secret: string): boolean =>
   text.split(/\.{2,}|\*{2,}/).some((piece, index, { length }) => {
     const half = Math.ceil(secret.length / 2)

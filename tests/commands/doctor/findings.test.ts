@@ -47,6 +47,8 @@ const withToken = ({ server }: InProcess, token = refused): Record<string, strin
   ATLAS_API_URL: server.apiRoot,
 })
 const LOG_IN_AGAIN = 'Log in again with: atlas auth login'
+const ended = ({ server }: InProcess, why: string): Check =>
+  credentials('fail', `The session on ${server.url} has ended: ${why}.`, LOG_IN_AGAIN)
 
 const CASES: Record<string, Case> = {
   'a ready-made token that the server refuses': {
@@ -101,12 +103,7 @@ const CASES: Record<string, Case> = {
       return {}
     },
     exits: 4,
-    finding: ({ server }) =>
-      credentials(
-        'fail',
-        `The session on ${server.url} has ended: the server refused to renew it.`,
-        LOG_IN_AGAIN,
-      ),
+    finding: atlas => ended(atlas, 'the server refused to renew it'),
   },
   'an expired session without a refresh token': {
     async prepare(atlas) {
@@ -116,12 +113,7 @@ const CASES: Record<string, Case> = {
       return {}
     },
     exits: 4,
-    finding: ({ server }) =>
-      credentials(
-        'fail',
-        `The session on ${server.url} has ended: the server gave no refresh token.`,
-        LOG_IN_AGAIN,
-      ),
+    finding: atlas => ended(atlas, 'the server gave no refresh token'),
   },
   'a session whose time is over': {
     options: { loggedIn: true },
