@@ -13,16 +13,23 @@ export function createStalledPipe(place: string): StalledPipe {
   // Open for reading too, so that a writer can open it and is never told that the reader has gone.
   const descriptor = fs.openSync(place, fs.constants.O_RDWR | fs.constants.O_NONBLOCK)
   const filling = Buffer.alloc(4096, ' ')
-  for (const size of [filling.length, 1]) untilFull(() => fs.writeSync(descriptor, filling, 0, size))
+  let filledBytes = 0
+  for (const size of [filling.length, 1])
+    untilFull(() => {
+      filledBytes += fs.writeSync(descriptor, filling, 0, size)
+    })
   const buffer = Buffer.alloc(65_536)
   return {
     path: place,
     drain() {
       let text = ''
       untilFull(() => {
-        text += buffer.toString('utf8', 0, fs.readSync(descriptor, buffer))
+        const size = fs.readSync(descriptor, buffer)
+        const start = Math.min(filledBytes, size)
+        filledBytes -= start
+        text += buffer.toString('utf8', start, size)
       })
-      return text.trimStart()
+      return text
     },
     [Symbol.dispose]() {
       fs.closeSync(descriptor)
