@@ -147,6 +147,8 @@ function refuseOthers(options: StoredSessionOptions) {
   }
 }
 
+const PROBE_ATTEMPTS = 3
+
 /**
  * See that credentials can be stored, before anybody is asked for them: write, read back and delete a probe, and
  * prove that a session which is there can be replaced. A signal may interrupt it, as where a keychain hangs; the
@@ -162,14 +164,17 @@ export function probeStore({
 }: StoredSession): Promise<void> {
   return exclusively(async () => {
     await readOrDamaged()
-    const probeAccount = `${account}#probe`
-    const probe = `${PROBE} ${now().getTime()}`
-    await store.write(probeAccount, probe)
-    const found = await store.read(probeAccount)
-    await store.delete(probeAccount)
     const giveRoomBack = await store.prove(account)
     giveRoomBack()
-    if (found === probe) return
+    const probeAccount = `${account}#probe`
+    const probe = `${PROBE} ${now().getTime()}`
+    // Another login whose lock was deleted uses the same probe.
+    for (let attempt = 0; attempt < PROBE_ATTEMPTS; attempt++) {
+      await store.write(probeAccount, probe)
+      const found = await store.read(probeAccount)
+      await store.delete(probeAccount)
+      if (found === probe) return
+    }
     const message = `What atlas wrote to ${store.location} could not be read back.`
     throw new AtlasError('store_unavailable', message, `Check it, ${ALTERNATIVES}.`)
   })
