@@ -18,50 +18,82 @@ const WRITE_PAUSE_MS = 100
  * `not_logged_in`: another process logged out. With any other error the credentials are as they were.
  * @see RFC 6749 §6
  */
-export function refresh(
-  seen: Session,
-  stored: StoredSession,
-  { http, interrupts, reader }: Pick<SessionDependencies, 'http' | 'interrupts' | 'reader'>,
-): Promise<Session> {
+export function refresh(seen: Session, stored: StoredSession, dependencies: Dependencies): Promise<Session> {
   return stored.exclusively(async held => {
-    const session = await stored.require()
+    let session = await stored.require()
     // Another process refreshed while this one waited for the lock.
-    if (!isSameWriting(session, seen) && !endsWithin(session.expiresAt, 0, stored.now())) return session
-    const { refreshToken, apiRoot } = session
-    if (refreshToken === null) throw expired(stored, 'the server gave no refresh token')
-
-    const giveRoomBack = await stored.store.prove(stored.account)
-    try {
-      const renewed = await interrupts.shield(async hurry => {
-        const answer = await http.ask(apiRoot, '/auth/refresh', {
-          method: 'POST',
-          headers: { cookie: refreshCookieHeader(refreshToken) },
-          irreversible: true,
-          signal: hurry,
-        })
-        if (isRefusal(answer)) return undefined
-        if (answer.status < 200 || answer.status > 299) throw errorFor(answer, reader)
-        const renewal = renew(session, answer)
-
-        const written = await retryWrite(async () => {
-          // Somebody may have deleted the lock, or share the file from another machine. A record that cannot be read
-          // is no reason to lose what the server gives once.
-          const latest = await stored.readOrDamaged().catch(() => null)
-          if (latest !== null && !(latest && isSameWriting(latest, session))) return stored.require()
-          return stored.write(renewal.session, held)
-        }, giveRoomBack).catch(error => {
-          throw error instanceof AtlasError && error.code.startsWith('store_')
-            ? unstored(error, stored)
-            : error
-        })
-        if (renewal.fault !== undefined) throw renewal.fault
-        return written
-      })
-      return renewed ?? (await endUnlessReplaced(session, stored, held))
-    } finally {
-      giveRoomBack()
+    if (!isSameWriting(session, seen) && !hasEnded(session, stored)) return session
+    for (;;) {
+      const renewed = await sendRefresh(session, stored, held, dependencies)
+      if (renewed !== undefined) return renewed
+      session = await endUnlessReplaced(session, stored, held)
+      // The other process may have got a refresh token alone.
+      if (!hasEnded(session, stored)) return session
     }
   })
+}
+
+type Dependencies = Pick<SessionDependencies, 'http' | 'interrupts' | 'reader'>
+
+const hasEnded = ({ expiresAt }: Session, { now }: StoredSession): boolean => endsWithin(expiresAt, 0, now())
+
+/** @returns the session as stored, by this process or another one; undefined where the refresh token was refused. */
+async function sendRefresh(
+  session: Session,
+  stored: StoredSession,
+  held: Held,
+  { http, interrupts, reader }: Dependencies,
+): Promise<Session | undefined> {
+  const { refreshToken, apiRoot } = session
+  if (refreshToken === null) throw expired(stored, 'the server gave no refresh token')
+  const giveRoomBack = await stored.store.prove(stored.account)
+  try {
+    return await interrupts.shield(async hurry => {
+      const answer = await http.ask(apiRoot, '/auth/refresh', {
+        method: 'POST',
+        headers: { cookie: refreshCookieHeader(refreshToken) },
+        irreversible: true,
+        signal: hurry,
+      })
+      if (isRefusal(answer)) return undefined
+      if (answer.status < 200 || answer.status > 299) throw errorFor(answer, reader)
+      const renewal = renew(session, answer)
+      const written = await keep(renewal.session, session, stored, held, giveRoomBack)
+      if (renewal.fault !== undefined) throw renewal.fault
+      return written
+    })
+  } finally {
+    giveRoomBack()
+  }
+}
+
+/**
+ * Store what a server that rotates will not give again, unless another process has replaced or deleted the session.
+ * @param giveRoomBack called after the first failure: the disk may have filled up meanwhile.
+ * @returns what is stored. @throws {AtlasError} `store_*`, `not_logged_in`
+ */
+async function keep(
+  renewed: Session,
+  session: Session,
+  stored: StoredSession,
+  held: Held,
+  giveRoomBack: () => void,
+): Promise<Session> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      // Somebody may have deleted the lock, or share the file from another machine. A record that cannot be read
+      // is no reason to lose what the server gives once.
+      const latest = await stored.readOrDamaged().catch(() => null)
+      if (latest !== null && !(latest && isSameWriting(latest, session))) return await stored.require()
+      return await stored.write(renewed, held)
+    } catch (error) {
+      // Deleted by a logout, or another account's by now.
+      if (error instanceof AtlasError && error.code === 'not_logged_in') throw error
+      if (attempt === WRITE_ATTEMPTS) throw error instanceof AtlasError ? unstored(error, stored) : error
+      giveRoomBack()
+      await Bun.sleep(WRITE_PAUSE_MS * 2 ** (attempt - 1))
+    }
+  }
 }
 
 const isSameWriting = (one: Session, other: Session): boolean => one.writing?.id === other.writing?.id
@@ -118,24 +150,6 @@ const MIN_TELLING_LENGTH = 12
 
 const containsToken = (text: string, token: string | null): boolean =>
   token !== null && token.length >= MIN_TELLING_LENGTH && text.includes(token)
-
-/**
- * Store what a server that rotates will not give again. @throws {AtlasError} the store's own error.
- * @param giveRoomBack called after the first failure: the disk may have filled up meanwhile.
- */
-async function retryWrite<T>(write: () => Promise<T>, giveRoomBack: () => void): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await write()
-    } catch (error) {
-      // Deleted by a logout, or another account's by now.
-      if (error instanceof AtlasError && error.code === 'not_logged_in') throw error
-      if (attempt === WRITE_ATTEMPTS) throw error
-      giveRoomBack()
-      await Bun.sleep(WRITE_PAUSE_MS * 2 ** (attempt - 1))
-    }
-  }
-}
 
 const unstored = (cause: AtlasError, { loginCommand }: StoredSession): AtlasError =>
   new AtlasError(

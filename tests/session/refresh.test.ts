@@ -288,6 +288,28 @@ describe('a refresh', () => {
     expect(await refreshing).toEqual(theirs)
   })
 
+  test('refresh: goes on with the new refresh token of another process that got no access token', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    const seen = await kit.logIn(ADA.email, ADA.password)
+    server.fault(
+      'POST /auth/refresh',
+      async response => {
+        await storeAsAnother(kit, { ...seen, expiresAt: new Date(kit.clock.getTime() - 1) })
+        server.fault('POST /auth/refresh', good => answer(good, 200, JSON.parse(GOOD)), 1)
+        answer(response, 401, { detail: 'Used already' })
+      },
+      1,
+    )
+    const renewed = await kit.refresh(seen)
+    expect([renewed.accessToken, renewed.refreshToken]).toEqual(['new', 'rotated'])
+    expect(await kit.stored.require()).toEqual(renewed)
+    expect(server.requests.map(({ headers }) => headers['cookie']).slice(-2)).toEqual([
+      `refresh_token=${seen.refreshToken}`,
+      'refresh_token=rotated',
+    ])
+  })
+
   test('refresh: a refusal under a lock that was made anew deletes nothing at first', async () => {
     await using server = await startAtlasServer({ rotate: true })
     using kit = createSessionKit({ apiUrl: server.apiRoot })
