@@ -4,7 +4,7 @@ import { type Answer, badResponse, errorFor } from '../http/answer.ts'
 import { isRefusal, parseAccessToken, parseRefreshToken, refreshCookieHeader } from './protocol.ts'
 import { endsWithin, type Session } from './record.ts'
 import type { SessionDependencies } from './session.ts'
-import type { StoredSession } from './stored-session.ts'
+import { isAloneUnder, type StoredSession } from './stored-session.ts'
 
 /** How often storing a refreshed session is tried, and the first pause in milliseconds; each next one is twice as long. */
 const WRITE_ATTEMPTS = 6
@@ -46,7 +46,7 @@ async function sendRefresh(
 ): Promise<Session | undefined> {
   const { refreshToken, apiRoot } = session
   if (refreshToken === null) throw expired(stored, 'the server gave no refresh token')
-  const giveRoomBack = await stored.store.prove(stored.account)
+  const giveRoomBack = await stored.store.prove(stored.account, isAloneUnder(held, session))
   try {
     return await interrupts.shield(async hurry => {
       const answer = await http.ask(apiRoot, '/auth/refresh', {
@@ -98,10 +98,12 @@ async function keep(
 
 const isSameWriting = (one: Session, other: Session): boolean => one.writing?.id === other.writing?.id
 
-/** A refresh lasts no longer than this with the default timeouts, in milliseconds. */
-const LONGEST_REFRESH_MS = 60_000
-/** How long the other one of two processes is waited for, and how often it is looked for, in milliseconds. */
+/**
+ * How long after a lock was made anew the session of a process that held the old one is waited for, in milliseconds: not
+ * by each of those that wait for the lock meanwhile.
+ */
 const OTHERS_ANSWER_MS = 5_000
+const MIN_WAIT_MS = 500
 const LOOK_EVERY_MS = 50
 
 /**
@@ -110,14 +112,11 @@ const LOOK_EVERY_MS = 50
  * @throws {AtlasError} `session_expired`; `not_logged_in`, `store_*`
  */
 async function endUnlessReplaced(session: Session, stored: StoredSession, held: Held): Promise<Session> {
-  // Where the lock was deleted after the session was stored, another process may have used up the same refresh token.
-  const isSameLock =
-    held.id === session.writing?.lockId || Date.now() - held.madeAt.getTime() > LONGEST_REFRESH_MS
-  const isOver = endsWithin(session.sessionExpiresAt, 0, stored.now())
-  const isAlone = isOver || (isSameLock && held.stillExcludes())
-  const waitUntil = performance.now() + (isAlone ? 0 : OTHERS_ANSWER_MS)
+  // Another process that is not kept out may have used up the same refresh token.
+  const isAlone = endsWithin(session.sessionExpiresAt, 0, stored.now()) || isAloneUnder(held, session)
+  const untilMs = Math.max(held.madeAt.getTime() + OTHERS_ANSWER_MS, Date.now() + MIN_WAIT_MS)
   let latest = await stored.read()
-  while (latest && isSameWriting(latest, session) && performance.now() < waitUntil) {
+  while (!isAlone && latest && isSameWriting(latest, session) && Date.now() < untilMs) {
     await Bun.sleep(LOOK_EVERY_MS)
     latest = await stored.read()
   }

@@ -147,6 +147,16 @@ function refuseOthers(options: StoredSessionOptions) {
   }
 }
 
+/** A refresh lasts no longer than this with the default timeouts, in milliseconds. */
+const LONGEST_REFRESH_MS = 60_000
+
+/**
+ * Whether no other process can hold a lock of the same session: one can where the lock was deleted after the session
+ * was stored, for as long as a refresh lasts.
+ */
+export const isAloneUnder = ({ id, madeAt, stillExcludes }: Held, { writing }: Session): boolean =>
+  (id === writing?.lockId || Date.now() - madeAt.getTime() > LONGEST_REFRESH_MS) && stillExcludes()
+
 const PROBE_ATTEMPTS = 3
 
 /**
@@ -162,9 +172,9 @@ export function probeStore({
   readOrDamaged,
   exclusively,
 }: StoredSession): Promise<void> {
-  return exclusively(async () => {
-    await readOrDamaged()
-    const giveRoomBack = await store.prove(account)
+  return exclusively(async held => {
+    const before = await readOrDamaged()
+    const giveRoomBack = await store.prove(account, before ? isAloneUnder(held, before) : false)
     giveRoomBack()
     const probeAccount = `${account}#probe`
     const probe = `${PROBE} ${now().getTime()}`

@@ -86,14 +86,23 @@ export function splitItems(items: Items, maxItemBytes: number): Items {
     async prove(account) {
       const item = await items.get(account)
       if (item === undefined || parseHeader(item) === undefined) return items.prove(account)
-      // A header that is put back after somebody has replaced it names parts that are gone. Items beside it
-      // prove the same where they have no access rights of their own, and that there is room for the parts.
-      const probe = `${account}#probe`
-      await whole.set(probe, PROBE.padEnd((await whole.get(account))?.length ?? 0))
-      await whole.delete(probe)
+      // A header that is put back after somebody has replaced it names parts that are gone.
+      await proveBeside(whole, account)
     },
   }
   return whole
+}
+
+/**
+ * Write and delete an item as large as that of the account, if there is one: it proves that this one can be replaced
+ * where items have no access rights of their own, and never puts an older value over a newer one.
+ */
+export async function proveBeside(items: Items, account: string): Promise<void> {
+  const value = await items.get(account)
+  if (value === undefined) return
+  const probe = `${account}#probe`
+  await items.set(probe, PROBE.padEnd(value.length))
+  await items.delete(probe)
 }
 
 /** An item for those who want to replace it: what cannot be read is there all the same. */

@@ -20,9 +20,11 @@ export interface CredentialStore {
   /**
    * Prove that the record, if there is one, can be replaced: to be called under the lock, before a request
    * whose answer must be stored.
+   * @param isAlone whether no other process can be storing another one at the same time; if one can, a record that
+   * cannot be proved without writing it again is not written.
    * @returns what gives back the room that is set aside for the new record; it may be called twice.
    */
-  prove(account: string): Promise<() => void>
+  prove(account: string, isAlone: boolean): Promise<() => void>
   read(account: string): Promise<string | undefined>
   /** Replace the account's record as a whole; readers see the old one or the new one. */
   write(account: string, record: string): Promise<void>

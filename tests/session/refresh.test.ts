@@ -204,9 +204,9 @@ describe('a refresh', () => {
       let reads = 0
       return {
         ...store,
-        prove: account => {
+        prove: (account, isAlone) => {
           proven = true
-          return store.prove(account)
+          return store.prove(account, isAlone)
         },
         read: account => (proven && reads++ === 0 ? read() : store.read(account)),
       }
@@ -308,6 +308,23 @@ describe('a refresh', () => {
       `refresh_token=${seen.refreshToken}`,
       'refresh_token=rotated',
     ])
+  })
+
+  test('refresh: writes no record again for a proof while a process beside it may store a newer one', async () => {
+    await using server = await startAtlasServer({ rotate: true })
+    const proofs: boolean[] = []
+    const wrapStore = (store: CredentialStore): CredentialStore => ({
+      ...store,
+      prove: (account, isAlone) => {
+        proofs.push(isAlone)
+        return store.prove(account, isAlone)
+      },
+    })
+    using kit = createSessionKit({ apiUrl: server.apiRoot, wrapStore })
+    const first = await kit.refresh(await kit.logIn(ADA.email, ADA.password))
+    fs.rmSync(kit.lockFile)
+    await kit.refresh(await kit.refresh(first))
+    expect(proofs).toEqual([true, false, true])
   })
 
   test('refresh: a refusal under a lock that was made anew deletes nothing at first', async () => {

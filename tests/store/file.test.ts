@@ -82,12 +82,12 @@ describe('a record', () => {
 describe('proving a write', () => {
   test('file store: leaves the record and its folder as they were', async () => {
     using kit = createStore()
-    const nothingToProve = await kit.store.prove(ACCOUNT)
+    const nothingToProve = await kit.store.prove(ACCOUNT, true)
     nothingToProve()
     expect(fs.existsSync(kit.folder)).toBe(false)
     await kit.store.write(ACCOUNT, RECORD)
     const before = snapshot(kit.root)
-    const giveRoomBack = await kit.store.prove(ACCOUNT)
+    const giveRoomBack = await kit.store.prove(ACCOUNT, true)
     giveRoomBack()
     giveRoomBack()
     expect(snapshot(kit.root)).toEqual(before)
@@ -98,7 +98,7 @@ describe('proving a write', () => {
     const store = createFileStore({ configFolder: disk.folder, uid: process.getuid?.(), debug() {} })
     await store.write(ACCOUNT, RECORD)
     disk.fill()
-    const { code, message, hint } = await refusal(store.prove(ACCOUNT))
+    const { code, message, hint } = await refusal(store.prove(ACCOUNT, true))
     expect({ code, message, hint }).toEqual({
       code: 'store_unavailable',
       message: expect.stringMatching(/^The credential store .*\.json cannot be used: the disk is full\.$/),
@@ -111,7 +111,7 @@ describe('proving a write', () => {
     using disk = createSmallDisk()
     const store = createFileStore({ configFolder: disk.folder, uid: process.getuid?.(), debug() {} })
     await store.write(ACCOUNT, RECORD)
-    const giveRoomBack = await store.prove(ACCOUNT)
+    const giveRoomBack = await store.prove(ACCOUNT, true)
     disk.fill()
     const grown = RECORD + ' '.repeat(12_000)
     expect((await refusal(store.write(ACCOUNT, grown))).code).toBe('store_unavailable')

@@ -38,10 +38,14 @@ if (import.meta.main) {
     uid: process.getuid?.(),
     debug() {},
   })
+  const answer = (method: StoreCall[0], account: string, record: string): Promise<unknown> => {
+    if (method === 'write') return store.write(account, record)
+    return method === 'prove' ? store.prove(account, true) : store[method](account)
+  }
   const results: unknown[] = []
   for (const [method, account, record = ''] of calls) {
     try {
-      results.push(await (method === 'write' ? store.write(account, record) : store[method](account)))
+      results.push(await answer(method, account, record))
     } catch (error) {
       results.push(error instanceof AtlasError ? error.code : String(error))
     }

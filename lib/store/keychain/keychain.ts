@@ -1,4 +1,4 @@
-import { type Items, splitItems } from '../split.ts'
+import { type Items, proveBeside, splitItems } from '../split.ts'
 import type { CredentialStore } from '../store.ts'
 import { describeKeychain, itemName } from './names.ts'
 import type { CallItem, KeychainCallOptions } from './timeout.ts'
@@ -36,8 +36,9 @@ export function createKeychainStore(options: KeychainOptions): CredentialStore {
     location: describeKeychain(platform),
     lockFolder,
     async check() {},
-    async prove(account) {
-      await whole.prove(account)
+    async prove(account, isAlone) {
+      if (isAlone) await whole.prove(account)
+      else await proveBeside(whole, account)
       return () => {}
     },
     read: whole.get,
