@@ -2,9 +2,11 @@ import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { lockPath } from '../../lib/files/lock.ts'
+import { userLockFolder } from '../../lib/files/user-folder.ts'
 import { accountOf } from '../../lib/session/stored-session.ts'
 import { answer, type Fault, type Held } from '../support/atlas-server.ts'
 import { outcomeOf } from '../support/binary.ts'
+import { secretServiceTest } from '../support/needs.ts'
 import { stage } from '../support/stage.ts'
 
 const REFRESH = 'POST /api/v1/auth/refresh'
@@ -61,58 +63,54 @@ describe('a refresh that was sent', () => {
       expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
     },
   )
-
-  test.each([
-    ['before', 0],
-    ['after', 1],
-  ])('refresh: two processes beside a deleted lock keep the session (the refusal comes %s the answer)', async (_, order) => {
-    await using atlas = await stage({ rotate: true, loggedIn: true })
-    const { server } = atlas
-    const lock = lockPath(path.join(atlas.configFolder, 'credentials'), accountOf('default', server.url))
-    const first = server.hold('POST /auth/refresh')
-    const winner = atlas.start(['auth', 'refresh'])
-    await first.arrived
-    fs.rmSync(lock)
-    const second = refusal()
-    server.fault('POST /auth/refresh', second.fault, 1)
-    const loser = atlas.start(['auth', 'refresh'])
-    await second.arrived
-    for (const request of order === 0 ? [second, first] : [first, second]) {
-      request.release()
-      await request.answered
-    }
-    const outcomes = await Promise.all([winner, loser].map(outcomeOf))
-    expect(outcomes.map(({ status, stderr }) => [status, stderr])).toEqual([
-      [0, ''],
-      [0, ''],
-    ])
-    expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
-    expect(server.log()).toEqual([REFRESH, REFRESH])
-  })
-
-  test('refresh: a process whose lock was deleted is refused, and leaves the session to the one that was let in', async () => {
-    await using atlas = await stage({ rotate: true, loggedIn: true })
-    const { server } = atlas
-    const lock = lockPath(path.join(atlas.configFolder, 'credentials'), accountOf('default', server.url))
-    const first = refusal()
-    server.fault('POST /auth/refresh', first.fault, 1)
-    const loser = atlas.start(['auth', 'refresh'])
-    await first.arrived
-    fs.rmSync(lock)
-    const second = server.hold('POST /auth/refresh')
-    const winner = atlas.start(['auth', 'refresh'])
-    await second.arrived
-    first.release()
-    await first.answered
-    second.release()
-    const outcomes = await Promise.all([winner, loser].map(outcomeOf))
-    expect(outcomes.map(({ status, stderr }) => [status, stderr])).toEqual([
-      [0, ''],
-      [0, ''],
-    ])
-    expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
-  })
 })
+
+/** Who holds the lock when it is deleted, and who is answered first, him or the one who is let in then. */
+const RACES = (['granted', 'refused'] as const).flatMap(holder =>
+  (['holder', 'newcomer'] as const).map(first => [holder, first] as const),
+)
+for (const [store, storeTest] of [
+  ['file', test],
+  ['keychain', secretServiceTest],
+] as const) {
+  storeTest.each(RACES)(
+    `refresh: two processes beside a deleted lock (${store}) keep the session: the holder is %s, the %s is answered first`,
+    async (holder, first) => {
+      await using atlas = await stage({ rotate: true, loggedIn: true, store })
+      const { server } = atlas
+      const folder =
+        store === 'file'
+          ? path.join(atlas.configFolder, 'credentials')
+          : userLockFolder(process.getuid?.(), undefined)
+      const letIn = async (outcome: 'granted' | 'refused') => {
+        const refused = refusal()
+        const held = outcome === 'granted' ? server.hold('POST /auth/refresh') : refused
+        if (held === refused) server.fault('POST /auth/refresh', refused.fault, 1)
+        const child = atlas.start(['auth', 'refresh'])
+        await held.arrived
+        return { child, held }
+      }
+      const one = await letIn(holder)
+      fs.rmSync(lockPath(folder, accountOf('default', server.url)))
+      const other = await letIn(holder === 'granted' ? 'refused' : 'granted')
+      for (const { held } of first === 'holder' ? [one, other] : [other, one]) {
+        held.release()
+        await held.answered
+      }
+      const outcomes = await Promise.all([one, other].map(({ child }) => outcomeOf(child)))
+      expect(outcomes.map(({ status, stderr }) => [status, stderr])).toEqual([
+        [0, ''],
+        [0, ''],
+      ])
+      expect(server.log()).toEqual([REFRESH, REFRESH])
+      const records =
+        store === 'keychain'
+          ? atlas.keychain.search('atlas-cli').map(({ secret }) => secret)
+          : atlas.filesHolding(server.lastTokens.refresh).map(file => fs.readFileSync(file, 'utf8'))
+      expect(records.map(record => JSON.parse(record).refresh_token)).toEqual([server.lastTokens.refresh])
+    },
+  )
+}
 
 /** An answer, held back until it is released, that refuses a refresh token. */
 function refusal(): Held & { readonly fault: Fault } {

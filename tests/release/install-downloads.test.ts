@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { certificateTest, createAuthority } from '../support/certificates.ts'
 import { archiveOf, type InstallStage, installStage } from '../support/install-stage.ts'
-import { testWithTools } from '../support/needs.ts'
+import { posixTest, testWithTools } from '../support/needs.ts'
 
 let stage: InstallStage
 beforeEach(() => {
@@ -11,7 +11,6 @@ beforeEach(() => {
   return () => stage[Symbol.dispose]()
 })
 
-const posixTest = process.platform === 'win32' ? (test.skip as typeof test) : test
 const linuxTest = process.platform === 'linux' ? test : (test.skip as typeof test)
 
 /** A folder with all that the script uses, but curl and sha256sum. */

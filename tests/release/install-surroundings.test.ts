@@ -1,8 +1,8 @@
-import { beforeEach, describe, expect, test } from 'bun:test'
+import { beforeEach, describe, expect } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { archiveOf, INSTALL_SCRIPT, type InstallStage, installStage } from '../support/install-stage.ts'
-import { testWithTools } from '../support/needs.ts'
+import { posixTest, testWithTools } from '../support/needs.ts'
 import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
 
 let stage: InstallStage
@@ -11,7 +11,6 @@ beforeEach(() => {
   return () => stage[Symbol.dispose]()
 })
 
-const posixTest = process.platform === 'win32' ? (test.skip as typeof test) : test
 const bin = (): string => path.join(stage.home, '.local/bin')
 const modeOf = (place: string): string => (fs.statSync(place).mode & 0o7777).toString(8)
 const withUmask = (umask: string): string[] => ['sh', '-c', `umask ${umask}; exec "$@"`, 'sh', 'sh']

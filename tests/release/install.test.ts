@@ -9,8 +9,7 @@ import {
   installStage,
   sha256,
 } from '../support/install-stage.ts'
-
-const posixTest = process.platform === 'win32' ? (test.skip as typeof test) : test
+import { posixTest } from '../support/needs.ts'
 
 let stage: InstallStage
 beforeEach(() => {

@@ -8,12 +8,11 @@ import { createFileStore } from '../../lib/store/file.ts'
 import type { CredentialStore } from '../../lib/store/store.ts'
 import { startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, createUnprivilegedSandbox } from '../support/binary.ts'
-import { twoUsersTest } from '../support/needs.ts'
+import { posixTest, twoUsersTest } from '../support/needs.ts'
 import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
 
 const ACCOUNT = 'default@https://atlas.example.com'
 const RECORD = '{"version":1}'
-const posixTest: typeof test = process.platform === 'win32' ? (test.skip as typeof test) : test
 
 /** A file store in a folder of its own, whose name a shell would take apart. */
 function createStore() {

@@ -38,3 +38,6 @@ export const traceTest = testWith(
 
 /** A test in which a second user takes part. */
 export const twoUsersTest = testWith('root, to act as two users', process.getuid?.() === 0)
+
+/** A test of what Windows does not have. */
+export const posixTest: typeof test = process.platform === 'win32' ? (test.skip as typeof test) : test

@@ -1,8 +1,5 @@
 import { describe, expect } from 'bun:test'
 import fs from 'node:fs'
-import { lockPath } from '../../../lib/files/lock.ts'
-import { userLockFolder } from '../../../lib/files/user-folder.ts'
-import { accountOf } from '../../../lib/session/stored-session.ts'
 import { type AtlasServer, answer, signToken, startAtlasServer } from '../../support/atlas-server.ts'
 import { createSandbox } from '../../support/binary.ts'
 import { secretServiceTest } from '../../support/needs.ts'
@@ -234,42 +231,3 @@ secretServiceTest('keychain: the config file names the store and holds no secret
     logins: [{ profile: 'default', api_url: server.url, store: 'keychain', email: 'ada@example.com' }],
   })
 })
-
-for (const order of ['before', 'after']) {
-  secretServiceTest(
-    `keychain: two processes without one lock keep the session (the refusal comes ${order} the answer)`,
-    async () => {
-      await using atlas = await stage({ loggedIn: true, rotate: true, store: 'keychain' })
-      const { server, keychain } = atlas
-      const lock = lockPath(userLockFolder(process.getuid?.(), undefined), accountOf('default', server.url))
-      const first = server.hold('POST /auth/refresh')
-      const winner = atlas.start(['auth', 'refresh'])
-      await first.arrived
-      fs.rmSync(lock)
-      const refused = Promise.withResolvers<void>()
-      const released = Promise.withResolvers<void>()
-      const answered = Promise.withResolvers<void>()
-      server.fault(
-        'POST /auth/refresh',
-        async response => {
-          refused.resolve()
-          await released.promise
-          response.once('finish', answered.resolve)
-          answer(response, 401, { detail: 'Used already' }, { 'www-authenticate': 'Bearer' })
-        },
-        1,
-      )
-      const loser = atlas.start(['auth', 'refresh'])
-      await refused.promise
-      if (order === 'before') released.resolve()
-      else first.release()
-      await (order === 'before' ? answered.promise : first.answered)
-      released.resolve()
-      first.release()
-      expect([await winner.exited, await loser.exited]).toEqual([0, 0])
-      expect(keychain.search('atlas-cli').map(({ secret }) => JSON.parse(secret).refresh_token)).toEqual([
-        server.lastTokens.refresh,
-      ])
-    },
-  )
-}
