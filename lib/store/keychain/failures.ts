@@ -19,6 +19,10 @@ const LOCKED =
 const DENIED =
   /access ?denied|permission denied|not authorized|not permitted|rejected send message|policy prevents|user cancell?ed|authentication failed|passphrase you entered is not correct|entitlement|windows error code (5|1223)$/i
 const NO_REPLY = /did not receive a reply|timed ?out/i
+/** Whether an item was deleted, or replaced by another one, between its being found and its being used. */
+export const isItemGone = (message: string): boolean =>
+  /No such interface .*Secret\.Item|Object does not exist at path|No such (object|secret item)/i.test(message)
+
 /** What gnome-keyring says where it could not write its files. */
 const NOT_WRITTEN = /Couldn't (set item secret|create item|delete )|error occurred on the device/i
 const NO_SESSION_BUS = /dbus-daemon autolaunch|DBUS_SESSION_BUS_ADDRESS/

@@ -1,9 +1,12 @@
 import { AtlasError } from '../../errors.ts'
 import type { AddonFolder } from '../../files/user-folder.ts'
 import { startTimer } from '../../timer.ts'
-import { isAddonTimeout, keychainFailure, noAnswer, unloadable } from './failures.ts'
+import { isAddonTimeout, isItemGone, keychainFailure, noAnswer, unloadable } from './failures.ts'
 import type { AskSecretService } from './secret-service.ts'
 import type { Answers, WorkerReply, WorkerRequest } from './worker.ts'
+
+/** How often an item is looked for that others delete and make again meanwhile. */
+const MAX_ATTEMPTS = 5
 
 /** @throws {AtlasError} `store_timeout`: no answer in time, now or to an earlier call; `store_*` */
 export type CallItem = <Operation extends keyof Answers>(
@@ -57,11 +60,21 @@ export function createKeychainCalls(options: KeychainCallOptions): CallItem {
     return existed ? (existed as typeof answer) : answer
   }
 
+  const askUntilThere: AskSecretService = async (operation, account, value) => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await ask(operation, account, value)
+      } catch (error) {
+        if (attempt === MAX_ATTEMPTS || !(error instanceof Error) || !isItemGone(error.message)) throw error
+      }
+    }
+  }
+
   return async (operation, account, value = '') => {
     const startedAt = performance.now()
     const stopClock = startTimer(timeoutMs, () => givenUp.reject(noAnswer(timeoutMs, platform)))
     try {
-      return await Promise.race([givenUp.promise, ask(operation, account, value)])
+      return await Promise.race([givenUp.promise, askUntilThere(operation, account, value)])
     } catch (error) {
       if (error instanceof AtlasError || !(error instanceof Error)) throw error
       throw keychainFailure(error.message, performance.now() - startedAt, account, platform)

@@ -66,6 +66,24 @@ describe('a slow Secret Service', () => {
     expect(quickly).toContain(record)
   })
 
+  secretServiceTest.concurrent(
+    'keychain: an item that is replaced after it was found is found again',
+    async () => {
+      await using keychain = await startSecretService()
+      await using bus = await startSlowBus(keychain.env)
+      const quickly = { platform: 'linux' } as const
+      await callStore(keychain.env, quickly, [['write', ACCOUNT, 'older']])
+      bus.delayCalls(['GetSecret'], 700)
+      const reading = callStore(bus.env, quickly, [['read', ACCOUNT]])
+      while (!bus.calls.includes('GetSecret')) await Bun.sleep(5)
+      await callStore(keychain.env, quickly, [
+        ['delete', ACCOUNT],
+        ['write', ACCOUNT, 'newer'],
+      ])
+      expect(await reading).toEqual(['newer'])
+    },
+  )
+
   secretServiceTest.concurrent('keychain: a slow one has the same errors as a quick one', async () => {
     await using keychain = await startSecretService()
     await using bus = await startSlowBus(keychain.env)
