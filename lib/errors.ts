@@ -19,6 +19,7 @@ export const EXIT_CODE = {
   server_error: 5,
   bad_response: 5,
   lock_timeout: 5,
+  remote_unreadable: 5,
   store_locked: 6,
   store_unavailable: 6,
   store_denied: 6,

@@ -20,11 +20,14 @@ import { proxyFor } from './http/proxy.ts'
 import { createHttp, type Http } from './http/requests.ts'
 import type { Interrupts } from './interrupts.ts'
 import { type Credentials, environmentCredentials, storedCredentials } from './session/credentials.ts'
+import { endsWithin, SOON_MS } from './session/record.ts'
 import { accountOf, createStoredSession, partsOf, type StoredSession } from './session/stored-session.ts'
 import { createFileStore } from './store/file.ts'
 import { createKeychainStore } from './store/keychain/keychain.ts'
 import type { Terminal } from './terminal/output.ts'
 import type { Secrets } from './terminal/secrets.ts'
+import type { Line } from './terminal/style.ts'
+import { describeMoment } from './terminal/time.ts'
 
 /** Added to request timeout and keychain wait, it is the longest wait for a lock, in milliseconds. */
 const LOCK_MARGIN_MS = 5_000
@@ -52,6 +55,8 @@ export interface RunOptions {
   readonly mayBeNewProfile?: boolean
   /** A config file that cannot be used is not an error: see `Config.fileFault`. */
   readonly mayLackConfigFile?: boolean
+  /** The command itself says when the session ends. */
+  readonly saysWhenSessionEnds?: boolean
   /** A bound on the wait for a keychain where none is configured, in milliseconds. */
   readonly maxKeychainWaitMs?: number
 }
@@ -127,7 +132,9 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
     },
     now,
   )
-  const credentials = credentialsOf(host, config, stored, http)
+  const reader: Reader = { isSafeToShow: secrets.isSafeToShow }
+  const credentials = credentialsOf(host, config, stored, { http, reader, interrupts: host.interrupts })
+  if (!options.saysWhenSessionEnds) terminal.atEnd(() => describeEnd(credentials.sessionEnd(), stored))
   const configLock = lockIn(folder.value, 'config')
   return {
     ...host,
@@ -153,7 +160,7 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
       }
     },
     http,
-    reader: { isSafeToShow: secrets.isSafeToShow, renewHint: credentials.renewHint },
+    reader: { ...reader, renewHint: credentials.renewHint, tokenFault: credentials.tokenFault },
     lockOf: file => lockIn(userLockFolder(uid, host.runtimeHome), `file ${file}`, { amongOthers: true }),
   }
 }
@@ -206,16 +213,28 @@ const createStores = (
 
 /** The one decision between a token of the environment and a stored session. */
 function credentialsOf(
-  { interrupts, secrets }: Host,
-  { accessToken, apiUrl }: Config,
+  { now }: Host,
+  { accessToken, apiUrl, apiRoot }: Config,
   stored: StoredSession,
-  http: Http,
+  requests: Pick<Run, 'http' | 'reader' | 'interrupts'>,
 ): Credentials {
-  if (accessToken.value !== undefined) return environmentCredentials(accessToken.value, apiUrl.value)
-  return storedCredentials(stored, async seen => {
-    const { refresh } = await import('./session/refresh.ts')
-    return refresh(seen, stored, { http, interrupts, reader: { isSafeToShow: secrets.isSafeToShow } })
-  })
+  if (accessToken.value === undefined)
+    return storedCredentials(stored, async seen => {
+      const { refresh } = await import('./session/refresh.ts')
+      return refresh(seen, stored, requests)
+    })
+  const findRoot = async (): Promise<string> => {
+    if (apiRoot !== undefined) return apiRoot
+    const { findApiRoot } = await import('./http/api-root.ts')
+    return findApiRoot(apiUrl.value, requests, { signal: requests.interrupts.cancelled })
+  }
+  return environmentCredentials(accessToken.value, findRoot, now)
+}
+
+/** A session that ends soon must be renewed by a login, which a person may prefer to do before it is urgent. */
+function describeEnd(end: Date | null, { apiUrl, loginCommand, now }: StoredSession): Line | undefined {
+  if (!endsWithin(end, SOON_MS, now())) return undefined
+  return `The session on ${apiUrl} ends ${describeMoment(end, now())}. Log in again with: ${loginCommand}`
 }
 
 /** With a mistyped profile nobody is logged in, which alone would send a person to log in again. */

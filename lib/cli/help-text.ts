@@ -10,7 +10,7 @@ export const INTRODUCTION =
 export const DETAILS: Readonly<Record<string, readonly string[]>> = {
   auth: ['Log in, log out and see who is logged in.'],
   'auth login': [
-    'Name the server with --api-url, as its origin or with the path of its API: login finds the API below an origin by itself. The server and the store are remembered for the profile, so later commands need neither flag.',
+    'Name the server with --api-url, with or without the path of its API: login finds the API before it asks for anything. The server and the store are remembered for the profile, so later commands need neither flag.',
     'No flag takes a password. In scripts, pipe it into --password-stdin. The credential store is tested before you are prompted.',
   ],
   'auth status': [
@@ -23,7 +23,7 @@ export const DETAILS: Readonly<Record<string, readonly string[]>> = {
     'The stored credentials are deleted whatever the server says. A server may still accept copies of the tokens until they expire; the command says until when.',
   ],
   api: [
-    'PATH is relative to the API, with or without a leading slash. An absolute URL must be on the same server.',
+    'PATH is relative to the API, with or without a leading slash or /api/v1. An absolute URL must be on the same server. GET and HEAD follow redirects within the API.',
     'Fields make a JSON body, or the query of a GET. A key may be nested, as in a[b]=1; a[]=1 adds to a list, and a[] is an empty list. With -F, true, false, null and whole numbers are sent as JSON values, @file as the text of a file and @- as that of standard input.',
     'The response body is written to a pipe or a file unchanged, whatever its length. On a terminal JSON is indented. The command exits 1 after a status of 300 or above, and 4 after 401.',
   ],
@@ -33,7 +33,7 @@ export const DETAILS: Readonly<Record<string, readonly string[]>> = {
   ],
   status: [
     'To see who is logged in, run "atlas auth status".',
-    'The verdict is one of in_sync, remote_changed, local_changed, diverged, local_missing, remote_empty and unknown. What is known of the file is printed even if nobody is logged in (exit 4), the server cannot be asked (5), the store cannot be used (6) or the file cannot be read (1).',
+    'The verdict is one of in_sync, remote_changed, local_changed, diverged, local_missing, remote_empty, remote_unreadable and unknown. What is known of the file is printed even if nobody is logged in (exit 4), the server cannot be asked or sent no text (5), the store cannot be used (6) or the file cannot be read (1).',
   ],
   doctor: [
     'The report contains no secret, and home folders and e-mail addresses are shortened, so it can be shared. If something is broken, the command exits 1.',

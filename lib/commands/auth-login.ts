@@ -3,6 +3,7 @@ import type { Flags } from '../cli/flags.ts'
 import { type Login, profilesOf, withLogin, withoutRecord } from '../config/file.ts'
 import { flagHelp, NAME_YOUR_SERVER, SETTINGS } from '../config/settings.ts'
 import { AtlasError, recoverable, usageError } from '../errors.ts'
+import { findApiRoot } from '../http/api-root.ts'
 import type { Run } from '../run.ts'
 import { fixedBearer } from '../session/credentials.ts'
 import { whoIs } from '../session/identity.ts'
@@ -48,13 +49,19 @@ export async function login({ email: given, passwordStdin }: LoginOptions, run: 
 
   await terminal.during(`Checking ${stored.store.location}`, probeStore(stored))
   await configFile.prove()
-  if (config.apiUrl.source === 'default' && !passwordStdin) await findServer(server, run)
+  const apiRoot = await findServer(run)
   const email = given ?? (await terminal.ask(`E-mail for ${server}`, faultInEmail)).trim()
   const password = passwordStdin ? await readPassword(run) : await terminal.askSecret('Password')
 
-  const entry: Login = { profile: config.profile.value, apiUrl: server, store: stored.store.kind, email }
+  const entry: Login = {
+    profile: config.profile.value,
+    apiUrl: server,
+    apiRoot,
+    store: stored.store.kind,
+    email,
+  }
   let before: Session | null | undefined
-  const loggingIn = logIn({ email, password }, stored, run, found => {
+  const loggingIn = logIn({ apiRoot, email, password }, stored, run, found => {
     before = found
     return configFile.update(file => withLogin(file, entry))
   })
@@ -66,10 +73,12 @@ export async function login({ email: given, passwordStdin }: LoginOptions, run: 
   noticeChanges(session, run)
 }
 
-/** See that the default server is there before a person types a password for it. */
-async function findServer(server: string, { http, terminal, interrupts }: Run): Promise<void> {
-  const health = http.fetch(`${server}/health`, { signal: interrupts.cancelled })
-  await terminal.during(`Looking for ${server}`, health).catch(error => {
+/** Where the API is: seen before a person types a password for it. */
+async function findServer(run: Run): Promise<string> {
+  const { apiUrl } = run.config
+  const finding = findApiRoot(apiUrl.value, run, { signal: run.interrupts.cancelled })
+  return run.terminal.during(`Looking for ${apiUrl.value}`, finding).catch(error => {
+    if (apiUrl.source !== 'default') throw error
     const { code, message } = recoverable(error)
     throw new AtlasError(code, message, NAME_YOUR_SERVER)
   })
@@ -133,7 +142,11 @@ async function printJson({ apiRoot, accessToken, ...session }: Session, run: Run
   const { config, stored, secrets, terminal, interrupts } = run
   let printed = Promise.resolve()
   await interrupts.shield(async hurry => {
-    const confirmation = await whoIs({ apiRoot, bearer: fixedBearer(accessToken) }, run, hurry)
+    const confirmation = await whoIs(
+      { apiRoot: async () => apiRoot, bearer: fixedBearer(accessToken) },
+      run,
+      hurry,
+    )
     const { kind, user } = confirmation
     const reason = kind === 'failed' ? secrets.mask(confirmation.error.message) : null
     const state = kind === 'failed' ? 'unverified' : 'authenticated'

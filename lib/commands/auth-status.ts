@@ -1,8 +1,9 @@
 import type { Flags } from '../cli/flags.ts'
-import { apiPathHint, loginCommand } from '../config/settings.ts'
+import { loginCommand } from '../config/settings.ts'
 import { AtlasError, EXIT_CODE } from '../errors.ts'
 import type { Run } from '../run.ts'
 import { type Confirmation, whoIs } from '../session/identity.ts'
+import { endsWithin, SOON_MS } from '../session/record.ts'
 import type { Row } from '../terminal/output.ts'
 import type { Style } from '../terminal/style.ts'
 import { describeMoment } from '../terminal/time.ts'
@@ -37,8 +38,6 @@ export async function status({ offline }: { offline: boolean }, run: Run): Promi
   const latest = await credentials.find().catch(() => credential)
   const report = { ...judged, credential: latest, source: latest ? source : null, user: confirmation.user }
   await print(report, run)
-  const hint = confirmation.kind === 'cannot_confirm' ? apiPathHint(config) : undefined
-  if (hint !== undefined) terminal.notice(hint)
   return exitStatus
 }
 
@@ -91,7 +90,12 @@ function describe(report: LoginReport, { config, stored, now }: Run): Row[] {
       'Access token',
       expiresAt && `${expiresAt < now() ? 'expired' : 'valid until'} ${describeMoment(expiresAt, now())}`,
     ],
-    ['Session', sessionExpiresAt && `ends ${describeMoment(sessionExpiresAt, now())}`],
+    [
+      'Session',
+      sessionExpiresAt &&
+        `${sessionExpiresAt < now() ? 'ended' : 'ends'} ${describeMoment(sessionExpiresAt, now())}`,
+      endsWithin(sessionExpiresAt, SOON_MS, now()) ? 'yellow' : undefined,
+    ],
   ]
 }
 
@@ -110,5 +114,6 @@ export const registerStatus: Register = (cli, context) =>
     .example('  $ atlas auth status --json')
     .action(async (flags: Flags) => {
       const offline = flags.has('offline')
-      return status({ offline }, await context.run(flags, { budgetMs: BUDGET_MS, worksOffline: offline }))
+      const options = { budgetMs: BUDGET_MS, worksOffline: offline, saysWhenSessionEnds: true }
+      return status({ offline }, await context.run(flags, options))
     })

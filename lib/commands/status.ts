@@ -5,7 +5,7 @@ import type { Credential } from '../session/credentials.ts'
 import { type LocalFile, readLocal } from '../sync/local-file.ts'
 import { NEVER_SYNCED, type SyncState } from '../sync/memory.ts'
 import { findPlace, type Place } from '../sync/place.ts'
-import { type Configuration, shortCommit } from '../sync/remote.ts'
+import { type Configuration, shortCommit, unreadable } from '../sync/remote.ts'
 import { isKnown, judge, sha256, type Verdict } from '../sync/verdict.ts'
 import type { Row } from '../terminal/output.ts'
 import { describeMoment } from '../terminal/time.ts'
@@ -41,8 +41,9 @@ export async function syncStatus(dir: string | undefined, run: Run): Promise<num
   const remote = credential && (await askServer(credential, run).catch(note))
   const state = (await Promise.try(() => memoryOf(place, run).recall()).catch(note)) ?? NEVER_SYNCED
   const local = await Promise.try(() => readLocal(place.target)).catch(note)
+  const verdict = remote && faults.length === 0 ? judge(local?.bytes, remote, state) : 'unknown'
+  if (verdict === 'remote_unreadable') note(unreadable(run.config.apiUrl.value, remote?.commitSha ?? null))
   const [fault] = faults
-  const verdict = remote && !fault ? judge(local?.bytes, remote.content, state) : 'unknown'
   await print({ place, credential, remote, local, state, verdict, fault }, run)
   return fault?.exitStatus ?? 0
 }
@@ -90,23 +91,23 @@ function describe(findings: Findings, { config, now }: Run): Row[] {
         : undefined,
     ],
     ['Last sync', state.syncedAt ? listed(commit(state.commitSha), when(state.syncedAt)) : 'never'],
-    ['Verdict', `${verdict}: ${fault?.message ?? meaningOf(verdict, state)}`, fault ? 'red' : style],
+    ['Verdict', `${verdict}: ${fault?.message ?? meaningOf(verdict, state) ?? ''}`, fault ? 'red' : style],
   ]
 }
 
-const meaningOf = (verdict: Findings['verdict'], { syncedAt }: SyncState): string =>
+const meaningOf = (verdict: Findings['verdict'], { syncedAt }: SyncState): string | undefined =>
   verdict === 'diverged' && syncedAt === null
     ? 'the local file has not been synced before and differs from the server’s text.'
     : MEANING[verdict]
 
-const MEANING: Record<Findings['verdict'], string> = {
+/** What a fault does not say. */
+const MEANING: Partial<Record<Findings['verdict'], string>> = {
   in_sync: 'the local file is the server’s text.',
   remote_changed: 'the server has a newer text.',
   local_changed: 'the local file has changes that the server does not have.',
   diverged: 'the local file has changes, and the server has another text than at the last sync.',
   local_missing: 'there is no local file yet.',
   remote_empty: 'the server has no configuration for you yet.',
-  unknown: 'not everything could be found out.',
 }
 
 const SEE_DIFF = 'See the differences with: atlas sync --dry-run'

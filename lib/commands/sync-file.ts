@@ -1,4 +1,3 @@
-import { apiPathHint } from '../config/settings.ts'
 import type { Run } from '../run.ts'
 import type { Credential } from '../session/credentials.ts'
 import { createSyncMemory, type SyncMemory } from '../sync/memory.ts'
@@ -21,7 +20,5 @@ export const memoryOf = ({ folder }: Place, { config }: Pick<Run, 'config'>): Sy
 
 /** The configuration that the server keeps for the user. @throws {AtlasError} as `fetchConfiguration` does. */
 export function askServer(credential: Credential, run: Run): Promise<Configuration> {
-  const { config, terminal } = run
-  const asking = fetchConfiguration(credential, { ...run, notFoundHint: apiPathHint(config) })
-  return terminal.during(`Asking ${config.apiUrl.value}`, asking)
+  return run.terminal.during(`Asking ${run.config.apiUrl.value}`, fetchConfiguration(credential, run))
 }

@@ -4,7 +4,7 @@ import { AtlasError } from '../errors.ts'
 import type { Run } from '../run.ts'
 import { findPlace, type Place } from '../sync/place.ts'
 import { type Synced, type SyncOptions, sync as syncFile } from '../sync/pull.ts'
-import { shortCommit } from '../sync/remote.ts'
+import { shortCommit, unreadable } from '../sync/remote.ts'
 import { type TextDiff, unifiedDiff } from '../sync/text-diff.ts'
 import { isEdited } from '../sync/verdict.ts'
 import type { Terminal } from '../terminal/output.ts'
@@ -22,6 +22,7 @@ const LINES_AT_ONCE = 1_000
  * Bring the server's configuration into the local file, unless that would lose local changes.
  * @param dir the folder as typed; undefined where it follows from the environment.
  * @throws {AtlasError} `local_changes`: there are some, a part of the diff was shown, nothing was written;
+ * `remote_unreadable`: the server has a commit and sent no text;
  * `file_error`, `lock_timeout`, and what a request may throw: the local file is as it was.
  */
 export async function sync(dir: string | undefined, options: SyncOptions, run: Run): Promise<void> {
@@ -35,6 +36,7 @@ export async function sync(dir: string | undefined, options: SyncOptions, run: R
   const { result, verdict, remote, backup, recovered } = synced
   if (recovered !== null)
     terminal.notice(`An interrupted sync had moved a local text aside; it is kept in ${recovered}`)
+  if (result === 'remote_unreadable') throw unreadable(config.apiUrl.value, remote.commitSha)
   if (result === 'refused') {
     if (!terminal.json) showShortDiff(linesOf(await diffOf(place, synced), synced), terminal)
     throw localChanges(place, synced)

@@ -6,7 +6,7 @@ import { FileFault, faultOf } from '../files/faults.ts'
 import { readRegularFile } from '../files/private.ts'
 import { isMounted, overwriteFile, rehearseReplacement } from '../files/replaceable.ts'
 import { isJsonObject, parseJsonObject } from '../json-object.ts'
-import { normalizeApiUrl } from './server.ts'
+import { normalizeApiUrl, possibleApiRoots } from './server.ts'
 import { parseProfileName, parseStore, type StoreKind } from './values.ts'
 
 const MAX_CONFIG_BYTES = 1024 * 1024
@@ -18,12 +18,14 @@ export interface Login {
   readonly profile: string
   /** As `normalizeApiUrl` gives it. */
   readonly apiUrl: string
+  /** Where the server's API was found; undefined where that is not known. */
+  readonly apiRoot?: string | undefined
   readonly store: StoreKind
   /** Who is logged in; null after a logout, when the profile still remembers its server and store. */
   readonly email: string | null
 }
 
-export type LoginPlace = Omit<Login, 'email'>
+export type LoginPlace = Omit<Login, 'email' | 'apiRoot'>
 
 /** The config file's content. It holds no secret. */
 export interface ConfigFile {
@@ -40,6 +42,10 @@ export const profilesOf = ({ logins }: ConfigFile): ReadonlyMap<string, Login> =
 
 export const loginAt = ({ logins }: ConfigFile, profile: string, apiUrl: string): Login | undefined =>
   logins.findLast(login => login.profile === profile && login.apiUrl === apiUrl)
+
+/** Where a login of any profile has found the API of that server. */
+export const apiRootOf = ({ logins }: ConfigFile, apiUrl: string): string | undefined =>
+  logins.findLast(login => login.apiUrl === apiUrl && login.apiRoot !== undefined)?.apiRoot
 
 const isAt = (login: LoginPlace, { profile, apiUrl, store }: LoginPlace): boolean =>
   login.profile === profile && login.apiUrl === apiUrl && login.store === store
@@ -97,10 +103,16 @@ export function parseConfigFile(text: string, file: string): ConfigFile {
     logins: logins.map((login: unknown, index) => {
       const name = `logins[${index}]`
       if (!isJsonObject(login)) throw unusable(file, `"${name}" is not an object`)
-      const { profile, api_url: apiUrl, store, email = null } = login
+      const { profile, api_url, api_root, store, email = null } = login
+      const apiUrl = parse(`${name}.api_url`, api_url, normalizeApiUrl)
+      const apiRoot = possibleApiRoots(apiUrl).find(root => root === api_root)
+      // A token must not be led elsewhere by this file.
+      if (apiRoot === undefined && api_root !== undefined)
+        throw unusable(file, `"${name}.api_root" is not an API root of ${apiUrl}`)
       return {
         profile: parse(`${name}.profile`, profile, parseProfileName),
-        apiUrl: parse(`${name}.api_url`, apiUrl, normalizeApiUrl),
+        apiUrl,
+        apiRoot,
         store: parse(`${name}.store`, store, parseStore),
         email: email === null ? null : parse(`${name}.email`, email, text => text),
       }
@@ -122,7 +134,13 @@ export const proveConfigFile = (folder: string): void =>
 export function writeConfigFile(folder: string, { currentProfile, logins }: ConfigFile): void {
   const content = {
     current_profile: currentProfile,
-    logins: logins.map(({ profile, apiUrl, store, email }) => ({ profile, api_url: apiUrl, store, email })),
+    logins: logins.map(({ profile, apiUrl, apiRoot, store, email }) => ({
+      profile,
+      api_url: apiUrl,
+      api_root: apiRoot,
+      store,
+      email,
+    })),
   }
   const text = `${JSON.stringify(content, null, 2)}\n`
   writing(folder, file => {

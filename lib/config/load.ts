@@ -1,6 +1,15 @@
 import path from 'node:path'
 import { type AtlasError, recoverable, usageError } from '../errors.ts'
-import { type ConfigFile, configFilePath, EMPTY, loginAt, profilesOf, readConfigFile } from './file.ts'
+import {
+  apiRootOf,
+  type ConfigFile,
+  configFilePath,
+  EMPTY,
+  loginAt,
+  profilesOf,
+  readConfigFile,
+} from './file.ts'
+import { givenApiRoot } from './server.ts'
 import { flagOf, SETTINGS, type Setting, type SettingDefinition, type Settings } from './settings.ts'
 
 /** Everything that steers atlas, read once and frozen: every setting with its source, and the config file. */
@@ -8,6 +17,8 @@ export interface Config extends Settings {
   readonly file: ConfigFile
   /** Why nothing is known of the config file, for a command that can do without; undefined where all is. */
   readonly fileFault: AtlasError | undefined
+  /** Where the server's API is: as given, or as a login found it; undefined where that is not known. */
+  readonly apiRoot: string | undefined
 }
 
 /** The values of each flag on a command line, by its long name without dashes; a switch has none. */
@@ -34,13 +45,17 @@ export function loadConfig(flags: GivenFlags, surroundings: Surroundings, mayLac
   const folder = configFolder(surroundings)
   const { file, fileFault } = readFile(folder.value, mayLackFile)
 
-  const find = <T>(entry: SettingDefinition<T>, inFile?: T, byDefault = entry.default): Setting<T> => {
-    const { variable, parse } = entry
+  const given = (entry: SettingDefinition<unknown>): Setting<string> | undefined => {
     const flag = flagOf(entry)
     const typed = flag && flags.get(flag.slice('--'.length))
-    if (typed) return { value: parse(typed.at(-1) ?? '1', flag), source: 'flag', from: flag }
-    const text = env[variable]
-    if (text) return { value: parse(text, variable), source: 'environment', from: variable }
+    if (typed) return { value: typed.at(-1) ?? '1', source: 'flag', from: flag }
+    const text = env[entry.variable]
+    return text ? { value: text, source: 'environment', from: entry.variable } : undefined
+  }
+  const find = <T>(entry: SettingDefinition<T>, inFile?: T, byDefault = entry.default): Setting<T> => {
+    const { parse } = entry
+    const text = given(entry)
+    if (text) return { ...text, value: parse(text.value, text.from) }
     if (inFile !== undefined) return { value: inFile, source: 'file', from: configFilePath(folder.value) }
     return { value: parse(byDefault, 'default'), source: 'default', from: 'default' }
   }
@@ -58,6 +73,7 @@ export function loadConfig(flags: GivenFlags, surroundings: Surroundings, mayLac
     fileFault,
     profile,
     apiUrl,
+    apiRoot: givenApiRoot(given(SETTINGS.apiUrl)?.value ?? '') ?? apiRootOf(file, apiUrl.value),
     store: find(SETTINGS.store, login?.store),
     accessToken: find(SETTINGS.accessToken),
     timeoutMs: find(SETTINGS.timeoutMs),

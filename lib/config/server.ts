@@ -7,18 +7,48 @@ const WHAT_IS_ACCEPTED =
 /** No user, query or fragment, and no character that the URL parser would drop or replace. */
 const SERVER_URL = /^https?:\/\/[^/@\s\\?#\u0000-\u001f\u007f]+(?:\/[^\s\\?#\u0000-\u001f\u007f]*)?$/i
 
+/** Where the API usually is, below the URL of its server. */
+const API_PATH = '/api/v1'
+
 /**
- * The URL as atlas compares and stores it: lower-case scheme and host, no default port, no trailing slash.
+ * One name for a server, however its URL is written, with or without the path of the API.
  * @param from where the value came from, for the message.
  * @throws {AtlasError} `usage`
+ * @see RFC 3986 §6.2
  */
 export function normalizeApiUrl(text: string, from: string): string {
-  const url = SERVER_URL.test(text) ? URL.parse(text) : null
-  if (url !== null) return url.origin + url.pathname.replace(/\/+$/, '')
+  const url = parseServerUrl(text)
+  if (url !== undefined) return url.replace(/(\/api\/v1)+$/, '')
   const meant = withScheme(text)
   const hint = meant ? `Did you mean ${meant}?` : WHAT_IS_ACCEPTED
   throw usageError(`${from} is not a usable server URL.`, hint)
 }
+
+/** The API root of a URL that was given with it; undefined where the URL names a server alone. */
+export function givenApiRoot(text: string): string | undefined {
+  const url = parseServerUrl(text)
+  return url?.endsWith(API_PATH) ? url : undefined
+}
+
+/** Where the API of a server may be, by its name; the likely place first. */
+export const possibleApiRoots = (apiUrl: string): string[] => [apiUrl + API_PATH, apiUrl]
+
+/** A usable URL without what makes no difference: capitals, a default port, surplus slashes, dots and escapes. */
+function parseServerUrl(text: string): string | undefined {
+  const url = SERVER_URL.test(text) ? URL.parse(text) : null
+  return url
+    ? url.origin +
+        decodeUnreserved(url.pathname)
+          .replace(/\/{2,}/g, '/')
+          .replace(/\/$/, '')
+    : undefined
+}
+
+const decodeUnreserved = (path: string): string =>
+  path.replace(/%[0-9a-f]{2}/gi, code => {
+    const character = String.fromCharCode(Number.parseInt(code.slice(1), 16))
+    return /[\w.~-]/.test(character) ? character : code.toUpperCase()
+  })
 
 /** The likely URL of a host without a scheme; undefined where the text is something else. */
 function withScheme(text: string): string | undefined {
@@ -41,20 +71,16 @@ export function requireSecure(url: URL, allowHttp: boolean): void {
   )
 }
 
-/** Whether the URL names a server alone, so that login may look for the API below it. */
-export const hasNoPath = (apiUrl: string): boolean => new URL(apiUrl).pathname === '/'
-
-/** Where the API of a server may be. */
-export const possibleApiRoots = (apiUrl: string): string[] =>
-  hasNoPath(apiUrl) ? [apiUrl, `${apiUrl}/api/v1`] : [apiUrl]
-
 /**
- * @param path relative to the API root, with or without a leading slash, or absolute on the same origin.
+ * @param path relative to the API root, with or without a leading slash or the API's own path; or absolute on the same
+ * origin.
  * @throws {AtlasError} `usage`: it leads to another origin, where the token must not go.
  */
 export function resolveRequestUrl(apiRoot: string, path: string): URL {
   const absolute = /^[a-z][a-z0-9+.-]*:/i.test(path) || path.startsWith('//')
-  const url = absolute ? URL.parse(path, apiRoot) : URL.parse(`${apiRoot}/${path.replace(/^\/+/, '')}`)
+  const url = absolute
+    ? URL.parse(path, apiRoot)
+    : URL.parse(`${apiRoot}/${withoutApiPath(apiRoot, path.replace(/^\/+/, ''))}`)
   const hint = `Give a path relative to ${apiRoot}, such as /auth/me.`
   if (url === null) throw usageError('PATH is not a valid request path.', hint)
   // Not quoted: a password may be in it.
@@ -66,4 +92,14 @@ export function resolveRequestUrl(apiRoot: string, path: string): URL {
     throw usageError(`"${shown}" is not on ${origin}; credentials are sent only to that server.`, hint)
   url.hash = ''
   return url
+}
+
+/** Documentation writes paths from the root of the server on, such as `api/v1/auth/me`. */
+function withoutApiPath(apiRoot: string, path: string): string {
+  if (!apiRoot.endsWith(API_PATH)) return path
+  const prefixes = [new URL(apiRoot).pathname, API_PATH].map(prefix => prefix.slice(1))
+  const given = prefixes.find(
+    prefix => path.startsWith(prefix) && /^(?:[/?]|$)/.test(path.slice(prefix.length)),
+  )
+  return given === undefined ? path : path.slice(given.length).replace(/^\/+/, '')
 }

@@ -1,5 +1,5 @@
 import { shellQuoted } from '../shell-quote.ts'
-import { hasNoPath, normalizeApiUrl } from './server.ts'
+import { normalizeApiUrl } from './server.ts'
 import { parseProfileName, parseStore, SECONDS, STORE_KINDS, SWITCH, TOKEN } from './values.ts'
 
 /*
@@ -96,8 +96,7 @@ export const SETTINGS = {
   accessToken: {
     name: 'ready-made token',
     variable: 'ATLAS_ACCESS_TOKEN',
-    description:
-      'A ready-made token: it overrides any stored session, is never stored or refreshed, and needs the path of the API in the server URL',
+    description: 'A ready-made token: it overrides any stored session, and is never stored or refreshed',
     default: '',
     ...TOKEN,
   },
@@ -153,12 +152,6 @@ export const describeSettings = (settings: Settings): { name: string; value: str
     const { value, from } = settings[key as keyof Settings]
     return { name: definition.name, value: definition.show?.(value) ?? String(value), from }
   })
-
-/** What to do about a 404 where a ready-made token goes to an origin: only a login looks for the API below one. */
-export const apiPathHint = ({ apiUrl, accessToken }: Settings): string | undefined =>
-  accessToken.value !== undefined && hasNoPath(apiUrl.value)
-    ? `With ATLAS_ACCESS_TOKEN the server URL needs the API's path too: ${apiUrl.value}/api/v1`
-    : undefined
 
 /** What to do where the default server is not there. */
 export const NAME_YOUR_SERVER = 'Name your server: atlas auth login --api-url https://atlas.example.com'

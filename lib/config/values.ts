@@ -41,9 +41,22 @@ export function parseStore(text: string, from: string): StoreKind {
   throw badValue(from, text, ', which is not a credential store', 'Use auto, keychain or file.')
 }
 
+const TOKEN_MISTAKES = [
+  {
+    form: /^\s*(?:authorization\s*:|bearer(?:\s|:|$))/i,
+    said: 'begins with the name of a header or scheme, which atlas adds itself',
+  },
+  {
+    form: /^\s*["'`\u2018-\u201f\u00ab\u00bb]|["'`\u2018-\u201f\u00ab\u00bb]\s*$/,
+    said: 'has quotes around the token',
+  },
+]
+
 /** Never repeats what may be most of a secret. */
 function parseToken(text: string, from: string): string | undefined {
   if (text === '') return undefined
+  const mistake = TOKEN_MISTAKES.find(({ form }) => form.test(text))
+  if (mistake) throw usageError(`${from} ${mistake.said}.`, 'Set it to the token alone.')
   if (isToken(text)) return text
   throw usageError(
     `${from} is not a valid token: it is longer than ${MAX_TOKEN_LENGTH} characters or contains one that is not printable ASCII.`,

@@ -1,5 +1,7 @@
 import { AtlasError } from '../errors.ts'
 import { isJsonObject, parseJsonObject } from '../json-object.ts'
+import { shellQuoted } from '../shell-quote.ts'
+import { type Redirect, readRedirect } from './redirect.ts'
 
 /** What to do where a server does not answer like an Atlas server. */
 export const CHECK_SERVER_URL = 'Check the server URL (--api-url or ATLAS_API_URL).'
@@ -27,6 +29,8 @@ export interface Reader {
   readonly isSafeToShow: (text: string) => boolean
   /** What to do where the access token is rejected. */
   readonly renewHint?: string | undefined
+  /** Why it is likely to be, as a sentence. */
+  readonly tokenFault?: () => string | undefined
 }
 
 /** An answer that is not one of an Atlas server. @param reason the end of a sentence. */
@@ -46,12 +50,14 @@ export const badResponse = (
  * object that says why, and no challenge but for a bearer token. @see RFC 9110 §11.6.1
  */
 export function isApiRefusal({ headers, body }: Pick<Answer, 'headers'> & AnyBody): boolean {
-  const { detail, error } =
-    parseJsonObject(typeof body === 'string' ? body : new TextDecoder().decode(body)) ?? {}
+  const { detail, error } = parseJsonObject(textOf(body)) ?? {}
   return (detail ?? error ?? '') !== '' && challenges(headers).every(scheme => scheme === 'bearer')
 }
 
 type AnyBody = { readonly body: string | Uint8Array }
+
+const textOf = (body: AnyBody['body']): string =>
+  typeof body === 'string' ? body : new TextDecoder().decode(body)
 
 /** The schemes of WWW-Authenticate; each may be followed by parameters, which are separated by commas too. */
 function challenges(headers: Headers): string[] {
@@ -75,21 +81,22 @@ export function errorFor(answer: Omit<Answer, 'body'> & AnyBody, reader: Reader)
   if (status === 401)
     return new AtlasError(
       'token_rejected',
-      `${url.origin} rejects the access token (401).`,
+      `${url.origin} rejects the access token (401)${ending(reader.tokenFault?.())}`,
       reader.renewHint ?? CHECK_SERVER_URL,
     )
   if (status === 429) {
     const waitS = parseRetryAfter(headers.get('retry-after'), receivedAt)
+    const limit = serverWords(answer, reader)?.replace(/^rate limit exceeded\W*/i, '')
     return new AtlasError(
       'rate_limited',
-      `Rate limit exceeded (429) on ${url.origin}.`,
+      `Rate limit exceeded (429) on ${url.origin}${ending(limit)}`,
       waitS === undefined ? 'Wait a minute, then try again.' : `Wait ${waitS} s, then try again.`,
     )
   }
   if (status >= 500)
     return new AtlasError(
       'server_error',
-      `${url.origin} failed (${status}) on ${request}.`,
+      `${url.origin} failed (${status}) on ${request}${ending(serverWords(answer, reader))}`,
       'Try again later.',
     )
   if (status >= 300 && status < 400)
@@ -97,32 +104,60 @@ export function errorFor(answer: Omit<Answer, 'body'> & AnyBody, reader: Reader)
       answer,
       `it redirects${redirectTarget(headers, reader)}, and atlas does not follow redirects`,
     )
-  return badResponse(answer, `the status is ${status}`)
+  const said = serverWords(answer, reader)
+  return badResponse(answer, `the status is ${status}${said ? ` ("${said}")` : ''}`)
 }
+
+/** The end of a sentence that may give a reason. */
+const ending = (reason: string | undefined): string => (reason ? `: ${reason.replace(/\.$/, '')}.` : '.')
 
 /** What a status of 300 or above means to `atlas api`, which has printed the body already. */
 export function apiError(
-  { request, status, statusText, headers }: Omit<Answer, 'body'>,
+  answer: Omit<Answer, 'body'> & AnyBody,
+  apiRoot: string,
   reader: Reader,
-  notFoundHint?: string,
 ): AtlasError {
+  const { request, status, statusText } = answer
   const answered = `${request} answered ${`${status} ${quote(statusText, reader)}`.trim()}`
-  if (status === 401)
-    return new AtlasError(
-      'token_rejected',
-      `${answered}: the server rejects the access token.`,
-      reader.renewHint,
-    )
-  if (status < 400 && headers.has('location'))
-    return new AtlasError(
-      'api_error',
-      `${answered}: a redirect${redirectTarget(headers, reader)}, which atlas does not follow.`,
-    )
-  return new AtlasError('api_error', `${answered}.`, status === 404 ? notFoundHint : undefined)
+  if (status === 401) {
+    const reason = reader.tokenFault?.() ?? 'the server rejects the access token'
+    return new AtlasError('token_rejected', `${answered}${ending(reason)}`, reader.renewHint)
+  }
+  const redirect = readRedirect(answer, answer.url, apiRoot)
+  if (redirect === undefined) {
+    const said = serverWords(answer, reader)
+    return new AtlasError('api_error', `${answered}${ending(said === statusText ? undefined : said)}`)
+  }
+  const { message, hint } = describeRedirect(redirect, answer, reader)
+  return new AtlasError(
+    'api_error',
+    `${answered}: a redirect${redirectTarget(answer.headers, reader)}${message}`,
+    hint,
+  )
+}
+
+/** Why a redirect was not followed, and what to run instead. */
+function describeRedirect(
+  { url, path, isDowngrade }: Redirect,
+  asked: Pick<Answer, 'url'>,
+  { isSafeToShow }: Reader,
+): { message: string; hint?: string | undefined } {
+  if (path === undefined) return { message: ', which leads out of the API; atlas does not follow it.' }
+  // The query is the user's own where the server has kept it.
+  const target = path + (url.search === asked.url.search ? url.search : '')
+  const command = `Run the command with that path: atlas api ${shellQuoted(target)} …`
+  const hint = isSafeToShow(target) ? command : undefined
+  if (isDowngrade)
+    return {
+      message:
+        ', the same server without TLS, where atlas sends no token. A server behind a TLS proxy does that if it is not told that it is reached by https.',
+      hint,
+    }
+  return { message: '; atlas follows redirects for GET and HEAD only, and five of them.', hint }
 }
 
 /** Where a redirect leads, without the parts that may carry what was sent. */
-function redirectTarget(headers: Headers, reader: Reader): string {
+export function redirectTarget(headers: Headers, reader: Reader): string {
   const location = headers.get('location')?.replace(/[?#].*$/s, '')
   return location ? ` to ${quote(location, reader)}` : ''
 }
@@ -134,9 +169,9 @@ export const quote = (text: string, { isSafeToShow }: Reader): string =>
 /** How a validation error that was made a string repeats the input, cut in the middle if it is long. */
 const WHAT_WAS_TYPED = /\s*(?:\[type=[^\]]*?)?input_value=.*$/s
 
-/** The server's own words, from either form of FastAPI's `detail`; undefined where there are none to show. */
-export function serverWords({ body }: Pick<Answer, 'body'>, { isSafeToShow }: Reader): string | undefined {
-  const detail = parseJsonObject(body)?.['detail']
+/** The server's own words, from `error` or either form of FastAPI's `detail`; undefined where there are none to show. */
+export function serverWords({ body }: AnyBody, { isSafeToShow }: Reader): string | undefined {
+  const { error, detail = error } = parseJsonObject(textOf(body)) ?? {}
   const details = Array.isArray(detail)
     ? detail.map(describeField)
     : typeof detail === 'string'

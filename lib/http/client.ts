@@ -14,8 +14,8 @@ export interface BearerSource {
 }
 
 export interface ClientOptions {
-  /** The URL that request paths are relative to; its origin alone ever sees the token. */
-  readonly apiRoot: string
+  /** The URL that request paths are relative to, looked for if need be; its origin alone ever sees the token. */
+  readonly apiRoot: () => Promise<string>
   readonly bearer: BearerSource
 }
 
@@ -32,7 +32,7 @@ export function createClient({ apiRoot, bearer }: ClientOptions, transport: Tran
     retryStatusCodes: [401],
     responseType: 'text',
     async onRequest(context) {
-      const url = resolveRequestUrl(apiRoot, String(context.request))
+      const url = resolveRequestUrl(await apiRoot(), String(context.request))
       context.request = url.href
       const token = await bearer.accessToken()
       sent.set(context.options, token)

@@ -78,7 +78,7 @@ export function createHttp(policy: TransportPolicy, now: () => Date): Http {
           ...(signal && { signal }),
         }),
       )
-      const [request, url] = [`GET ${path}`, new URL(credential.apiRoot + path)]
+      const [request, url] = [`GET ${path}`, new URL((await credential.apiRoot()) + path)]
       // Read already, and in one piece: see `readWhole`.
       const { value: body = new Uint8Array() } = (await _data?.getReader().read()) ?? {}
       return { request, url, status, statusText, headers, body, receivedAt: now() }

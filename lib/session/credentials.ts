@@ -1,6 +1,7 @@
 import type { StoreKind } from '../config/values.ts'
 import { usageError } from '../errors.ts'
 import type { BearerSource } from '../http/client.ts'
+import { describeMoment } from '../terminal/time.ts'
 import { readClaims } from './protocol.ts'
 import { endsWithin, FRESH_MS, type Session } from './record.ts'
 import type { StoredSession } from './stored-session.ts'
@@ -10,8 +11,8 @@ const JUST_REFRESHED_MS = 10_000
 
 /** A bearer token and what is known of it without asking a server. */
 export interface Credential {
-  /** Where requests with it go; the origin alone may ever see it. */
-  readonly apiRoot: string
+  /** Where requests with it go, looked for if need be; the origin alone may ever see it. @throws as `findApiRoot` does */
+  readonly apiRoot: () => Promise<string>
   readonly accessToken: string
   /** Null where the token does not say whose it is. */
   readonly email: string | null
@@ -28,6 +29,10 @@ export interface Credentials {
   readonly source: 'env' | StoreKind
   /** What to do where the server rejects the token. */
   readonly renewHint: string
+  /** Why the server is likely to reject the token, as a sentence; undefined where nothing is known. */
+  tokenFault(): string | undefined
+  /** When the session that was used ends; null where none was, or where that is not known. */
+  sessionEnd(): Date | null
   /** The credential as it is now; undefined where nobody is logged in. @throws {AtlasError} `store_*` */
   find(): Promise<Credential | undefined>
   /** @throws {AtlasError} `not_logged_in`, `store_*` */
@@ -38,15 +43,32 @@ export interface Credentials {
   refresh(): Promise<Credential>
 }
 
-/** The token in ATLAS_ACCESS_TOKEN: used as it is, never stored, never refreshed. No keychain is touched. */
-export function environmentCredentials(accessToken: string, apiRoot: string): Credentials {
+/**
+ * The token in ATLAS_ACCESS_TOKEN: used as it is, never stored, never refreshed. No keychain is touched.
+ * @param findRoot asked once, and only for a request.
+ */
+export function environmentCredentials(
+  accessToken: string,
+  findRoot: () => Promise<string>,
+  now: () => Date,
+): Credentials {
   const { expiresAt, email } = readClaims(accessToken)
   const bearer = fixedBearer(accessToken)
+  let root: Promise<string> | undefined
+  const apiRoot = (): Promise<string> => {
+    root ??= findRoot()
+    return root
+  }
   const credential: Credential = { apiRoot, accessToken, email, expiresAt, sessionExpiresAt: null, bearer }
   const asItIs = async (): Promise<Credential> => credential
   return {
     source: 'env',
     renewHint: 'Set ATLAS_ACCESS_TOKEN to a valid token, or unset it.',
+    tokenFault: () =>
+      expiresAt && expiresAt <= now()
+        ? `ATLAS_ACCESS_TOKEN expired ${describeMoment(expiresAt, now())}`
+        : undefined,
+    sessionEnd: () => null,
     find: asItIs,
     require: asItIs,
     fresh: asItIs,
@@ -70,15 +92,23 @@ export type Refresh = (seen: Session) => Promise<Session>
 
 /** A stored session, whose access token is replaced when it is about to expire or is rejected. */
 export function storedCredentials(stored: StoredSession, refresh: Refresh): Credentials {
-  const renew = oneAtATime(refresh)
+  let sessionEnd: Date | null = null
+  const renew = oneAtATime(async seen => {
+    const renewed = await refresh(seen)
+    sessionEnd = renewed.sessionExpiresAt
+    return renewed
+  })
   const credentialOf = (session: Session): Credential => {
     const { apiRoot, accessToken, email, expiresAt, sessionExpiresAt } = session
     const bearer = sessionBearer(session, renew, stored.now)
-    return { apiRoot, accessToken, email, expiresAt, sessionExpiresAt, bearer }
+    sessionEnd = sessionExpiresAt
+    return { apiRoot: async () => apiRoot, accessToken, email, expiresAt, sessionExpiresAt, bearer }
   }
   return {
     source: stored.store.kind,
     renewHint: `Log in again with: ${stored.loginCommand}`,
+    tokenFault: () => undefined,
+    sessionEnd: () => sessionEnd,
     async find() {
       const session = await stored.read()
       return session && credentialOf(session)

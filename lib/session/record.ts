@@ -1,3 +1,4 @@
+import { possibleApiRoots } from '../config/server.ts'
 import { isToken } from '../config/values.ts'
 import { isJsonObject, parseJsonObject } from '../json-object.ts'
 import { DamagedRecord } from '../store/store.ts'
@@ -30,8 +31,11 @@ export interface Writing {
 /** An access token with less life than this is refreshed before it is used, in milliseconds. */
 export const FRESH_MS = 30_000
 
+/** A session with less life than this is said to end, in milliseconds. */
+export const SOON_MS = 24 * 3_600_000
+
 /** Whether a moment is known and less than so many milliseconds away. */
-export const endsWithin = (moment: Date | null, ms: number, now: Date): boolean =>
+export const endsWithin = (moment: Date | null, ms: number, now: Date): moment is Date =>
   moment !== null && moment.getTime() - now.getTime() < ms
 
 /** More than what passes between the answer of a server and the reading of the clock, in milliseconds. */
@@ -74,10 +78,8 @@ export function decodeRecord(account: string, apiUrl: string, text: string): Ses
   if (fields['version'] !== VERSION) throw broken('another version of atlas wrote them')
   if (fields['account'] !== account) throw broken('they belong to another account')
 
-  const { origin } = new URL(apiUrl)
-  const apiRoot = fields['api_root']
-  if (typeof apiRoot !== 'string' || !isBelow(apiRoot, origin))
-    throw broken(`they belong to another server than ${origin}`)
+  const apiRoot = possibleApiRoots(apiUrl).find(root => root === fields['api_root'])
+  if (apiRoot === undefined) throw broken(`they belong to another server than ${apiUrl}`)
 
   const { email, access_token: accessToken, refresh_token: refreshToken } = fields
   if (typeof email !== 'string') throw broken('the e-mail is missing')
@@ -109,12 +111,6 @@ function decodeWriting(value: unknown): Pick<Session, 'writing'> {
   if (!isJsonObject(value)) return {}
   const { id, lock_id: lockId } = value
   return typeof id === 'string' && typeof lockId === 'string' ? { writing: { id, lockId } } : {}
-}
-
-/** Whether a text is the plain URL of a place on an origin: without user, query or fragment. */
-function isBelow(apiRoot: string, origin: string): boolean {
-  const url = URL.parse(apiRoot)
-  return url?.origin === origin && (origin + url.pathname).replace(/\/+$/, '') === apiRoot
 }
 
 /** A token that can be sent back in a Cookie header without ending it (RFC 6265 §4.1.1). */

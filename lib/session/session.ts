@@ -1,6 +1,5 @@
-import { possibleApiRoots } from '../config/server.ts'
-import { type AtlasError, recoverable } from '../errors.ts'
-import { badResponse, type Reader } from '../http/answer.ts'
+import { recoverable } from '../errors.ts'
+import type { Reader } from '../http/answer.ts'
 import type { Http } from '../http/requests.ts'
 import { type Interrupts, unlessAborted } from '../interrupts.ts'
 import type { Secrets } from '../terminal/secrets.ts'
@@ -18,13 +17,21 @@ export interface SessionDependencies {
   readonly reader: Reader
 }
 
+/** What a login sends, and where. */
+export interface LoginRequest {
+  /** Where `findApiRoot` has found the API. */
+  readonly apiRoot: string
+  readonly email: string
+  readonly password: string
+}
+
 /**
  * Log in and store the session. @see RFC 6749 §4.3
  * @param remember run once the session is stored, with the one before it; a signal does not come between.
  * @throws {AtlasError} `bad_credentials`, `api_error` (422), or as a request or store does; an older session stays.
  */
 export function logIn(
-  { email, password }: { readonly email: string; readonly password: string },
+  { apiRoot, email, password }: LoginRequest,
   stored: StoredSession,
   { http, interrupts, secrets, reader }: SessionDependencies,
   remember: (before: Session | null | undefined) => Promise<void> = async () => {},
@@ -32,34 +39,25 @@ export function logIn(
   return stored.exclusively(async held => {
     secrets.add(password)
     const before = await stored.readOrDamaged()
-    const { apiUrl } = stored
     const keep = async (session: Session): Promise<Session> => {
       const written = await stored.write(session, held)
       await remember(before)
       return written
     }
-    let notFound: AtlasError | undefined
-    for (const apiRoot of possibleApiRoots(apiUrl)) {
-      const answer = await http.ask(apiRoot, '/auth/login', {
-        method: 'POST',
-        headers: { 'content-type': 'application/x-www-form-urlencoded' },
-        body: loginForm(email, password),
-        signal: interrupts.cancelled,
-      })
-      if (answer.status === 404) {
-        notFound = badResponse(answer, 'there is no login there (404)')
-        continue
-      }
-      if (answer.status !== 200) throw loginError(answer, reader)
-      const session: Session = {
-        apiRoot,
-        email,
-        ...parseAccessToken(answer),
-        ...(parseRefreshToken(answer) ?? { refreshToken: null, sessionExpiresAt: null }),
-      }
-      return interrupts.shield(hurry => unlessAborted(hurry, keep(session)))
+    const answer = await http.ask(apiRoot, '/auth/login', {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: loginForm(email, password),
+      signal: interrupts.cancelled,
+    })
+    if (answer.status !== 200) throw loginError(answer, reader)
+    const session: Session = {
+      apiRoot,
+      email,
+      ...parseAccessToken(answer),
+      ...(parseRefreshToken(answer) ?? { refreshToken: null, sessionExpiresAt: null }),
     }
-    throw notFound
+    return interrupts.shield(hurry => unlessAborted(hurry, keep(session)))
   })
 }
 

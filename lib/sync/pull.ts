@@ -36,7 +36,7 @@ interface Comparison {
 /** How a sync ended, and the comparison that it acted on. */
 export interface Synced extends Comparison {
   /** `refused`: there are local changes; `dry_run`: something would be written or refused. */
-  readonly result: 'up_to_date' | 'written' | 'remote_empty' | 'refused' | 'dry_run'
+  readonly result: 'up_to_date' | 'written' | 'remote_empty' | 'remote_unreadable' | 'refused' | 'dry_run'
   /** Where the overwritten local text is; null where it came from the server. */
   readonly backup: string | null
   /** Where a local text is that an earlier sync, killed in the act, had left behind. */
@@ -79,13 +79,13 @@ export async function sync({ force, dryRun }: SyncOptions, dependencies: SyncDep
 function compare(place: Place, memory: SyncMemory, remote: Configuration): Comparison {
   const state = memory.recall()
   const local = readLocal(place.target)
-  return { verdict: judge(local?.bytes, remote.content, state), local, remote, state }
+  return { verdict: judge(local?.bytes, remote, state), local, remote, state }
 }
 
 /** The result where there is nothing to write or to refuse. */
-function resting({ verdict }: Comparison): 'up_to_date' | 'remote_empty' | undefined {
+function resting({ verdict }: Comparison): Synced['result'] | undefined {
   if (verdict === 'in_sync') return 'up_to_date'
-  return verdict === 'remote_empty' ? verdict : undefined
+  return verdict === 'remote_empty' || verdict === 'remote_unreadable' ? verdict : undefined
 }
 
 /** The text is here already: by a first sync, by a sync that was killed at its end, or by hand. */

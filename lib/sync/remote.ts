@@ -1,4 +1,5 @@
 import { isAscii, isUtf8 } from 'node:buffer'
+import { AtlasError } from '../errors.ts'
 import { type Answer, badResponse, errorFor, type Reader } from '../http/answer.ts'
 import type { Http } from '../http/requests.ts'
 import type { Interrupts } from '../interrupts.ts'
@@ -12,7 +13,7 @@ const MAX_ANSWER_BYTES = 6 * MAX_CONTENT_BYTES + 64 * 1024
 const MAX_COMMIT_LENGTH = 128
 
 export interface Configuration {
-  /** UTF-8; empty where the user has none. */
+  /** UTF-8; empty where the user has none, and where the server could not read it but has a commit. */
   readonly content: Uint8Array
   readonly commitSha: string | null
   readonly updatedAt: Date | null
@@ -22,8 +23,6 @@ export interface ConfigurationDependencies {
   readonly http: Http
   readonly reader: Reader
   readonly interrupts: Interrupts
-  /** What may be wrong with the URL where the answer is 404. */
-  readonly notFoundHint: string | undefined
 }
 
 /**
@@ -33,11 +32,10 @@ export interface ConfigurationDependencies {
  */
 export async function fetchConfiguration(
   credential: Credential,
-  { http, reader, interrupts, notFoundHint }: ConfigurationDependencies,
+  { http, reader, interrupts }: ConfigurationDependencies,
 ): Promise<Configuration> {
   const limits = { maxBytes: MAX_ANSWER_BYTES, signal: interrupts.cancelled }
   const answer = await http.get(credential, '/configuration/me', limits)
-  if (answer.status === 404) throw badResponse(answer, 'there is no configuration there (404)', notFoundHint)
   if (answer.status !== 200) throw errorFor(answer, reader)
   return parseConfiguration(answer.body, answer)
 }
@@ -49,7 +47,9 @@ export function parseConfiguration(body: Uint8Array, asked: Asked): Configuratio
   if (!isUtf8(body)) throw badResponse(asked, 'the answer is not UTF-8')
   const { fields, encoding } = parseFields(body)
   if (fields === undefined) throw badResponse(asked, 'the answer is not a JSON object')
-  const { content, commit_sha: commit = null, updated_at: updatedAt = null } = fields
+  const { commit_sha: commit = null, updated_at: updatedAt = null } = fields
+  // A server that cannot read its store leaves the text out, and still names the commit.
+  const { content = commit === null ? undefined : null } = fields
   if (typeof content !== 'string' && content !== null) throw badResponse(asked, '"content" is not a string')
   if (content !== null && !content.isWellFormed())
     throw badResponse(asked, '"content" holds half a character (a lone surrogate), which no file can hold')
@@ -94,5 +94,13 @@ function parseMoment(value: unknown, asked: Asked): Date | null {
   const moment = new Date(hasZone ? value : `${value.replace(' ', 'T')}Z`)
   return Number.isNaN(moment.getTime()) ? null : moment
 }
+
+/** The server has a commit and no text. @throws {AtlasError} `remote_unreadable` */
+export const unreadable = (apiUrl: string, commitSha: string | null): AtlasError =>
+  new AtlasError(
+    'remote_unreadable',
+    `${apiUrl} keeps a configuration for you (commit ${shortCommit(commitSha ?? '')}), but sent it without text: it is empty, or the server could not read it. Nothing was written.`,
+    'Try again later. If that does not help, ask the server’s administrator.',
+  )
 
 export const shortCommit = (commitSha: string): string => commitSha.slice(0, 7)

@@ -1,3 +1,5 @@
+import type { Configuration } from './remote.ts'
+
 /** How the local file and the server's text stand to each other. */
 export type Verdict =
   | 'in_sync'
@@ -6,6 +8,7 @@ export type Verdict =
   | 'diverged'
   | 'local_missing'
   | 'remote_empty'
+  | 'remote_unreadable'
 
 /** What is known of the texts that earlier syncs took from the server, by hash. */
 export interface Known {
@@ -25,8 +28,12 @@ export const isKnown = (hash: string, { syncedSha256, pendingSha256 }: Known): b
  * Compare what is here, what the server has and what was last synced. Where in doubt, the local text
  * counts as edited: without a memory, a file that differs has `diverged`.
  */
-export function judge(local: Uint8Array | undefined, remote: Uint8Array, known: Known): Verdict {
-  if (remote.byteLength === 0) return 'remote_empty'
+export function judge(
+  local: Uint8Array | undefined,
+  { content: remote, commitSha }: Pick<Configuration, 'content' | 'commitSha'>,
+  known: Known,
+): Verdict {
+  if (remote.byteLength === 0) return commitSha === null ? 'remote_empty' : 'remote_unreadable'
   if (local === undefined) return 'local_missing'
   if (sameBytes(local, remote)) return 'in_sync'
   if (isKnown(sha256(local), known)) return 'remote_changed'

@@ -17,7 +17,7 @@ const MAX_UNREAD_BYTES = 1024 * 1024
 type Validate = (answer: string) => string | undefined
 
 /** A name and its value; a row without a value is left out. */
-export type Row = readonly [name: string, value: string | null | undefined, look?: Style]
+export type Row = readonly [name: string, value: string | null | undefined, look?: Style | undefined]
 
 type Prompter = Pick<Prompt, 'ask' | 'restore'>
 
@@ -70,6 +70,11 @@ export interface Terminal {
   /** A remark beside the result, on standard error; with --json it waits for success. */
   notice(line: Line): void
   flushNotices(): void
+  /**
+   * A remark that is made up when the command has succeeded, for a person: only where standard output and standard
+   * error are terminals, and not beside JSON.
+   */
+  atEnd(remark: () => Line | undefined): void
   /** A line of diagnostics, on standard error; left out and counted while a MiB waits there to be read. */
   diagnose(line: string): void
   /** An error and the next step, on standard error, as text or JSON. */
@@ -99,7 +104,6 @@ export function createTerminal({ json, env, secrets, device = processDevice }: T
   const stdoutIsTerminal = device.isTerminal(1)
   const stderrIsTerminal = device.isTerminal(2)
   const colour = { stdout: wantsColour(env, stdoutIsTerminal), stderr: wantsColour(env, stderrIsTerminal) }
-  const waitingNotices: Line[] = []
   let prompt: Prompter | undefined
   let stopSpinner = (): void => {}
 
@@ -135,8 +139,7 @@ export function createTerminal({ json, env, secrets, device = processDevice }: T
     sayRows: rows => say(...alignRows(rows)),
     sayJson: value => device.writeStdout(`${safeJson(value)}\n`),
     raw: device.writeStdout,
-    notice: line => void (json ? waitingNotices.push(line) : tell([line])),
-    flushNotices: () => void tell(waitingNotices.splice(0)),
+    ...createNotices(tell, json, stdoutIsTerminal && stderrIsTerminal && !json),
     diagnose: diagnostics.print,
     fail({ code, message, hint }) {
       // Masked before: a text that is hidden as a whole must not be the JSON.
@@ -164,6 +167,24 @@ export function createTerminal({ json, env, secrets, device = processDevice }: T
 }
 
 const isEmpty: Validate = answer => (answer === '' ? 'Type your password.' : undefined)
+
+/** Remarks beside the result, and those that wait for its end. */
+function createNotices(
+  tell: (lines: readonly Line[]) => boolean,
+  json: boolean,
+  isForPerson: boolean,
+): Pick<Terminal, 'notice' | 'flushNotices' | 'atEnd'> {
+  const waiting: Line[] = []
+  const remarks: (() => Line | undefined)[] = []
+  return {
+    notice: line => void (json ? waiting.push(line) : tell([line])),
+    flushNotices() {
+      const said = remarks.splice(0).map(remark => remark())
+      tell([...waiting.splice(0), ...said.filter(line => line !== undefined)])
+    },
+    atEnd: remark => void (isForPerson && remarks.push(remark)),
+  }
+}
 
 /** Lines of diagnostics for a reader who may be slow, or gone for good; those left out are counted. */
 function createDiagnostics(tell: (lines: readonly Line[], maxWaitingBytes?: number) => boolean) {

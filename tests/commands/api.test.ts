@@ -2,12 +2,14 @@ import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { sendableMethods } from '../../lib/http/methods.ts'
-import { answer } from '../support/atlas-server.ts'
+import { answer, type Fault, LOOKED, startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, LOGIN } from '../support/binary.ts'
+import { certificateTest, createAuthority } from '../support/certificates.ts'
 import { answering } from '../support/hostile-answers.ts'
 import { inProcess } from '../support/in-process.ts'
 import { startRawServer } from '../support/raw-server.ts'
 import { stage } from '../support/stage.ts'
+import { startTlsFront } from '../support/tls-front.ts'
 
 const JSON_TYPE = 'application/json; charset=utf-8'
 
@@ -110,7 +112,7 @@ describe('a request', () => {
   })
 
   test('api: an expired token is refreshed once, before it is sent', async () => {
-    await using atlas = await inProcess({ loggedIn: true })
+    await using atlas = await inProcess({ loggedIn: true, jti: true })
     const { server } = atlas
     const { access: before, refresh } = server.lastTokens
     atlas.advanceClock(1_800_000)
@@ -145,7 +147,130 @@ describe('a request', () => {
   })
 })
 
+describe('a redirect', () => {
+  const to =
+    (location: string, status = 307): Fault =>
+    response =>
+      void response.writeHead(status, { location }).end()
+
+  test.each([
+    'GET',
+    'HEAD',
+  ])('api: %s follows the redirect to a slash, with its token and headers', async method => {
+    await using atlas = await inProcess({ loggedIn: true })
+    const { server } = atlas
+    server.fault('HEAD /admin/users', to(`${server.apiRoot}/admin/users/?page=2`))
+    server.fault('HEAD /admin/users/', response => void response.end())
+    const args = ['api', '/admin/users?page=2', '-X', method, '-H', 'X-One: 1']
+    const { status, stdout, stderr } = await atlas.run(args)
+    expect({ status, stdout, stderr }).toEqual({
+      status: 0,
+      stdout: method === 'HEAD' ? '' : '{"items":[],"total":0,"page":1,"page_size":20}',
+      stderr: '',
+    })
+    const sent = server.requests.map(({ path, headers }) => [
+      path,
+      headers['authorization'],
+      headers['x-one'],
+    ])
+    const bearer = `Bearer ${server.lastTokens.access}`
+    expect(sent).toEqual([
+      ['/api/v1/admin/users?page=2', bearer, '1'],
+      ['/api/v1/admin/users/?page=2', bearer, '1'],
+    ])
+  })
+
+  test('api: any other method says which command to run', async () => {
+    await using atlas = await inProcess({ loggedIn: true })
+    const { server } = atlas
+    expect(await atlas.run(['api', '/admin/users?x=1', '-f', 'name=Bob'])).toEqual({
+      status: 1,
+      stdout: '',
+      stderr:
+        `atlas: POST /api/v1/admin/users answered 307 Temporary Redirect: a redirect to ${server.apiRoot}/admin/users/; atlas follows redirects for GET and HEAD only, and five of them.\n` +
+        "       Run the command with that path: atlas api '/admin/users/?x=1' …\n",
+    })
+    expect(server.log()).toEqual(['POST /api/v1/admin/users?x=1'])
+  })
+
+  test('api: five redirects are followed, and no sixth', async () => {
+    await using atlas = await inProcess({ loggedIn: true })
+    const { server } = atlas
+    for (let n = 0; n < 7; n++) server.fault(`GET /${n}`, to(`${n + 1}`, 302))
+    server.fault('GET /7', response => void response.end('there'))
+    expect(await atlas.run(['api', '/2'])).toEqual({ status: 0, stdout: 'there', stderr: '' })
+    server.forget()
+    expect((await atlas.run(['api', '/1'])).status).toBe(1)
+    expect(server.log()).toEqual([1, 2, 3, 4, 5, 6].map(n => `GET /api/v1/${n}`))
+  })
+
+  test.each([
+    ['another port', (url: string) => `${url.replace(/\d+$/, '1')}/api/v1/x`],
+    ['another path of the server', (url: string) => `${url}/x`],
+    ['a path that climbs out', () => '/api/v1/../../x'],
+    ['a neighbour of the API', () => '/api/v10/x'],
+    ['a user', (url: string) => url.replace('://', '://ada:pw@') + '/api/v1/x'],
+    ['a file', () => 'file:///api/v1/x'],
+  ])('api: a redirect to %s is not followed', async (_, target) => {
+    await using atlas = await inProcess({ loggedIn: true })
+    const { server } = atlas
+    server.fault('GET /go', to(target(server.url)))
+    const { status, stderr } = await atlas.run(['api', '/go'])
+    expect({ status, isSaid: stderr.includes('leads out of the API') }).toEqual({ status: 1, isSaid: true })
+    expect(server.log()).toEqual(['GET /api/v1/go'])
+  })
+
+  certificateTest('api: a redirect to plain http on the same server is named as what it is', async () => {
+    using authority = createAuthority()
+    await using server = await startAtlasServer()
+    await using front = await startTlsFront(server, authority.issue())
+    const url = `https://localhost:${front.port}`
+    using sandbox = createSandbox({
+      ATLAS_CREDENTIAL_STORE: 'file',
+      ATLAS_API_URL: url,
+      NODE_EXTRA_CA_CERTS: authority.file,
+    })
+    await sandbox.logIn(server, { env: { ATLAS_API_URL: url } })
+    server.forget()
+    const plain = `http://localhost:${front.port}/api/v1/admin/users/`
+    expect(await sandbox.run(['api', '/admin/users'])).toEqual({
+      status: 1,
+      stdout: '',
+      stderr:
+        `atlas: GET /api/v1/admin/users answered 307 Temporary Redirect: a redirect to ${plain}, the same server without TLS, where atlas sends no token. A server behind a TLS proxy does that if it is not told that it is reached by https.\n` +
+        '       Run the command with that path: atlas api /admin/users/ …\n',
+    })
+    expect(server.log()).toEqual(['GET /api/v1/admin/users'])
+    expect((await sandbox.run(['api', '/admin/users/'])).status).toBe(0)
+  })
+})
+
 describe('an answer', () => {
+  const WORDS: [body: unknown, said: string][] = [
+    [{ detail: 'Not enough permissions' }, ': Not enough permissions.'],
+    [{ detail: [{ loc: ['query', 'size'], msg: 'Too large', input: '999' }] }, ': size: Too large.'],
+    [{ error: 'Rate limit exceeded: 5 per 1 minute' }, ': Rate limit exceeded: 5 per 1 minute.'],
+    [{ error: { code: 1 } }, '.'],
+    ['Internal Server Error', '.'],
+  ]
+  test.each(WORDS)('api: an error with %j ends in the words "%s"', async (body, said) => {
+    await using atlas = await inProcess({ loggedIn: true })
+    const text = typeof body === 'string' ? body : JSON.stringify(body)
+    atlas.server.fault('GET /x', response => void response.writeHead(403).end(text))
+    for (const flags of [[], ['--silent']])
+      expect(await atlas.run(['api', '/x', ...flags])).toEqual({
+        status: 1,
+        stdout: flags.length > 0 ? '' : text,
+        stderr: `atlas: GET /api/v1/x answered 403 Forbidden${said}\n`,
+      })
+  })
+
+  test('api: a path with the API in front is understood', async () => {
+    await using atlas = await inProcess({ loggedIn: true })
+    expect((await atlas.run(['api', '/api/v1/auth/me'])).status).toBe(0)
+    expect(atlas.server.log()).toEqual(['GET /api/v1/auth/me'])
+  })
+
   test('api: a token that stays rejected costs two requests and one refresh, and exits with 4', async () => {
     await using atlas = await stage({ loggedIn: true })
     const { server } = atlas
@@ -165,7 +290,7 @@ describe('an answer', () => {
     [
       302,
       { location: 'https://other.example/x' },
-      'atlas: GET /api/v1/x answered 302 Found: a redirect to https://other.example/x, which atlas does not follow.\n',
+      'atlas: GET /api/v1/x answered 302 Found: a redirect to https://other.example/x, which leads out of the API; atlas does not follow it.\n',
     ],
     [403, {}, 'atlas: GET /api/v1/x answered 403 Forbidden.\n'],
     [404, {}, 'atlas: GET /api/v1/x answered 404 Not Found.\n'],
@@ -177,26 +302,6 @@ describe('an answer', () => {
     server.fault('GET /x', response => answer(response, status, { no: 1 }, headers))
     expect(await atlas.run(['api', '/x'])).toEqual({ status: 1, stdout: '{"no":1}', stderr })
     expect(server.log()).toEqual(['GET /api/v1/x'])
-  })
-
-  test('api: a 404 says that ATLAS_ACCESS_TOKEN needs the API path in the server URL', async () => {
-    await using atlas = await stage({ store: 'unset', env: { ATLAS_ACCESS_TOKEN: 'token' } })
-    const { server } = atlas
-    expect(await atlas.run(['api', '/auth/me'])).toEqual({
-      status: 1,
-      stdout: '{"detail":"Not Found"}',
-      stderr:
-        'atlas: GET /auth/me answered 404 Not Found.\n' +
-        `       With ATLAS_ACCESS_TOKEN the server URL needs the API's path too: ${server.apiRoot}\n`,
-    })
-  })
-
-  test('api: a 404 says when PATH repeats the path of the API', async () => {
-    await using atlas = await inProcess({ loggedIn: true })
-    expect((await atlas.run(['api', '/api/v1/auth/me'])).stderr).toBe(
-      'atlas: GET /api/v1/api/v1/auth/me answered 404 Not Found.\n' +
-        `       PATH is relative to ${atlas.server.apiRoot}: try atlas api /auth/me\n`,
-    )
   })
 
   test('api: --json prints one JSON error', async () => {
@@ -263,7 +368,7 @@ describe('an answer', () => {
 describe('a method', () => {
   test('api: sends every method, with its body if it has one', async () => {
     await using server = await startRawServer(answering('200 OK'))
-    const url = `http://127.0.0.1:${server.port}`
+    const url = `http://127.0.0.1:${server.port}/api/v1`
     using sandbox = createSandbox({ ATLAS_API_URL: url, ATLAS_ACCESS_TOKEN: 'token' })
     const methods = await sendableMethods()
     const statuses = await Promise.all(
@@ -273,7 +378,9 @@ describe('a method', () => {
     )
     expect(statuses).toEqual(methods.map(() => 0))
     expect(server.received.match(/[A-Z-]+ \/\S* HTTP\/1\.1/g)?.toSorted()).toEqual(
-      methods.map(method => `${method} /${method}${carriesFields(method) ? '' : '?a=1'} HTTP/1.1`).sort(),
+      methods
+        .map(method => `${method} /api/v1/${method}${carriesFields(method) ? '' : '?a=1'} HTTP/1.1`)
+        .sort(),
     )
     expect(server.received.match(/\{"a":"1"\}/g)).toHaveLength(methods.filter(carriesFields).length)
   })
@@ -349,5 +456,5 @@ test('api: a folder as standard input is an error for every option that reads it
       error: { code: 'usage', message: 'Standard input is a folder.', hint: 'Give a file or a pipe.' },
     })
   }
-  expect(atlas.server.log()).toEqual([])
+  expect(atlas.server.log()).toEqual([LOOKED])
 })

@@ -169,9 +169,12 @@ describe('the cause of a failure', () => {
     expect((await sandbox.run(['doctor'])).stdout).toEndWith('\nOne thing is broken; begin with server.\n')
   })
 
+  const noApi = (url: string, below: string, at: string): string =>
+    `There is no Atlas API at ${url}: ${url}/api/v1/auth/me answered ${below}, ${url}/auth/me answered ${at}.`
+
   const PATHS: [what: string, content: (server: AtlasServer) => string][] = [
     ['a wrong path', server => `${server.url}/wrong`],
-    ['an extra path', server => `${server.apiRoot}/auth`],
+    ['an extra path', server => `${server.url}/app/login`],
   ]
   test.each(PATHS)('doctor: names %s in the server URL', async (_, urlOf) => {
     await using atlas = await inProcess()
@@ -180,8 +183,8 @@ describe('the cause of a failure', () => {
       check(
         'server',
         'fail',
-        `${server.url} answers, but there is no Atlas API at ${urlOf(server)}.`,
-        'Check the path of the server URL; the API is usually at /api/v1.',
+        noApi(urlOf(server).replace('/api/v1', ''), '200 with a web page', '200 with a web page'),
+        'Check the server URL (--api-url or ATLAS_API_URL).',
       ),
     )
   })
@@ -197,17 +200,12 @@ describe('the cause of a failure', () => {
       using sandbox = createSandbox()
       expect(firstFailure(await doctor(sandbox, { ATLAS_API_URL: server.url.origin }))).toEqual(
         status === 503
-          ? check(
-              'server',
-              'fail',
-              `${server.url.origin} answers with an error (503).`,
-              'Try again later, or ask the server’s administrator.',
-            )
+          ? check('server', 'fail', noApi(server.url.origin, '503', '503'), 'Try again later.')
           : check(
               'server',
               'fail',
-              `${server.url.origin} answers, but there is no Atlas API at ${server.url.origin}.`,
-              'Check the path of the server URL; the API is usually at /api/v1.',
+              noApi(server.url.origin, '200 with a web page', '200 with a web page'),
+              'Check the server URL (--api-url or ATLAS_API_URL).',
             ),
       )
     }
@@ -245,7 +243,7 @@ describe('the cause of a failure', () => {
       hostname: '127.0.0.1',
       fetch: ({ url }) =>
         Response.json(
-          {},
+          { detail: 'Not authenticated' },
           {
             status: url.endsWith('/health') ? 200 : 401,
             headers: { date: new Date(Date.now() + aheadS * 1000).toUTCString() },

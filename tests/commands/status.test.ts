@@ -22,7 +22,7 @@ test('status: --json prints every field for every verdict', async () => {
     api_url: server.url,
     email: 'ada@example.com',
     local: { file, size: null, modified: null },
-    remote: { size: 8, commit_sha: '0123456789abcdef', updated_at: '2026-01-02T03:04:05.000Z' },
+    remote: { size: 8, commit_sha: '0123456789abcdef', updated_at: '2026-01-02T03:04:05.678Z' },
     last_sync: null,
   }
   const fine = { status: 0, stderr: '' }

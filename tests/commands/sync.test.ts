@@ -218,7 +218,7 @@ describe('atlas sync', () => {
       api_url: server.url,
       file,
       commit_sha: '0123456789abcdef',
-      updated_at: '2026-01-02T03:04:05.000Z',
+      updated_at: '2026-01-02T03:04:05.678Z',
       backup: null,
       diff: '--- CLAUDE.md\there\n+++ CLAUDE.md\tserver, commit 0123456\n@@ -0,0 +1,1 @@\n+# Rules\n',
     }
@@ -282,8 +282,45 @@ describe('atlas sync', () => {
     }
   })
 
+  const UNREADABLE: [what: string, body: object][] = [
+    ['empty', { content: '', commit_sha: 'c0ffee1234' }],
+    ['null', { content: null, commit_sha: 'c0ffee1234' }],
+    ['missing', { commit_sha: 'c0ffee1234' }],
+  ]
+  test.each(
+    UNREADABLE,
+  )('sync: a text that is %s beside a commit is remote_unreadable, and nothing is written', async (_, body) => {
+    await using atlas = await inProcess({ loggedIn: true })
+    const { server } = atlas
+    await atlas.run(['sync'])
+    atlas.claude.edit('mine')
+    const before = atlas.claude.names()
+    server.fault('GET /configuration/me', response => answer(response, 200, body))
+    const message = `${server.url} keeps a configuration for you (commit c0ffee1), but sent it without text: it is empty, or the server could not read it. Nothing was written.`
+    for (const flags of [[], ['-n'], ['-f']]) {
+      const { status, stdout, stderr } = await atlas.run(['sync', '--json', ...flags])
+      expect({ status, stdout, error: JSON.parse(stderr).error }).toEqual({
+        status: 5,
+        stdout: '',
+        error: {
+          code: 'remote_unreadable',
+          message,
+          hint: 'Try again later. If that does not help, ask the server’s administrator.',
+        },
+      })
+    }
+    expect([atlas.claude.text(), atlas.claude.names()]).toEqual(['mine', before])
+    const { status, stdout, stderr } = await atlas.run(['status', '--json'])
+    expect({ status, stderr, ...JSON.parse(stdout) }).toMatchObject({
+      status: 5,
+      stderr: '',
+      verdict: 'remote_unreadable',
+      reason: message,
+    })
+  })
+
   test('sync: works with ATLAS_ACCESS_TOKEN, and refreshes silently without it', async () => {
-    await using atlas = await stage({ loggedIn: true })
+    await using atlas = await stage({ loggedIn: true, jti: true })
     const { server } = atlas
     const env = {
       ATLAS_ACCESS_TOKEN: server.lastTokens.access,

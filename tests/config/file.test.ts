@@ -14,6 +14,7 @@ import {
   withoutRecord,
   writeConfigFile,
 } from '../../lib/config/file.ts'
+import { possibleApiRoots } from '../../lib/config/server.ts'
 import { PROFILE_NAME, STORE_KINDS } from '../../lib/config/values.ts'
 import { AtlasError } from '../../lib/errors.ts'
 import { forRun } from '../support/needs.ts'
@@ -30,12 +31,17 @@ const name = fc.oneof(
   fc.stringMatching(PROFILE_NAME),
   fc.constantFrom('__proto__', 'constructor', 'toString', '.', '..', '-'),
 )
-const login: fc.Arbitrary<Login> = fc.record({
-  profile: name,
-  apiUrl: fc.constantFrom('http://localhost:8000', 'https://a.example', 'https://b.example/api/v1'),
-  store: fc.constantFrom(...STORE_KINDS),
-  email: fc.option(fc.string({ unit: 'grapheme' })),
-})
+const login: fc.Arbitrary<Login> = fc
+  .constantFrom('http://localhost:8000', 'https://a.example', 'https://b.example/atlas')
+  .chain(apiUrl =>
+    fc.record({
+      profile: name,
+      apiUrl: fc.constant(apiUrl),
+      apiRoot: fc.constantFrom(undefined, ...possibleApiRoots(apiUrl)),
+      store: fc.constantFrom(...STORE_KINDS),
+      email: fc.option(fc.string({ unit: 'grapheme' })),
+    }),
+  )
 const configFile: fc.Arbitrary<ConfigFile> = fc.record({
   currentProfile: fc.option(name, { nil: undefined }),
   logins: fc.array(login),

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import {
-  hasNoPath,
+  givenApiRoot,
   isLoopback,
   normalizeApiUrl,
+  possibleApiRoots,
   requireSecure,
   resolveRequestUrl,
 } from '../../lib/config/server.ts'
@@ -27,6 +28,20 @@ describe('a server URL', () => {
     ['http://localhost:8000//', 'http://localhost:8000'],
     ['https://a.example/API/v1/', 'https://a.example/API/v1'],
     ['https://a.example/a/../b', 'https://a.example/b'],
+    ['https://a.example/api/v1', 'https://a.example'],
+    ['https://a.example/api/v1/', 'https://a.example'],
+    ['https://a.example//api///v1//', 'https://a.example'],
+    ['https://a.example/./api/x/../v1', 'https://a.example'],
+    ['https://a.example/%61pi/v1', 'https://a.example'],
+    ['https://a.example/api/v1/api/v1', 'https://a.example'],
+    ['https://a.example/atlas', 'https://a.example/atlas'],
+    ['https://a.example/atlas/', 'https://a.example/atlas'],
+    ['https://a.example/atlas/api/v1/', 'https://a.example/atlas'],
+    ['https://a.example/api', 'https://a.example/api'],
+    ['https://a.example/v1', 'https://a.example/v1'],
+    ['https://a.example/api/v10', 'https://a.example/api/v10'],
+    ['https://a.example/myapi/v1', 'https://a.example/myapi/v1'],
+    ['https://a.example/~a%2fb', 'https://a.example/~a%2Fb'],
     ['http://127.1:8000', 'http://127.0.0.1:8000'],
     ['http://[::1]:8000', 'http://[::1]:8000'],
     ['https://bücher.example', 'https://xn--bcher-kva.example'],
@@ -127,10 +142,20 @@ describe('plain http', () => {
 })
 
 test.each([
-  ['https://a.example', true],
-  ['https://a.example/api/v1', false],
-])('%s names a server alone: %p', (url, alone) => {
-  expect(hasNoPath(url)).toBe(alone)
+  ['https://a.example', undefined],
+  ['https://a.example/api', undefined],
+  ['https://A.example:443//api/./v1/', 'https://a.example/api/v1'],
+  ['https://a.example/atlas/api/v1', 'https://a.example/atlas/api/v1'],
+  ['nonsense/api/v1', undefined],
+])('%s gives the API root %p', (url, apiRoot) => {
+  expect(givenApiRoot(url)).toBe(apiRoot as string)
+})
+
+test.each([
+  ['https://a.example', ['https://a.example/api/v1', 'https://a.example']],
+  ['https://a.example/atlas', ['https://a.example/atlas/api/v1', 'https://a.example/atlas']],
+])('the API of %s is looked for at %p', (url, apiRoots) => {
+  expect(possibleApiRoots(url)).toEqual(apiRoots)
 })
 
 describe('a request path', () => {
@@ -142,6 +167,12 @@ describe('a request path', () => {
     ['', `${ROOT}/`],
     ['/x#y', `${ROOT}/x`],
     ['/a b', `${ROOT}/a%20b`],
+    ['/api/v1/auth/me', `${ROOT}/auth/me`],
+    ['api/v1/auth/me?x=y', `${ROOT}/auth/me?x=y`],
+    ['/api/v1', `${ROOT}/`],
+    ['/api/v1?x=y', `${ROOT}/?x=y`],
+    ['/api/v10/x', `${ROOT}/api/v10/x`],
+    ['/api/v1x', `${ROOT}/api/v1x`],
     ['https://a.example/else', 'https://a.example/else'],
     ['HTTPS://A.example:443/else', 'https://a.example/else'],
     ['//a.example/else', 'https://a.example/else'],
@@ -151,6 +182,15 @@ describe('a request path', () => {
     ['/..//evil.example', 'https://a.example/api//evil.example'],
   ])('%j is %s', (path, url) => {
     expect(resolveRequestUrl(ROOT, path).href).toBe(url)
+  })
+
+  test.each([
+    ['https://a.example/atlas/api/v1', '/api/v1/x', 'https://a.example/atlas/api/v1/x'],
+    ['https://a.example/atlas/api/v1', '/atlas/api/v1/x', 'https://a.example/atlas/api/v1/x'],
+    ['https://a.example/atlas', '/atlas/x', 'https://a.example/atlas/atlas/x'],
+    ['https://a.example', '/api/v1/x', 'https://a.example/api/v1/x'],
+  ])('below %s %j is %s', (root, path, url) => {
+    expect(resolveRequestUrl(root, path).href).toBe(url)
   })
 
   test.each([

@@ -49,6 +49,7 @@ function inTurn<T>(all: readonly T[], count: number): T[] {
 
 /** Where every command ends with the same code; `api` may pass the answer on instead. */
 const all = (code: string, api: string = `5 ${code}`): Expected => ({
+  find: `5 ${code}`,
   login: `5 ${code}`,
   refresh: `5 ${code}`,
   status: '5 unverified',

@@ -6,7 +6,13 @@ import type { Machine, Outcome } from '../support/binary.ts'
 import { secretServiceTest } from '../support/needs.ts'
 import { type Stage, stage } from '../support/stage.ts'
 
-const BOB = { email: 'bob@example.com', password: 'battery staple', username: 'bob', role: 'user' }
+const BOB = {
+  ...ADA,
+  id: '1b9e7f3c-5a0d-4e1c-8b62-6d1f0a8e112f',
+  email: 'bob@example.com',
+  password: 'battery staple',
+  username: 'bob',
+}
 
 const SHARED = { store: 'keychain', rotate: true, users: [ADA, BOB] } as const
 

@@ -34,7 +34,7 @@ function tokens(...values: string[]): BearerSource & { readonly replaced: string
 }
 
 const clientOf = ({ apiRoot }: AtlasServer, bearer: BearerSource) =>
-  createClient({ apiRoot, bearer }, transport)
+  createClient({ apiRoot: async () => apiRoot, bearer }, transport)
 
 /** The code of the error that ofetch may have wrapped. */
 async function failure(promise: Promise<unknown>): Promise<string> {

@@ -83,13 +83,13 @@ test('a proxy without a scheme is used, with its user', async () => {
     socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}'),
   )
   using sandbox = createSandbox({
-    ATLAS_API_URL: 'http://atlas.invalid',
+    ATLAS_API_URL: 'http://atlas.invalid/api/v1',
     ATLAS_ALLOW_HTTP: '1',
     ATLAS_ACCESS_TOKEN: 'token',
     HTTP_PROXY: `ada:pass@127.0.0.1:${proxy.port}`,
   })
   const { status, stdout } = await sandbox.run(['api', '/x'])
   expect({ status, stdout }).toEqual({ status: 0, stdout: '{}' })
-  expect(proxy.received).toStartWith('GET http://atlas.invalid/x HTTP/1.1\r\n')
+  expect(proxy.received).toStartWith('GET http://atlas.invalid/api/v1/x HTTP/1.1\r\n')
   expect(proxy.received).toContain(`Proxy-Authorization: Basic ${btoa('ada:pass')}`)
 })

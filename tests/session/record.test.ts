@@ -36,10 +36,7 @@ test('a session comes back as it was', () =>
   fc.assert(
     fc.property(
       fc.record<Session>({
-        apiRoot: fc
-          .constantFrom(API_URL, `${API_URL}/api/v1`, `${API_URL}/ä'b`)
-          .map(url => new URL(url))
-          .map(({ origin, pathname }) => origin + pathname.replace(/\/$/, '')),
+        apiRoot: fc.constantFrom(API_URL, `${API_URL}/api/v1`),
         email: fc.string({ unit: 'grapheme' }),
         accessToken: token,
         refreshToken: fc.option(token.filter(isCookieValue)),

@@ -21,7 +21,7 @@ describe('a request after the access token has ended', () => {
     BODIES,
   )('refresh: a request is sent again with its body (%s) after one refresh', async (_, body, received) => {
     await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const session = await kit.logIn(ADA.email, ADA.password)
     server.expireAccessTokens()
     server.forget()
@@ -47,7 +47,7 @@ describe('a request after the access token has ended', () => {
 
   test('refresh: a stream cannot be sent again, which the error says', async () => {
     await using server = await startAtlasServer()
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const session = await kit.logIn(ADA.email, ADA.password)
     server.expireAccessTokens()
     server.forget()
@@ -65,7 +65,7 @@ describe('a request after the access token has ended', () => {
 
   test('refresh: happens once when the server rejects the new token too', async () => {
     await using server = await startAtlasServer()
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const session = await kit.logIn(ADA.email, ADA.password)
     server.forget()
     server.fault('GET /auth/me', response => answer(response, 401, { detail: 'no' }))
@@ -79,7 +79,7 @@ describe('a request after the access token has ended', () => {
 
   test('refresh: happens once for twenty requests at once', async () => {
     await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const session = await kit.logIn(ADA.email, ADA.password)
     server.expireAccessTokens()
     server.forget()
@@ -94,7 +94,7 @@ describe('a request after the access token has ended', () => {
 describe('a refresh', () => {
   test('refresh: comes before the request when less than 30 seconds are left', async () => {
     await using server = await startAtlasServer({ accessTtlS: 1800 })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const session = await kit.logIn(ADA.email, ADA.password)
     server.forget()
 
@@ -110,7 +110,7 @@ describe('a refresh', () => {
 
   test('refresh: keeps the new cookie when the body cannot be used', async () => {
     await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const first = await kit.logIn(ADA.email, ADA.password)
     const headers = { 'set-cookie': 'refresh_token=next; Max-Age=60; Path=/api/v1/auth' }
     for (const body of [{ access_token: 'x', token_type: 'mac' }, { detail: 'Odd' }]) {
@@ -144,7 +144,7 @@ describe('a refresh', () => {
   ]
   test.each(DAMAGED)('refresh: keeps the new cookie when the body %s', async (_, code, head, body) => {
     await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const first = await kit.logIn(ADA.email, ADA.password)
     server.fault('POST /auth/refresh', (_response, _request, socket) => {
       socket.end(`HTTP/1.1 ${head}\r\n${HEADERS}\r\n\r\n${body}`)
@@ -160,7 +160,7 @@ describe('a refresh', () => {
 
   test('refresh: keeps the new cookie when the body does not come in time', async () => {
     await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot, timeoutMs: 300 })
+    using kit = createSessionKit({ apiRoot: server.apiRoot, timeoutMs: 300 })
     const first = await kit.logIn(ADA.email, ADA.password)
     server.fault('POST /auth/refresh', (_response, _request, socket) => {
       socket.write(`HTTP/1.1 200 OK\r\n${HEADERS}\r\nContent-Length: 1000\r\n\r\n{`)
@@ -171,7 +171,7 @@ describe('a refresh', () => {
 
   test.each([201, 202, 203, 299])('refresh: takes the tokens of an answer with status %d', async status => {
     await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const first = await kit.logIn(ADA.email, ADA.password)
     server.fault('POST /auth/refresh', response =>
       answer(response, status, JSON.parse(GOOD), { 'set-cookie': 'refresh_token=next' }),
@@ -183,7 +183,7 @@ describe('a refresh', () => {
 
   test('refresh: has the whole request timeout, whatever limit the command has', async () => {
     await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot, budgetMs: 200 })
+    using kit = createSessionKit({ apiRoot: server.apiRoot, budgetMs: 200 })
     const first = await kit.logIn(ADA.email, ADA.password)
     const held = server.hold('POST /auth/refresh')
     const refreshing = kit.refresh(first)
@@ -222,7 +222,7 @@ describe('a refresh', () => {
   )('refresh: is stored although the record cannot be read again: %s', async (_, fault) => {
     await using server = await startAtlasServer({ rotate: true })
     using kit = createSessionKit({
-      apiUrl: server.apiRoot,
+      apiRoot: server.apiRoot,
       wrapStore: afterAnswer(() => Promise.reject(fault)),
     })
     const renewed = await kit.refresh(await kit.logIn(ADA.email, ADA.password))
@@ -234,7 +234,7 @@ describe('a refresh', () => {
     0o644, 0o000,
   ])('refresh: is stored although others can read the record since (mode %o)', async mode => {
     await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const seen = await kit.logIn(ADA.email, ADA.password)
     const held = server.hold('POST /auth/refresh')
     const refreshing = kit.refresh(seen)
@@ -248,7 +248,7 @@ describe('a refresh', () => {
 
   test('refresh: what was deleted meanwhile stays deleted', async () => {
     await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const seen = await kit.logIn(ADA.email, ADA.password)
     const held = server.hold('POST /auth/refresh')
     const refreshing = codeOf(kit.refresh(seen))
@@ -261,7 +261,7 @@ describe('a refresh', () => {
 
   test('refresh: a refusal deletes nothing that another process has stored meanwhile', async () => {
     await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const seen = await kit.logIn(ADA.email, ADA.password)
     server.revokeSessions()
     const held = server.hold('POST /auth/refresh')
@@ -275,7 +275,7 @@ describe('a refresh', () => {
 
   test('refresh: a refusal beside a process whose lock was deleted waits for that one’s session', async () => {
     await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const seen = await kit.logIn(ADA.email, ADA.password)
     fs.rmSync(kit.lockFile)
     server.revokeSessions()
@@ -290,7 +290,7 @@ describe('a refresh', () => {
 
   test('refresh: goes on with the new refresh token of another process that got no access token', async () => {
     await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const seen = await kit.logIn(ADA.email, ADA.password)
     server.fault(
       'POST /auth/refresh',
@@ -320,7 +320,7 @@ describe('a refresh', () => {
         return store.prove(account, isAlone)
       },
     })
-    using kit = createSessionKit({ apiUrl: server.apiRoot, wrapStore })
+    using kit = createSessionKit({ apiRoot: server.apiRoot, wrapStore })
     const first = await kit.refresh(await kit.logIn(ADA.email, ADA.password))
     fs.rmSync(kit.lockFile)
     await kit.refresh(await kit.refresh(first))
@@ -329,7 +329,7 @@ describe('a refresh', () => {
 
   test('refresh: a refusal under a lock that was made anew deletes nothing at first', async () => {
     await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const seen = await kit.logIn(ADA.email, ADA.password)
     fs.rmSync(kit.lockFile)
     server.revokeSessions()
@@ -339,7 +339,7 @@ describe('a refresh', () => {
 
   test('refresh: another process’s refresh counts although the server gave the same tokens again', async () => {
     await using server = await startAtlasServer()
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const seen = await kit.logIn(ADA.email, ADA.password)
     server.fault('POST /auth/refresh', response =>
       answer(response, 200, { access_token: seen.accessToken, token_type: 'bearer', expires_in: 1800 }),
@@ -352,7 +352,7 @@ describe('a refresh', () => {
 
   test('refresh: stores nothing of an unusable answer that repeats the refresh token', async () => {
     await using server = await startAtlasServer()
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const first = await kit.logIn(ADA.email, ADA.password)
     const before = await kit.record()
     const headers = { 'set-cookie': `refresh_token=${first.refreshToken}; Max-Age=60; Path=/api/v1/auth` }
@@ -363,7 +363,7 @@ describe('a refresh', () => {
 
   test('refresh: an expiry that was stored while the clock ran ahead does not count', async () => {
     await using server = await startAtlasServer()
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const right = kit.clock
     kit.clock = new Date(right.getTime() + 40 * 86_400_000)
     await kit.logIn(ADA.email, ADA.password)
@@ -378,7 +378,7 @@ describe('a refresh', () => {
 
   test('refresh: a cookie that ends at a date survives a clock that runs ahead', async () => {
     await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const serverTime = new Date(Math.floor(Date.now() / 1000) * 1000)
     const inAWeek = new Date(serverTime.getTime() + 604_800_000)
     kit.clock = new Date(serverTime.getTime() + 864_000_000)
@@ -397,7 +397,7 @@ describe('a refresh', () => {
 
   test('refresh: keeps the refresh token, or stores the new one if the server sends one', async () => {
     await using server = await startAtlasServer({ rotate: false })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const first = await kit.logIn(ADA.email, ADA.password)
     const second = await kit.refresh(first)
     expect(second).toEqual({
@@ -430,7 +430,7 @@ describe('a refresh', () => {
 
   test('refresh: takes over what another process has stored meanwhile', async () => {
     await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const seen = await kit.logIn(ADA.email, ADA.password)
     const renewed = await kit.refresh(seen)
     server.forget()
@@ -440,7 +440,7 @@ describe('a refresh', () => {
 
   test('refresh: stores nothing after a logout meanwhile', async () => {
     await using server = await startAtlasServer()
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const seen = await kit.logIn(ADA.email, ADA.password)
     await kit.logOut()
     server.forget()
@@ -464,7 +464,7 @@ describe('a refresh', () => {
   ]
   test.each(REFUSALS)('refresh: a definite refusal (%s) deletes the credentials', async (_, fault) => {
     await using server = await startAtlasServer()
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const seen = await kit.logIn(ADA.email, ADA.password)
     server.fault('POST /auth/refresh', fault)
     expect(await codeOf(kit.refresh(seen))).toBe('session_expired')
@@ -516,7 +516,7 @@ describe('a refresh', () => {
   ]
   test.each(FAILURES)('refresh: %s changes nothing: %s', async (_, code, fault) => {
     await using server = await startAtlasServer()
-    using kit = createSessionKit({ apiUrl: server.apiRoot, timeoutMs: 500 })
+    using kit = createSessionKit({ apiRoot: server.apiRoot, timeoutMs: 500 })
     const seen = await kit.logIn(ADA.email, ADA.password)
     const before = await kit.record()
     server.forget()
@@ -538,7 +538,7 @@ describe('a refresh', () => {
     LIFETIMES,
   )('refresh: accepts a good token whose lifetime is %s', async (_, value, secondsLeft) => {
     await using server = await startAtlasServer()
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const seen = await kit.logIn(ADA.email, ADA.password)
     server.fault(
       'POST /auth/refresh',
@@ -566,7 +566,7 @@ describe('a refresh', () => {
 
   test('refresh: is stored although the store fails at first', async () => {
     await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot, wrapStore: failing(2) })
+    using kit = createSessionKit({ apiRoot: server.apiRoot, wrapStore: failing(2) })
     const renewed = await kit.refresh(await kit.logIn(ADA.email, ADA.password))
     expect(await kit.stored.require()).toEqual(renewed)
     expect(renewed.refreshToken).toBe(server.lastTokens.refresh)
@@ -574,7 +574,7 @@ describe('a refresh', () => {
 
   test('refresh: says that it could not be stored, and leaves what was there', async () => {
     await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot, wrapStore: failing(6) })
+    using kit = createSessionKit({ apiRoot: server.apiRoot, wrapStore: failing(6) })
     const seen = await kit.logIn(ADA.email, ADA.password)
     const before = await kit.record()
     expect(await kit.refresh(seen).catch(error => [error.code, error.message])).toEqual([
@@ -586,7 +586,7 @@ describe('a refresh', () => {
 
   test('refresh: an answer that came before a signal is stored first', async () => {
     await using server = await startAtlasServer({ rotate: true })
-    using kit = createSessionKit({ apiUrl: server.apiRoot })
+    using kit = createSessionKit({ apiRoot: server.apiRoot })
     const seen = await kit.logIn(ADA.email, ADA.password)
     server.fault('POST /auth/refresh', response => {
       kit.signals.emit('SIGINT')

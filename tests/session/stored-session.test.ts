@@ -135,7 +135,7 @@ describe('the account of a stored session', () => {
 
 test('account: a refresh whose session another login replaces meanwhile neither uses nor overwrites that one', async () => {
   await using server = await startAtlasServer({ rotate: true })
-  using kit = createSessionKit({ apiUrl: server.url })
+  using kit = createSessionKit({ apiRoot: server.apiRoot })
   const session = await kit.logIn(ADA, 'correct horse')
   const held = server.hold('POST /auth/refresh')
   const refreshing = codeOf(kit.refresh(session))

@@ -12,11 +12,16 @@ export interface ReceivedRequest {
 }
 
 export interface User {
+  readonly id: string
   readonly email: string
   readonly password: string
   readonly username: string
-  readonly role: string
+  /** Left out of what the server says where there is none. */
+  readonly role?: string
 }
+
+/** How a web application on the same origin answers a path that is not the API's. */
+export type WebApplication = 'page' | 'not found' | 'forbidden' | 'none'
 
 export interface AtlasServerOptions {
   readonly users?: readonly User[]
@@ -25,8 +30,14 @@ export interface AtlasServerOptions {
   readonly refreshTtlS?: number
   /** Give a new refresh token at each refresh, and end the whole session when an old one comes back. */
   readonly rotate?: boolean
+  /** Tell tokens of one second apart, as a server that rotates must; without it they are the same text. */
+  readonly jti?: boolean
   /** Where the API is below the origin. */
   readonly apiPath?: string
+  /** What is around the API: GET is answered with a page unless given, and anything else with 405. */
+  readonly webApplication?: WebApplication
+  /** How many logins an address may try in a minute. */
+  readonly loginsPerMinute?: number
 }
 
 /** What a test puts in place of the server's own answer. */
@@ -54,7 +65,10 @@ export interface AtlasServer extends AsyncDisposable {
   /** The requests as `METHOD path`, for whole-value assertions. */
   log(): string[]
   forget(): void
-  /** Answer requests for `METHOD /path` (below the API root) with a fault, a number of times. */
+  /**
+   * Answer requests for `METHOD /path` (below the API root) with a fault, a number of times. `LOOKING` is the question
+   * whether the API is there.
+   */
   fault(route: string, fault: Fault, times?: number): void
   clearFaults(): void
   /** Keep the next request for a route waiting at the door until it is let in. */
@@ -74,7 +88,14 @@ export interface AtlasServer extends AsyncDisposable {
   setConfiguration(content: string, commitSha?: string): void
 }
 
+/** What a login asks first, as the log has it. */
+export const LOOKED = 'GET /api/v1/auth/me'
+
+/** The route of `GET /auth/me` without a token, for faults and holds. */
+export const LOOKING = 'GET /auth/me without a token'
+
 export const ADA: User = {
+  id: '7f3c1b9e-0d5a-4c1e-9b62-2f6d1f0a8e11',
   email: 'ada@example.com',
   password: 'correct horse',
   username: 'ada',
@@ -98,7 +119,10 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
     accessTtlS = 1800,
     refreshTtlS = 604_800,
     rotate = false,
+    jti = rotate,
     apiPath = '/api/v1',
+    webApplication = 'page',
+    loginsPerMinute = 5,
   } = options
   const requests: ReceivedRequest[] = []
   const accessTokens = new Map<string, Grant & { expiresAtMs: number }>()
@@ -106,14 +130,16 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
   const faults: { route: string; fault: Fault; left: number }[] = []
   const holds: { route: string; arrive(): void; released: Promise<void>; answered(): void }[] = []
   const state = { accessTtlS, reuses: 0, lastTokens: { access: '', refresh: '' } }
+  const logins = new Map<string, number[]>()
   let configuration = {
     content: '# Rules\n',
     commit_sha: '0123456789abcdef',
-    updated_at: '2026-01-02T03:04:05Z',
+    updated_at: '2026-01-02T03:04:05.678901',
   }
 
   const give = (user: User, family: string, withCookie: boolean) => {
-    const access = signToken({ sub: user.username, email: user.email, type: 'access' }, state.accessTtlS)
+    const claims = { sub: user.id, email: user.email, ...(jti && { jti: randomUUID() }) }
+    const access = signToken({ ...claims, type: 'access' }, state.accessTtlS)
     accessTokens.set(access, {
       user,
       family,
@@ -124,32 +150,51 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
     state.lastTokens.access = access
     const headers: Record<string, string> = {}
     if (withCookie) {
-      const refresh = signToken({ sub: user.username, email: user.email, type: 'refresh' }, refreshTtlS)
+      const refresh = signToken({ ...claims, type: 'refresh' }, refreshTtlS)
       refreshTokens.set(refresh, { user, family, valid: true, replaced: false })
       state.lastTokens.refresh = refresh
       headers['set-cookie'] =
-        `refresh_token=${refresh}; HttpOnly; Max-Age=${refreshTtlS}; Path=${apiPath}/auth; SameSite=lax`
+        `refresh_token=${refresh}; HttpOnly; Max-Age=${refreshTtlS}; Path=${apiPath}/auth; SameSite=lax; Secure`
     }
     return { headers, body: { access_token: access, token_type: 'bearer', expires_in: state.accessTtlS } }
   }
 
-  const holder = ({ headers }: ReceivedRequest): User | undefined => {
-    const grant = accessTokens.get((headers['authorization'] ?? '').replace(/^Bearer /, ''))
-    return grant?.valid && grant.expiresAtMs > Date.now() ? grant.user : undefined
+  const bearerOf = ({ headers }: ReceivedRequest): string | undefined =>
+    /^Bearer (.*)$/i.exec(headers['authorization'] ?? '')?.[1]
+  const holder = (request: ReceivedRequest): User | undefined => {
+    const bearer = bearerOf(request) ?? ''
+    const grant = accessTokens.get(bearer)
+    if (grant?.valid && grant.expiresAtMs > Date.now()) return grant.user
+    // The server does not look at the type of a token.
+    const session = refreshTokens.get(bearer)
+    return session?.valid && !session.replaced ? session.user : undefined
+  }
+  const refuse = (request: ReceivedRequest, response: ServerResponse): void => {
+    const detail = bearerOf(request) === undefined ? 'Not authenticated' : 'Could not validate credentials'
+    answer(response, 401, { detail }, CHALLENGE)
+  }
+  const isOverLimit = (address: string): boolean => {
+    const recent = (logins.get(address) ?? []).filter(time => time > Date.now() - 60_000)
+    logins.set(address, [...recent, Date.now()])
+    return recent.length >= loginsPerMinute
   }
 
   const routes: Record<string, (request: ReceivedRequest, response: ServerResponse) => void> = {
     'POST /auth/login'(request, response) {
+      if (isOverLimit(response.socket?.remoteAddress ?? ''))
+        return answer(response, 429, {
+          error: `Rate limit exceeded: ${loginsPerMinute} per 1 minute`,
+        })
       const form = new URLSearchParams(request.body)
       const isForm = request.headers['content-type']?.startsWith('application/x-www-form-urlencoded')
       if (!isForm || !form.has('username') || !form.has('password')) {
         return answer(response, 422, {
-          detail: [{ loc: ['body', 'username'], msg: 'Field required', type: 'missing' }],
+          detail: [{ type: 'missing', loc: ['body', 'username'], msg: 'Field required', input: null }],
         })
       }
       const user = users.find(({ email }) => email === form.get('username'))
       if (!user || user.password !== form.get('password'))
-        return answer(response, 401, { detail: 'Incorrect email or password' })
+        return answer(response, 401, { detail: 'Incorrect email or password' }, CHALLENGE)
       const { headers, body } = give(user, randomUUID(), true)
       answer(response, 200, body, headers)
     },
@@ -162,36 +207,46 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
           if (other.family === grant.family) other.valid = false
         }
       }
-      if (!grant?.valid || grant.replaced) return answer(response, 401, { detail: 'Invalid refresh token' })
+      if (!grant?.valid || grant.replaced)
+        return answer(response, 401, { detail: 'Invalid refresh token' }, CHALLENGE)
       grant.replaced = rotate
       const { headers, body } = give(grant.user, grant.family, rotate)
       answer(response, 200, body, headers)
     },
     'GET /auth/me'(request, response) {
       const user = holder(request)
-      if (!user) return unauthorized(response)
-      const { email, username, role } = user
-      answer(response, 200, { id: 1, email, username, role, created_at: '2026-01-01T00:00:00Z' })
+      if (!user) return refuse(request, response)
+      const { id, email, username, role } = user
+      answer(response, 200, { id, email, username, role, created_at: '2026-01-01T00:00:00.123456' })
     },
     'POST /auth/logout'(request, response) {
-      if (!holder(request)) return unauthorized(response)
+      if (!holder(request)) return refuse(request, response)
       answer(
         response,
         200,
         { message: 'Logged out' },
-        { 'set-cookie': 'refresh_token=""; Max-Age=0; Path=/api/v1/auth' },
+        { 'set-cookie': `refresh_token=""; Max-Age=0; Path=${apiPath}/auth` },
       )
     },
     'GET /configuration/me'(request, response) {
-      if (!holder(request)) return unauthorized(response)
+      if (!holder(request)) return refuse(request, response)
       answer(response, 200, configuration)
+    },
+    'GET /catalog'(request, response) {
+      // A bad token is not refused here.
+      const items = holder(request) ? ['public', 'private'] : ['public']
+      answer(response, 200, { items, total: items.length, page: 1, size: 100, pages: 1 })
+    },
+    'GET /admin/users/'(request, response) {
+      if (!holder(request)) return refuse(request, response)
+      answer(response, 200, { items: [], total: 0, page: 1, page_size: 20 })
     },
   }
 
   /** What tests of `atlas api` talk to: tells back what arrived. */
   const echo = (request: ReceivedRequest, response: ServerResponse): void => {
     const { method, path, body } = request
-    if (!holder(request)) unauthorized(response)
+    if (!holder(request)) refuse(request, response)
     else
       answer(response, 200, {
         method,
@@ -207,7 +262,8 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
     const pathname = request.path.split('?')[0] ?? ''
     if (pathname === '/health') return answer(response, 200, { status: 'healthy' })
     const below = pathname.startsWith(`${apiPath}/`) ? pathname.slice(apiPath.length) : undefined
-    const route = below === undefined ? undefined : `${request.method} ${below}`
+    const isLooking = below === '/auth/me' && bearerOf(request) === undefined
+    const route = isLooking ? LOOKING : below && `${request.method} ${below}`
     const planned = faults.find(fault => fault.route === route && fault.left > 0)
     if (planned) {
       planned.left--
@@ -219,8 +275,15 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
     await held?.released
     response.once('finish', () => held?.answered())
     if (below === '/echo' || below?.startsWith('/echo/')) return echo(request, response)
-    const handler = route === undefined ? undefined : routes[route]
+    const handler = routes[`${request.method} ${below}`]
     if (handler) return handler(request, response)
+    if (below === undefined) return aroundApi(request, response, webApplication)
+    const withSlash = `${pathname}/`.slice(apiPath.length)
+    if (Object.keys(routes).some(known => known.endsWith(` ${withSlash}`))) {
+      const location = request.path.replace(pathname, `http://${request.headers['host']}${pathname}/`)
+      response.writeHead(307, { location })
+      return response.end()
+    }
     answer(response, 404, { detail: 'Not Found' })
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
@@ -253,7 +316,7 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
       return grant?.valid === true && !grant.replaced
     },
     setConfiguration(content, commitSha = 'fedcba9876543210') {
-      configuration = { content, commit_sha: commitSha, updated_at: '2026-02-03T04:05:06Z' }
+      configuration = { content, commit_sha: commitSha, updated_at: '2026-02-03T04:05:06' }
     },
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
@@ -286,13 +349,23 @@ export function answer(
   response.end(JSON.stringify(body))
 }
 
-const unauthorized = (response: ServerResponse): void =>
-  answer(response, 401, { detail: 'Could not validate credentials' }, { 'www-authenticate': 'Bearer' })
+const CHALLENGE = { 'www-authenticate': 'Bearer' }
 
-/** An HS256 JWT. Tokens given within one second differ by their `jti`. */
+function aroundApi({ method }: ReceivedRequest, response: ServerResponse, application: WebApplication): void {
+  const isRead = method === 'GET' || method === 'HEAD'
+  const statuses = { page: 200, 'not found': 404, forbidden: 403, none: 404 }
+  const status = isRead || application === 'none' ? statuses[application] : 405
+  if (application === 'none') answer(response, status, { detail: 'Not Found' })
+  else {
+    response.writeHead(status, { 'content-type': 'text/html; charset=utf-8' })
+    response.end('<!doctype html><title>Atlas</title>')
+  }
+}
+
+/** An HS256 JWT; one of the same claims and second is the same text. */
 export function signToken(claims: Record<string, unknown>, ttlS: number): string {
   const iat = Math.floor(Date.now() / 1000)
   const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url')
-  const content = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ ...claims, iat, exp: iat + ttlS, jti: randomUUID() })}`
+  const content = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ ...claims, iat, exp: iat + ttlS })}`
   return `${content}.${createHmac('sha256', SECRET).update(content).digest('base64url')}`
 }

@@ -53,7 +53,11 @@ const MIX: readonly CommandName[] = ['refresh', 'refresh', 'refresh', 'api', 'ap
  */
 export async function crashRounds(options: CrashOptions): Promise<CrashFigures> {
   const { rounds, rotate, signals = ['SIGKILL'], keychain } = options
-  await using atlas = await stage({ rotate, env: keychain ? keychainEnv(keychain) : {} })
+  await using atlas = await stage({
+    rotate,
+    loginsPerMinute: Number.POSITIVE_INFINITY,
+    env: keychain ? keychainEnv(keychain) : {},
+  })
   const { server } = atlas
   const temporaryFolder = path.join(atlas.home, 'tmp')
   fs.mkdirSync(temporaryFolder)

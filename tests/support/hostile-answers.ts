@@ -12,6 +12,15 @@ export const answering =
   socket =>
     void socket.end(httpAnswer(status, headers, body))
 
+/** The answer of an Atlas API that is asked without a token; anything else meets another answer. */
+export const behindApi =
+  (answer: Answer): ((socket: Socket, request: string) => void) =>
+  (socket, request) => {
+    const isLooking = /^GET \S*\/auth\/me /.test(request) && !/^authorization:/im.test(request)
+    if (isLooking) answering('401 Unauthorized', '{"detail":"Not authenticated"}')(socket)
+    else answer(socket)
+  }
+
 /** Bytes, and then the end of the connection. */
 export const sending =
   (...pieces: readonly (string | Uint8Array)[]): Answer =>

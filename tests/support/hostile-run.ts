@@ -1,11 +1,13 @@
 import { BINARY, createSandbox, LOGIN, type Outcome } from './binary.ts'
-import type { Answer } from './hostile-answers.ts'
+import { type Answer, behindApi } from './hostile-answers.ts'
 import { measured } from './measured.ts'
 import { startRawServer } from './raw-server.ts'
 import { CANARY, storeSession } from './stored-session.ts'
 
 /** The commands that talk to a server, each as a script would call it. */
 export const COMMANDS = {
+  /** A login that asks where the API is, and is not told. */
+  find: LOGIN,
   login: LOGIN,
   refresh: ['auth', 'refresh'],
   status: ['auth', 'status'],
@@ -17,7 +19,7 @@ export type Command = keyof typeof COMMANDS
 
 /** Long enough that no answer that comes is late on a busy machine, in seconds. */
 const TIMEOUT_S = 10
-/** Commands make at most two requests; the rest is room for a busy machine, in milliseconds. */
+/** Commands make at most three requests; the rest is room for a busy machine, in milliseconds. */
 const MAX_OVERHEAD_MS = 15_000
 export const MAX_MEMORY_BYTES = 150 * 1024 * 1024
 
@@ -35,16 +37,16 @@ export interface Met extends Outcome {
   readonly excessive: boolean
 }
 
-/** Run a command against a server that does the same with every connection. */
+/** Run a command against a server that does the same with every connection, once the API is found. */
 export async function meet(command: Command, answer: Answer, timeoutS = TIMEOUT_S): Promise<Met> {
-  await using server = await startRawServer(answer)
+  await using server = await startRawServer(command === 'find' ? answer : behindApi(answer))
   return await ask(command, `http://127.0.0.1:${server.port}/api/v1`, timeoutS)
 }
 
 /** Run a command against a server for which a session is stored. */
-export async function ask(command: Command, apiUrl: string, timeoutS = TIMEOUT_S): Promise<Met> {
-  using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: apiUrl })
-  const stored = await storeSession(sandbox, apiUrl)
+export async function ask(command: Command, apiRoot: string, timeoutS = TIMEOUT_S): Promise<Met> {
+  using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: apiRoot })
+  const stored = await storeSession(sandbox, apiRoot)
   const before = stored.bytes()
   const startedAt = performance.now()
   const { status, stdout, stderr, peakMemoryBytes } = await measured({

@@ -15,9 +15,9 @@ export interface RawServerOptions {
   readonly tls?: { readonly key: string; readonly cert: string }
 }
 
-/** @param respond called once a connection when the first bytes have come. */
+/** @param respond called once a connection with the first bytes that have come. */
 export async function startRawServer(
-  respond: (socket: Socket) => void,
+  respond: (socket: Socket, request: string) => void,
   options: RawServerOptions = {},
 ): Promise<RawServer> {
   let received = ''
@@ -28,7 +28,7 @@ export async function startRawServer(
     socket.on('data', data => {
       received += data.toString('latin1')
     })
-    socket.once('data', () => respond(socket))
+    socket.once('data', data => respond(socket, data.toString('latin1')))
   }
   const server = options.tls ? tls.createServer(options.tls, accept) : net.createServer(accept)
   server.on('tlsClientError', () => {})

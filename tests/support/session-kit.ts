@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { normalizeApiUrl } from '../../lib/config/server.ts'
 import { createLock, lockPath } from '../../lib/files/lock.ts'
 import { createClient } from '../../lib/http/client.ts'
 import { createBudget } from '../../lib/http/deadline.ts'
@@ -37,7 +38,7 @@ export interface SessionKit extends Disposable {
 }
 
 export interface SessionKitOptions {
-  readonly apiUrl: string
+  readonly apiRoot: string
   readonly timeoutMs?: number
   readonly budgetMs?: number
   /** Put something between the session and its store. */
@@ -45,7 +46,7 @@ export interface SessionKitOptions {
 }
 
 export function createSessionKit({
-  apiUrl,
+  apiRoot,
   timeoutMs = 2_000,
   budgetMs = Number.POSITIVE_INFINITY,
   wrapStore = store => store,
@@ -70,6 +71,7 @@ export function createSessionKit({
   }
   const http = createHttp(policy, now)
   const profile = 'default'
+  const apiUrl = normalizeApiUrl(apiRoot, 'the server')
   const stored: StoredSession = createStoredSession({
     profile,
     apiUrl,
@@ -97,12 +99,12 @@ export function createSessionKit({
     recordFile: () =>
       path.join(store.location, fs.readdirSync(store.location).find(name => name.endsWith('.json')) ?? ''),
     signals,
-    logIn: (email: string, password: string) => logIn({ email, password }, stored, dependencies),
+    logIn: (email: string, password: string) => logIn({ apiRoot, email, password }, stored, dependencies),
     refresh: renew,
     logOut: () => logOut(stored, dependencies),
     record: () => store.read(stored.account),
     client: (session: Session) =>
-      createClient({ apiRoot: session.apiRoot, bearer: sessionBearer(session, renew, now) }, http.fetch),
+      createClient({ apiRoot: async () => apiRoot, bearer: sessionBearer(session, renew, now) }, http.fetch),
     [Symbol.dispose]: () => fs.rmSync(root, { recursive: true, force: true }),
   })
 }

@@ -1,4 +1,5 @@
 import fs from 'node:fs'
+import { normalizeApiUrl } from '../../lib/config/server.ts'
 import { encodeRecord, type Session } from '../../lib/session/record.ts'
 import { accountOf } from '../../lib/session/stored-session.ts'
 import { createFileStore } from '../../lib/store/file.ts'
@@ -18,19 +19,19 @@ export interface StoredSession {
   bytes(): string | undefined
 }
 
-/** Put a session into a sandbox's file store, as a login at that server would have left it. */
+/** Put a session into a sandbox's file store, as a login would have left it that found the API there. */
 export async function storeSession(
   { configFolder }: Pick<Machine, 'configFolder'>,
-  apiUrl: string,
+  apiRoot: string,
   session: Partial<Session> = {},
 ): Promise<StoredSession> {
-  const account = accountOf('default', apiUrl)
+  const account = accountOf('default', normalizeApiUrl(apiRoot, 'the API root'))
   const before = new Set(filesOf(configFolder))
   const store = createFileStore({ configFolder, uid: process.getuid?.(), debug: () => {} })
   await store.write(
     account,
     encodeRecord(account, {
-      apiRoot: apiUrl,
+      apiRoot,
       email: 'ada@example.com',
       accessToken: CANARY.access,
       refreshToken: CANARY.refresh,

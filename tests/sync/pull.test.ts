@@ -40,7 +40,7 @@ function createKit() {
   const kit = { remote: '', clock: NOW }
   const configuration = (): Configuration => ({
     content: Buffer.from(kit.remote),
-    commitSha: `sha of ${kit.remote}`,
+    commitSha: kit.remote === '' ? null : `sha of ${kit.remote}`,
     updatedAt: null,
   })
   return Object.assign(kit, {

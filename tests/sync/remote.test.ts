@@ -70,6 +70,9 @@ describe('optional fields', () => {
     [{ content: 'a', updated_at: '2026-01-02' }, null, '2026-01-02T00:00:00.000Z'],
     [{ content: 'a', updated_at: 'yesterday' }, null, null],
     [{ content: null }, null, null],
+    [{ content: null, commit_sha: 'abc' }, 'abc', null],
+    [{ content: '', commit_sha: 'abc' }, 'abc', null],
+    [{ commit_sha: 'abc' }, 'abc', null],
   ]
   test.each(CASES)('configuration: %j has these optional fields', (body, commitSha, updatedAt) => {
     const told = parse(json(body))
@@ -82,7 +85,7 @@ describe('invalid answers', () => {
     ['no JSON', '<html>', 'the answer is not a JSON object'],
     ['nothing', '', 'the answer is not a JSON object'],
     ['a list', '[]', 'the answer is not a JSON object'],
-    ['no content', json({ commit_sha: 'a' }), '"content" is not a string'],
+    ['neither content nor commit', json({ updated_at: null }), '"content" is not a string'],
     ['content of another type', json({ content: ['a'] }), '"content" is not a string'],
     [
       'a lone surrogate',

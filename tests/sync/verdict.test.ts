@@ -35,5 +35,12 @@ const CASES: [
 
 test.each(CASES)('verdict: %s', (_, local, remote, synced, pending, verdict) => {
   const known = { syncedSha256: hash(synced), pendingSha256: hash(pending) }
-  expect(judge(local === undefined ? undefined : bytes(local), bytes(remote), known)).toBe(verdict)
+  const configuration = { content: bytes(remote), commitSha: remote === '' ? null : 'c0ffee' }
+  expect(judge(local === undefined ? undefined : bytes(local), configuration, known)).toBe(verdict)
+})
+
+test.each(['a', undefined])('verdict: no text with a commit, and %p here', local => {
+  const known = { syncedSha256: hash('a'), pendingSha256: null }
+  const remote = { content: bytes(''), commitSha: 'c0ffee' }
+  expect(judge(local === undefined ? undefined : bytes(local), remote, known)).toBe('remote_unreadable')
 })

@@ -42,7 +42,11 @@ try {
   fs.copyFileSync(BINARY, binary)
   const floor: Subject = { command: [empty], env: {} }
 
-  await using server = await startAtlasServer({ accessTtlS: DAY_S, rotate: true })
+  await using server = await startAtlasServer({
+    accessTtlS: DAY_S,
+    rotate: true,
+    loginsPerMinute: Number.POSITIVE_INFINITY,
+  })
   using sandbox = createSandbox({ ATLAS_CREDENTIAL_STORE: 'file', ATLAS_API_URL: server.url })
   await logIn(sandbox, server)
   const atlas = (...args: string[]): Subject => ({ command: [binary, ...args], env: sandbox.env })

@@ -124,7 +124,13 @@ async function forward(server: AtlasServer, incoming: IncomingMessage, body: str
   const headers = Object.fromEntries(
     given.filter((entry): entry is [string, string] => entry[1] !== undefined),
   )
-  const answered = await fetch(server.url + url, { method, headers, ...(body !== '' && { body }) })
+  const answered = await fetch(server.url + url, {
+    method,
+    headers,
+    // A kept connection may have been closed meanwhile.
+    keepalive: false,
+    ...(body !== '' && { body }),
+  })
   const kept = ['content-type', 'www-authenticate'].map(name => [name, answered.headers.get(name)] as const)
   return {
     status: answered.status,

@@ -28,7 +28,7 @@ export interface World extends AsyncDisposable {
 }
 
 export async function createWorld(store: World['store']): Promise<World> {
-  const atlas = await stage({ rotate: true, store })
+  const atlas = await stage({ rotate: true, loginsPerMinute: Number.POSITIVE_INFINITY, store })
   const front = await startFront(atlas.server)
   const { env, configFolder } = atlas
   Object.assign(env, { ATLAS_API_URL: front.url, ATLAS_CREDENTIAL_STORE: store })

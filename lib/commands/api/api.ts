@@ -1,15 +1,16 @@
 import type { FetchResponse } from 'ofetch'
 import type { Flags } from '../../cli/flags.ts'
 import { resolveRequestUrl } from '../../config/server.ts'
-import { apiPathHint } from '../../config/settings.ts'
 import { apiError } from '../../http/answer.ts'
+import { readRedirect } from '../../http/redirect.ts'
 import type { Run } from '../../run.ts'
 import type { Credential } from '../../session/credentials.ts'
-import { shellQuoted } from '../../shell-quote.ts'
 import { OutputClosed } from '../../terminal/streams.ts'
 import type { Register } from '../context.ts'
 import { printBody, printHead } from './print.ts'
 import { type Content, parseRequest, readContent, type TypedRequest } from './request.ts'
+
+const MAX_REDIRECTS = 5
 
 export interface ApiOptions extends TypedRequest {
   readonly path: string
@@ -24,28 +25,45 @@ export interface ApiOptions extends TypedRequest {
 export async function api(options: ApiOptions, run: Run): Promise<void> {
   const { config, credentials, reader, terminal, now } = run
   // A path that leads elsewhere is refused before any keychain is opened.
-  resolveRequestUrl(config.apiUrl.value, options.path)
+  resolveRequestUrl(config.apiRoot ?? config.apiUrl.value, options.path)
   const content = await readContent(options, run)
   const credential = await credentials.require()
-  const url = resolveRequestUrl(credential.apiRoot, options.path)
-  for (const [name, value] of content.query) url.searchParams.append(name, value)
-  const request = `${options.method} ${url.pathname}`
+  const apiRoot = await credential.apiRoot()
+  const asked = resolveRequestUrl(apiRoot, options.path)
+  for (const [name, value] of content.query) asked.searchParams.append(name, value)
 
-  const response = await terminal.during(request, send(options, url, content, credential, run))
+  const sending = follow(options.method, asked, apiRoot, url => send(options, url, content, credential, run))
+  const { url, response } = await terminal.during(`${options.method} ${asked.pathname}`, sending)
+  const { status, statusText, headers } = response
+  const request = `${options.method} ${url.pathname}`
+  let body: Uint8Array = new Uint8Array()
   try {
     if (options.include) await printHead(response, terminal)
-    await printBody(response, request, options.silent, terminal)
+    body = await printBody(response, request, options.silent, terminal)
   } catch (error) {
     // A refusal that nobody reads is still a refusal.
-    if (!(error instanceof OutputClosed && response.status >= 300)) throw error
+    if (!(error instanceof OutputClosed && status >= 300)) throw error
   }
-  const { status, statusText, headers } = response
   if (status >= 300)
-    throw apiError(
-      { request, url, status, statusText, headers, receivedAt: now() },
-      reader,
-      apiPathHint(config) ?? repeatedPathHint(url, credential.apiRoot),
-    )
+    throw apiError({ request, url, status, statusText, headers, body, receivedAt: now() }, apiRoot, reader)
+}
+
+/** Go where a GET or HEAD is redirected to, as long as that is within the API: see `readRedirect`. */
+async function follow(
+  method: string,
+  asked: URL,
+  apiRoot: string,
+  ask: (url: URL) => Promise<Response>,
+): Promise<{ url: URL; response: Response }> {
+  let url = asked
+  for (let left = MAX_REDIRECTS; ; left--) {
+    const response = await ask(url)
+    const redirect = readRedirect(response, url, apiRoot)
+    const isFollowed = (method === 'GET' || method === 'HEAD') && redirect?.path && !redirect.isDowngrade
+    if (!isFollowed || left === 0) return { url, response }
+    await response.body?.cancel()
+    url = redirect.url
+  }
 }
 
 async function send(
@@ -69,13 +87,6 @@ async function send(
       ...(body !== undefined && { body }),
     }),
   )
-}
-
-/** What to do about a 404 where the path repeats that of the API root. */
-function repeatedPathHint(url: URL, apiRoot: string): string | undefined {
-  const { pathname: root } = new URL(apiRoot)
-  if (root === '/' || !url.pathname.startsWith(`${root}${root}/`)) return undefined
-  return `PATH is relative to ${apiRoot}: try atlas api ${shellQuoted(url.pathname.slice(root.length * 2))}`
 }
 
 export const registerApi: Register = (cli, context) =>

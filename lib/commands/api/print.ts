@@ -16,22 +16,30 @@ export function printHead({ status, statusText, headers }: Response, terminal: T
   return terminal.raw(`${lines.join('\n')}\n\n`)
 }
 
-/** Print the body as it comes, readable and harmless on a terminal; if `silent`, only read it to its end. */
+/** A longer answer holds no error message. */
+const MAX_KEPT_BYTES = 64 * 1024
+
+/**
+ * Print the body as it comes, readable and harmless on a terminal; if `silent`, only read it to its end.
+ * @returns the body, where it is short enough to hold an error message; else empty.
+ */
 export async function printBody(
   { body, headers }: Response,
   request: string,
   silent: boolean,
   terminal: Terminal,
-): Promise<void> {
-  if (!body) return
+): Promise<Uint8Array> {
+  if (!body) return new Uint8Array()
   const isJson = /\bjson\b/i.test(headers.get('content-type') ?? '')
   const isShown = terminal.stdoutIsTerminal && !silent
   const show = isShown ? bodyForTerminal(isJson, terminal.colour.stdout) : undefined
   let received = 0
+  const kept: Uint8Array[] = []
   const copy = async (): Promise<void> => {
     try {
       for await (const piece of body) {
         received += piece.byteLength
+        if (received <= MAX_KEPT_BYTES) kept.push(piece)
         if (!silent) await terminal.raw(show ? show(piece) : piece)
       }
     } finally {
@@ -39,9 +47,11 @@ export async function printBody(
     }
   }
   // A body on the terminal shows by itself how far it is.
-  if (show) return copy()
+  const whole = (): Uint8Array => (received <= MAX_KEPT_BYTES ? Buffer.concat(kept) : new Uint8Array())
+  if (show) return copy().then(whole)
   const length = headers.get('content-length')
   // Of a packed body it is the packed length.
   const total = length === null || headers.has('content-encoding') ? undefined : Number(length)
-  return terminal.during(() => `${request}  ${describeProgress(received, total)}`, copy(), PROGRESS_DELAY_MS)
+  const label = (): string => `${request}  ${describeProgress(received, total)}`
+  return terminal.during(label, copy(), PROGRESS_DELAY_MS).then(whole)
 }

@@ -1,6 +1,6 @@
 import type { Flags } from '../../cli/flags.ts'
 import { AtlasError, recoverable } from '../../errors.ts'
-import type { Run } from '../../run.ts'
+import type { Run, RunOptions } from '../../run.ts'
 import type { Register } from '../context.ts'
 import { checkConfig } from './config.ts'
 import { checkCredentials } from './credentials.ts'
@@ -59,7 +59,12 @@ export const registerDoctor: Register = (cli, context) =>
     .example('  $ atlas doctor')
     .example('  $ atlas doctor --json')
     .action(async (flags: Flags) => {
-      const options = { budgetMs: BUDGET_MS, maxKeychainWaitMs: MAX_KEYCHAIN_WAIT_MS, worksOffline: true }
+      const options: RunOptions = {
+        budgetMs: BUDGET_MS,
+        maxKeychainWaitMs: MAX_KEYCHAIN_WAIT_MS,
+        worksOffline: true,
+        saysWhenSessionEnds: true,
+      }
       const run = await context.run(flags, options).catch(recoverable)
       const findings = run instanceof AtlasError ? withoutConfig(run) : await check(run)
       return publish(findings, context.homes, context.terminal)

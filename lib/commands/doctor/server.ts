@@ -1,8 +1,8 @@
 import type { Config } from '../../config/load.ts'
-import { isLoopback, possibleApiRoots } from '../../config/server.ts'
+import { isLoopback } from '../../config/server.ts'
 import { NAME_YOUR_SERVER } from '../../config/settings.ts'
 import { recoverable } from '../../errors.ts'
-import { parseJsonObject } from '../../json-object.ts'
+import { findApiRoot } from '../../http/api-root.ts'
 import type { Run } from '../../run.ts'
 import { describeDuration } from '../../terminal/time.ts'
 import { type Finding, fail, failedBy, notChecked, ok, warn } from './finding.ts'
@@ -15,10 +15,9 @@ const TOLERATED_SKEW_MS = 30_000
 const BROKEN_SKEW_MS = 300_000
 
 type ServerFindings = Pick<Findings, 'server' | 'tls' | 'clock'>
-type Ask = (url: string) => Promise<Response>
-
 /** Whether the server is there and trusted, and what time it has. */
-export async function checkServer({ config, credentials, http, now }: Run): Promise<ServerFindings> {
+export async function checkServer(run: Run): Promise<ServerFindings> {
+  const { config, http, now, interrupts } = run
   const { apiUrl, allowHttp } = config
   const server = new URL(apiUrl.value)
   const isPlain = server.protocol === 'http:'
@@ -26,18 +25,17 @@ export async function checkServer({ config, credentials, http, now }: Run): Prom
     const unchecked = notChecked('nothing is sent over plain http; see config.')
     return { server: unchecked, tls: unchecked, clock: unchecked }
   }
-  const ask: Ask = url => http.fetch(url, { guard: { timeoutMs: SERVER_TIMEOUT_MS } })
+  const limits = { timeoutMs: SERVER_TIMEOUT_MS, signal: interrupts.cancelled }
   try {
     const startedAt = performance.now()
-    const health = await ask(`${server.origin}/health`)
+    const health = await http.ask(apiUrl.value, '/health', { method: 'GET', ...limits })
     const elapsedMs = Math.round(performance.now() - startedAt)
-    const known = await credentials.find().catch(() => undefined)
-    const roots = known ? [known.apiRoot] : possibleApiRoots(apiUrl.value)
-    const { apiRoot, status } = await findApi(roots, ask)
+    const apiRoot = await findApiRoot(apiUrl.value, run, limits).catch(recoverable)
     return {
-      server: apiRoot
-        ? checkHealth(server.origin, apiRoot, health.status, elapsedMs)
-        : withoutApi(server.origin, apiUrl.value, status),
+      server:
+        typeof apiRoot === 'string'
+          ? checkHealth(apiUrl.value, apiRoot, health.status, elapsedMs)
+          : failedBy(apiRoot),
       tls: isPlain ? plainHttp(server) : ok(`The certificate of ${server.host} is trusted.`),
       clock: checkClock(health.headers.get('date'), now()),
     }
@@ -46,34 +44,9 @@ export async function checkServer({ config, credentials, http, now }: Run): Prom
   }
 }
 
-/** The first root where the API answers as it does without a token, and the last status. A web page is no API. */
-async function findApi(roots: readonly string[], ask: Ask): Promise<{ apiRoot?: string; status: number }> {
-  let status = 0
-  for (const apiRoot of roots) {
-    const answer = await ask(`${apiRoot}/auth/me`)
-    status = answer.status
-    const type = answer.headers.get('content-type')
-    const isJson = type === null ? parseJsonObject(await answer.text()) !== undefined : /\bjson\b/i.test(type)
-    if (isJson && [200, 401, 403].includes(status)) return { apiRoot, status }
-  }
-  return { status }
-}
-
-function checkHealth(origin: string, apiRoot: string, status: number, elapsedMs: number): Finding {
+function checkHealth(apiUrl: string, apiRoot: string, status: number, elapsedMs: number): Finding {
   if (status === 200) return ok(`${apiRoot} answers, its health check in ${elapsedMs} ms.`)
-  return warn(`${apiRoot} answers, but ${origin}/health says ${status}.`, 'Ask the server’s administrator.')
-}
-
-function withoutApi(origin: string, apiUrl: string, status: number): Finding {
-  if (status >= 500)
-    return fail(
-      `${origin} answers with an error (${status}).`,
-      'Try again later, or ask the server’s administrator.',
-    )
-  return fail(
-    `${origin} answers, but there is no Atlas API at ${apiUrl}.`,
-    'Check the path of the server URL; the API is usually at /api/v1.',
-  )
+  return warn(`${apiRoot} answers, but ${apiUrl}/health says ${status}.`, 'Ask the server’s administrator.')
 }
 
 function notReached(error: unknown, { apiUrl }: Config, now: Date): ServerFindings {

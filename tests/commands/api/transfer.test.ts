@@ -34,12 +34,12 @@ async function startTransferServer(): Promise<TransferServer> {
     let size = 0
     for await (const piece of request) size += piece.length
     if (request.method === 'POST') received.push(size)
-    if (request.url === '/big') {
+    if (request.url === '/api/v1/big') {
       response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': LARGE })
       for (let sent = 0; sent < LARGE; sent += MEGABYTE.length)
         if (!response.write(MEGABYTE)) await new Promise(resolve => response.once('drain', resolve))
     }
-    if (request.url === '/slow') {
+    if (request.url === '/api/v1/slow') {
       response.writeHead(200, { 'content-length': 4 * MEGABYTE.length })
       for (let piece = 0; piece < 4; piece++) {
         if (piece === 1) await resumed
@@ -51,7 +51,7 @@ async function startTransferServer(): Promise<TransferServer> {
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   return {
-    env: { ATLAS_API_URL: `http://127.0.0.1:${port}`, ATLAS_ACCESS_TOKEN: 'token' },
+    env: { ATLAS_API_URL: `http://127.0.0.1:${port}/api/v1`, ATLAS_ACCESS_TOKEN: 'token' },
     received,
     resume: () => resume(),
     async [Symbol.asyncDispose]() {
@@ -163,7 +163,10 @@ describe('a body on a terminal', () => {
       hostname: '127.0.0.1',
       fetch: () => Response.json(JSON.parse(JSON_BODY)),
     })
-    using sandbox = createSandbox({ ATLAS_API_URL: server.url.origin, ATLAS_ACCESS_TOKEN: 'token' })
+    using sandbox = createSandbox({
+      ATLAS_API_URL: `${server.url.origin}/api/v1`,
+      ATLAS_ACCESS_TOKEN: 'token',
+    })
     const terminal = openTerminal(sandbox, ['api', '/x'], env)
     expect(await terminal.ended()).toBe(0)
     expect(terminal.transcript).toStartWith(shown)
@@ -176,7 +179,7 @@ describe('a body on a terminal', () => {
       fetch: () => Response.json(JSON.parse(JSON_BODY)),
     })
     using sandbox = createSandbox({
-      ATLAS_API_URL: server.url.origin,
+      ATLAS_API_URL: `${server.url.origin}/api/v1`,
       ATLAS_ACCESS_TOKEN: 'token',
       FORCE_COLOR: '1',
     })

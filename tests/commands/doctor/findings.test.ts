@@ -67,15 +67,14 @@ const CASES: Record<string, Case> = {
     finding: ({ server }) =>
       credentials(
         'fail',
-        `ATLAS_ACCESS_TOKEN is set, but ${server.url} rejects the access token (401). The likely cause: it claims to have expired THEN.`,
+        `ATLAS_ACCESS_TOKEN is set, but ${server.url} rejects the access token (401): ATLAS_ACCESS_TOKEN expired THEN.`,
         RENEW,
       ),
   },
   'an expired ready-made token for a server that is away': {
     prepare: () => ({ ATLAS_ACCESS_TOKEN: signToken({}, -60), ATLAS_API_URL: 'http://127.0.0.1:1' }),
     exits: 5,
-    finding: () =>
-      credentials('fail', 'ATLAS_ACCESS_TOKEN is set, but it claims to have expired THEN.', RENEW),
+    finding: () => credentials('fail', 'ATLAS_ACCESS_TOKEN expired THEN.', RENEW),
   },
   'a ready-made token for a server that is away': {
     prepare: () => ({ ATLAS_ACCESS_TOKEN: refused, ATLAS_API_URL: 'http://127.0.0.1:1' }),
@@ -108,8 +107,8 @@ const CASES: Record<string, Case> = {
   'an expired session without a refresh token': {
     async prepare(atlas) {
       const expiresAt = new Date(Date.now() - 60_000)
-      const { apiRoot, url } = atlas.server
-      await storeSession(atlas, url, { apiRoot, refreshToken: null, expiresAt, sessionExpiresAt: null })
+      const { apiRoot } = atlas.server
+      await storeSession(atlas, apiRoot, { refreshToken: null, expiresAt, sessionExpiresAt: null })
       return {}
     },
     exits: 4,
@@ -199,6 +198,50 @@ describe('what makes a command fail', () => {
       fix: 'Run atlas as that user, or choose another folder with ATLAS_CONFIG_DIR.',
     })
     expect((await atlas.logIn()).status).toBe(1)
+  })
+})
+
+describe('a session that ends within a day', () => {
+  const HOUR_MS = 3_600_000
+  const LINE = /^The session on \S+ ends \S+ \S+ \(in 23 hours\)\. Log in again with: atlas auth login$/m
+
+  test('doctor: warns of it', async () => {
+    await using atlas = await inProcess({ loggedIn: true, refreshTtlS: (23.5 * HOUR_MS) / 1000 })
+    expect(checkOf(await atlas.run(['doctor', '--json']), 'credentials')).toEqual(
+      credentials(
+        'warn',
+        'Logged in as a…@example.com.\nThe server accepts it.\nThe session ends THEN.',
+        LOG_IN_AGAIN,
+      ),
+    )
+  })
+
+  test.each([
+    [['api', '/auth/me']],
+    [['auth', 'token']],
+    [['auth', 'refresh']],
+    [['sync']],
+    [['status']],
+  ])('the end: %j says it once on a terminal, and nowhere else', async args => {
+    await using atlas = await inProcess({ loggedIn: true, refreshTtlS: (23.4 * HOUR_MS) / 1000 })
+    const onTerminal = { stdoutIsTerminal: true, stderrIsTerminal: true }
+    const { stdout, stderr } = await atlas.run(args, onTerminal)
+    expect([stdout.match(LINE), stderr.split('\n').filter(line => LINE.test(line)).length]).toEqual([null, 1])
+    const elsewhere = [
+      await atlas.run(args, { stderrIsTerminal: true }),
+      await atlas.run(args, { stdoutIsTerminal: true }),
+      await atlas.run([...args, '--json'], onTerminal),
+    ]
+    expect(elsewhere.filter(({ stdout, stderr }) => /ends|ended/.test(stdout + stderr))).toEqual([])
+  })
+
+  test('the end: is not said of a session that a refresh has just prolonged, nor of one that lasts', async () => {
+    await using atlas = await inProcess({ loggedIn: true, rotate: true })
+    const onTerminal = { stdoutIsTerminal: true, stderrIsTerminal: true }
+    expect((await atlas.run(['api', '/auth/me'], onTerminal)).stderr).toBe('')
+    atlas.advanceClock(6.5 * 24 * HOUR_MS)
+    expect((await atlas.run(['api', '/auth/me'], onTerminal)).stderr).toBe('')
+    expect(atlas.server.log()).toContain('POST /api/v1/auth/refresh')
   })
 })
 

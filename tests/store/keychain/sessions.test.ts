@@ -228,6 +228,14 @@ secretServiceTest('keychain: the config file names the store and holds no secret
   const config = fs.readFileSync(`${atlas.configFolder}/config.json`, 'utf8')
   expect(JSON.parse(config)).toEqual({
     current_profile: 'default',
-    logins: [{ profile: 'default', api_url: server.url, store: 'keychain', email: 'ada@example.com' }],
+    logins: [
+      {
+        profile: 'default',
+        api_url: server.url,
+        api_root: server.apiRoot,
+        store: 'keychain',
+        email: 'ada@example.com',
+      },
+    ],
   })
 })
