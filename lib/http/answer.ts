@@ -139,7 +139,7 @@ export function apiError(
 /** Why a redirect was not followed, and what to run instead. */
 function describeRedirect(
   { url, path, isDowngrade }: Redirect,
-  asked: Pick<Answer, 'url'>,
+  asked: Pick<Answer, 'request' | 'url'>,
   { isSafeToShow }: Reader,
 ): { message: string; hint?: string | undefined } {
   if (path === undefined) return { message: ', which leads out of the API; atlas does not follow it.' }
@@ -153,7 +153,13 @@ function describeRedirect(
         ', the same server without TLS, where atlas sends no token. A server behind a TLS proxy does that if it is not told that it is reached by https.',
       hint,
     }
-  return { message: '; atlas follows redirects for GET and HEAD only, and five of them.', hint }
+  const isRead = /^(GET|HEAD) /.test(asked.request)
+  return {
+    message: isRead
+      ? ' after five others; atlas follows no more.'
+      : ', which atlas follows for GET and HEAD only.',
+    hint,
+  }
 }
 
 /** Where a redirect leads, without the parts that may carry what was sent. */

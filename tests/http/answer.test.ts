@@ -115,7 +115,7 @@ describe('an unsuccessful answer', () => {
 
   test('to atlas api is one line without the parts that repeat a secret', () => {
     expect(apiError(answer(307, '', { location: '/api/v1/x' }), ROOT, SECRET).message).toBe(
-      'POST /auth/refresh answered 307 [hidden]: a redirect to [hidden]; atlas follows redirects for GET and HEAD only, and five of them.',
+      'POST /auth/refresh answered 307 [hidden]: a redirect to [hidden], which atlas follows for GET and HEAD only.',
     )
   })
 
