@@ -234,7 +234,8 @@ function credentialsOf(
 /** A session that ends soon must be renewed by a login, which a person may prefer to do before it is urgent. */
 function describeEnd(end: Date | null, { apiUrl, loginCommand, now }: StoredSession): Line | undefined {
   if (!endsWithin(end, SOON_MS, now())) return undefined
-  return `The session on ${apiUrl} ends ${describeMoment(end, now())}. Log in again with: ${loginCommand}`
+  const verb = end > now() ? 'ends' : 'ended'
+  return `The session on ${apiUrl} ${verb} ${describeMoment(end, now())}. Log in again with: ${loginCommand}`
 }
 
 /** With a mistyped profile nobody is logged in, which alone would send a person to log in again. */

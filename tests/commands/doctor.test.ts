@@ -184,7 +184,7 @@ describe('the cause of a failure', () => {
         'server',
         'fail',
         noApi(urlOf(server).replace('/api/v1', ''), '200 with a web page', '200 with a web page'),
-        'Check the server URL (--api-url or ATLAS_API_URL).',
+        `Check the server URL (--api-url or ATLAS_API_URL). Most servers have no path: ${server.url}`,
       ),
     )
   })

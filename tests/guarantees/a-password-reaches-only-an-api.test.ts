@@ -109,6 +109,7 @@ describe('a login that finds no API', () => {
     ['a method that is not allowed', () => page(405), '405 with a web page', 'bad_response', CHECK],
     ['an error', () => page(500, 'text/plain'), '500', 'server_error', 'Try again later.'],
     ['a limit', () => page(429, 'text/plain'), '429', 'rate_limited', 'Wait a minute, then try again.'],
+    ['a file', () => moved('file:///auth/me'), '301, a redirect to file:///auth/me', 'bad_response', CHECK],
     ['a login page', () => moved('/login'), '301, a redirect to /login', 'bad_response', CHECK],
     [
       'a server that has moved',

@@ -43,7 +43,7 @@ export async function printBody(
         if (!silent) await terminal.raw(show ? show(piece) : piece)
       }
     } finally {
-      if (show) await terminal.raw(`${show()}\n`)
+      if (show && received > 0) await terminal.raw(`${show()}\n`)
     }
   }
   // A body on the terminal shows by itself how far it is.
