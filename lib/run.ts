@@ -194,15 +194,12 @@ function createLocks({ uid, interrupts }: Host, config: Config, budget: Budget, 
   })
 }
 
-const createStores = (
-  { platform, uid, env, runtimeHome }: Host,
-  { folder, keychainTimeoutMs }: Config,
-  debug: Debug,
-) => ({
-  file: createFileStore({ configFolder: folder.value, uid, debug }),
+const createStores = ({ platform, uid, env, runtimeHome }: Host, config: Config, debug: Debug) => ({
+  file: createFileStore({ configFolder: config.folder.value, uid, debug }),
   keychain: createKeychainStore({
     platform,
-    timeoutMs: keychainTimeoutMs.value,
+    timeoutMs: config.keychainTimeoutMs.value,
+    loginCommand: loginCommand(config),
     lockFolder: userLockFolder(uid, runtimeHome),
     addonFolders: () => addonFolders(env, platform, uid, accountHome(platform, uid, runtimeHome)),
     env,

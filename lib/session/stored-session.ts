@@ -3,7 +3,7 @@ import { PROFILE_NAME } from '../config/values.ts'
 import { AtlasError } from '../errors.ts'
 import type { Held, Lock } from '../files/lock.ts'
 import { shellQuoted } from '../shell-quote.ts'
-import { ALTERNATIVES, type CredentialStore, DamagedRecord, PROBE } from '../store/store.ts'
+import { alternatives, type CredentialStore, DamagedRecord, PROBE } from '../store/store.ts'
 import type { Secrets } from '../terminal/secrets.ts'
 import { correctForClock, decodeRecord, encodeRecord, type Session } from './record.ts'
 
@@ -169,6 +169,7 @@ export function probeStore({
   store,
   account,
   now,
+  loginCommand,
   readOrDamaged,
   exclusively,
 }: StoredSession): Promise<void> {
@@ -186,6 +187,6 @@ export function probeStore({
       if (found === probe) return
     }
     const message = `What atlas wrote to ${store.location} could not be read back.`
-    throw new AtlasError('store_unavailable', message, `Check it, ${ALTERNATIVES}.`)
+    throw new AtlasError('store_unavailable', message, `Check it, ${alternatives(loginCommand)}.`)
   })
 }

@@ -35,9 +35,9 @@ export interface CredentialStore {
 /** How the content of a probe begins, which is not a secret. */
 export const PROBE = 'atlas probe'
 
-/** What to do instead of using a store that cannot be used. */
-export const ALTERNATIVES =
-  'use "atlas auth login --store file" (plain text, readable by you alone), or set ATLAS_ACCESS_TOKEN'
+/** What to do instead of using a store that cannot be used, with the command that logs in there. */
+export const alternatives = (loginCommand: string): string =>
+  `use "${loginCommand} --store file" (plain text, readable by you alone), or set ATLAS_ACCESS_TOKEN`
 
 /** What is stored is not what atlas wrote. It is kept, since it is no proof of being logged out. */
 export class DamagedRecord extends AtlasError {

@@ -417,3 +417,18 @@ test('login: says which profile is current now, and which older login is kept', 
     `End it with: atlas auth logout --profile work --api-url ${first.url}`,
   ])
 })
+
+test.skipIf(process.platform !== 'linux')(
+  'login: without a keychain, the command that is advised logs in',
+  async () => {
+    await using atlas = await stage({ store: 'unset' })
+    const { server } = atlas
+    const env = { ATLAS_API_URL: undefined }
+    const flags = ['--api-url', server.url, '--profile', 'work']
+    const { status, stderr } = await atlas.run([...LOGIN, ...flags], { input: 'correct horse', env })
+    const command = `atlas auth login --api-url ${server.url} --profile work --store file`
+    expect({ status, isAdvised: stderr.includes(`use "${command}"`) }).toEqual({ status: 6, isAdvised: true })
+    const advised = [...command.split(' ').slice(1), ...LOGIN.slice(2)]
+    expect((await atlas.run(advised, { input: 'correct horse', env })).status).toBe(0)
+  },
+)

@@ -30,6 +30,7 @@ export async function callStore(
 if (import.meta.main) {
   const { options, calls } = (await Bun.stdin.json()) as { options: StoreOptions; calls: StoreCall[] }
   const store = createKeychainStore({
+    loginCommand: 'atlas auth login',
     ...options,
     timeoutMs: 20_000,
     lockFolder: '',

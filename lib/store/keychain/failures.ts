@@ -1,7 +1,7 @@
 import { AtlasError } from '../../errors.ts'
 import type { AddonFolder } from '../../files/user-folder.ts'
 import { shellQuoted } from '../../shell-quote.ts'
-import { ALTERNATIVES, DamagedRecord } from '../store.ts'
+import { alternatives, DamagedRecord } from '../store.ts'
 import { describeKeychain } from './names.ts'
 
 /** The service name of every item that atlas keeps in a keychain. */
@@ -42,13 +42,20 @@ const MEANING = {
   store_unavailable: ['cannot be used', 'Start one (gnome-keyring, KWallet, KeePassXC)', 'Check it'],
 } as const
 
+/** Whose keychain it is, and what logs in without it. */
+export interface KeychainUser {
+  readonly platform: NodeJS.Platform
+  readonly loginCommand: string
+}
+
 /** A failed call. The addon gives prose alone: the keyring library's and, inside it, the platform's. */
 export function keychainFailure(
   message: string,
   tookMs: number,
   account: string,
-  platform: NodeJS.Platform,
+  user: KeychainUser,
 ): AtlasError {
+  const { platform, loginCommand } = user
   if (NOT_TEXT.test(message)) return new DamagedRecord(account, 'they are not text')
   const count = AMBIGUOUS.exec(message)?.[1]
   if (count !== undefined)
@@ -58,7 +65,7 @@ export function keychainFailure(
       `Delete them with: secret-tool clear service ${SERVICE} username ${shellQuoted(account)}, then log in again.`,
     )
   const code = codeOf(message)
-  if (isAddonTimeout(message, tookMs)) return noAnswer(tookMs, platform)
+  if (isAddonTimeout(message, tookMs)) return noAnswer(tookMs, user)
   const [says, nextStep] = NOT_WRITTEN.test(message)
     ? [
         'cannot be written',
@@ -66,7 +73,7 @@ export function keychainFailure(
       ]
     : meaningOf(code, message, platform)
   const failure = `${named(platform)} ${says} (${brief(message)}).`
-  return new AtlasError(code, failure, `${nextStep}, ${ALTERNATIVES}.`)
+  return new AtlasError(code, failure, `${nextStep}, ${alternatives(loginCommand)}.`)
 }
 
 function meaningOf(
@@ -85,22 +92,26 @@ function codeOf(message: string): keyof typeof MEANING {
   return DENIED.test(message) ? 'store_denied' : 'store_unavailable'
 }
 
-export const noAnswer = (waitedMs: number, platform: NodeJS.Platform): AtlasError =>
+export const noAnswer = (waitedMs: number, { platform, loginCommand }: KeychainUser): AtlasError =>
   new AtlasError(
     'store_timeout',
     `${named(platform)} did not answer within ${Math.round(waitedMs / 100) / 10} s.`,
-    `See whether it waits to be unlocked, allow it longer with ATLAS_KEYCHAIN_TIMEOUT=60, ${ALTERNATIVES}.`,
+    `See whether it waits to be unlocked, allow it longer with ATLAS_KEYCHAIN_TIMEOUT=60, ${alternatives(loginCommand)}.`,
   )
 
 /** @param reason why the addon could not be unpacked, or what the system's loader says. */
-export function unloadable(reason: string, folders: readonly AddonFolder[]): AtlasError {
+export function unloadable(
+  reason: string,
+  folders: readonly AddonFolder[],
+  { loginCommand }: KeychainUser,
+): AtlasError {
   const { path, from = 'TMPDIR' } = folders.at(-1) ?? { path: 'no folder' }
   const noPrograms = /failed to map segment|operation not permitted/i.test(reason)
   const why = noPrograms ? 'programs may not run from there (is it mounted noexec?)' : reason
   return new AtlasError(
     'store_unavailable',
     `The keychain support, which is unpacked into ${path}, could not be loaded: ${why}.`,
-    `Set ${from} to a folder that exists, has room and allows programs, ${ALTERNATIVES}.`,
+    `Set ${from} to a folder that exists, has room and allows programs, ${alternatives(loginCommand)}.`,
   )
 }
 

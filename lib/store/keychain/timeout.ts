@@ -1,7 +1,14 @@
 import { AtlasError } from '../../errors.ts'
 import type { AddonFolder } from '../../files/user-folder.ts'
 import { startTimer } from '../../timer.ts'
-import { isAddonTimeout, isItemGone, keychainFailure, noAnswer, unloadable } from './failures.ts'
+import {
+  isAddonTimeout,
+  isItemGone,
+  type KeychainUser,
+  keychainFailure,
+  noAnswer,
+  unloadable,
+} from './failures.ts'
 import type { AskSecretService } from './secret-service.ts'
 import type { Answers, WorkerReply, WorkerRequest } from './worker.ts'
 
@@ -15,8 +22,7 @@ export type CallItem = <Operation extends keyof Answers>(
   value?: string,
 ) => Promise<Answers[Operation]>
 
-export interface KeychainCallOptions {
-  readonly platform: NodeJS.Platform
+export interface KeychainCallOptions extends KeychainUser {
   /** The longest wait for one call, in milliseconds. */
   readonly timeoutMs: number
   /** Where the addon may be unpacked; asked when it is needed. */
@@ -72,12 +78,12 @@ export function createKeychainCalls(options: KeychainCallOptions): CallItem {
 
   return async (operation, account, value = '') => {
     const startedAt = performance.now()
-    const stopClock = startTimer(timeoutMs, () => givenUp.reject(noAnswer(timeoutMs, platform)))
+    const stopClock = startTimer(timeoutMs, () => givenUp.reject(noAnswer(timeoutMs, options)))
     try {
       return await Promise.race([givenUp.promise, askUntilThere(operation, account, value)])
     } catch (error) {
       if (error instanceof AtlasError || !(error instanceof Error)) throw error
-      throw keychainFailure(error.message, performance.now() - startedAt, account, platform)
+      throw keychainFailure(error.message, performance.now() - startedAt, account, options)
     } finally {
       stopClock()
     }
@@ -86,18 +92,19 @@ export function createKeychainCalls(options: KeychainCallOptions): CallItem {
 
 /** The addon's own thread: it blocks for ever where a keychain hangs. @param giveUp told if it cannot run. */
 function createAddonThread(
-  { platform, addonFolders: findFolders }: KeychainCallOptions,
+  options: KeychainCallOptions,
   giveUp: (reason: AtlasError) => void,
 ): AskSecretService {
   const waiting = new Map<number, (reply: WorkerReply) => void>()
-  const addonFolders = findFolders()
+  const { platform } = options
+  const addonFolders = options.addonFolders()
   let worker: Worker | undefined
   let nextId = 0
 
   const start = (): Worker => {
     const started = new Worker(new URL('./worker.ts', import.meta.url))
     started.onmessage = ({ data }: MessageEvent<WorkerReply>) => waiting.get(data.id)?.(data)
-    started.onerror = ({ message }) => giveUp(unloadable(message, addonFolders))
+    started.onerror = ({ message }) => giveUp(unloadable(message, addonFolders, options))
     return started
   }
 
@@ -110,7 +117,7 @@ function createAddonThread(
     const reply = await promise
     waiting.delete(request.id)
     if (reply.ok) return reply.answer as Answers[typeof operation]
-    if (reply.stage === 'addon') throw unloadable(reply.reason, addonFolders)
+    if (reply.stage === 'addon') throw unloadable(reply.reason, addonFolders, options)
     throw new Error(reply.reason)
   }
 }

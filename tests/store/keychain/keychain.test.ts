@@ -6,6 +6,7 @@ import { secretServiceTest } from '../../support/needs.ts'
 import { startSecretService } from '../../support/secret-service.ts'
 import { callStore } from '../../support/store-driver.ts'
 
+const userOf = (platform: NodeJS.Platform) => ({ platform, loginCommand: 'atlas auth login' })
 const ACCOUNT = 'default@https://atlas.example.com'
 
 describe('keychain failures', () => {
@@ -104,7 +105,7 @@ describe('keychain failures', () => {
     ['', 5, 'store_unavailable'],
   ]
   test.each(SAID)('keychain: "%s" after %d ms is %s', (message, tookMs, code) => {
-    expect(keychainFailure(message, tookMs, ACCOUNT, 'linux').code).toBe(code as never)
+    expect(keychainFailure(message, tookMs, ACCOUNT, userOf('linux')).code).toBe(code as never)
   })
 })
 
@@ -112,7 +113,7 @@ describe('keychain messages', () => {
   const WAYS_OUT =
     'use "atlas auth login --store file" (plain text, readable by you alone), or set ATLAS_ACCESS_TOKEN.'
   const told = (message: string, platform: NodeJS.Platform, tookMs = 5) => {
-    const { code, message: says, hint } = keychainFailure(message, tookMs, ACCOUNT, platform)
+    const { code, message: says, hint } = keychainFailure(message, tookMs, ACCOUNT, userOf(platform))
     return [code, says, hint]
   }
 
@@ -149,7 +150,9 @@ describe('keychain messages', () => {
   })
 
   test('keychain: a timeout says how long was waited, by atlas or by the library', () => {
-    expect(noAnswer(2_500, 'linux').message).toBe('The Secret Service keychain did not answer within 2.5 s.')
+    expect(noAnswer(2_500, userOf('linux')).message).toBe(
+      'The Secret Service keychain did not answer within 2.5 s.',
+    )
     expect(told('Platform failure: DBus error: Did not receive a reply. Possible…', 'linux', 2_013)[1]).toBe(
       'The Secret Service keychain did not answer within 2 s.',
     )
@@ -244,9 +247,9 @@ describe('addon calls', () => {
     callKeychain(addon, request('darwin', 'set', 'x'))
     const failed = () => callKeychain(addon, request('darwin', 'delete'))
     expect(failed).toThrow('access denied: the item could not be deleted')
-    expect(keychainFailure('access denied: the item could not be deleted', 5, ACCOUNT, 'darwin').code).toBe(
-      'store_denied',
-    )
+    expect(
+      keychainFailure('access denied: the item could not be deleted', 5, ACCOUNT, userOf('darwin')).code,
+    ).toBe('store_denied')
   })
 
   test('keychain: on Windows an item that is not text is there, as a text that is not a record', () => {
