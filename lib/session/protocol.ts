@@ -38,8 +38,9 @@ export function parseAccessToken(answer: Answer, { mayOmitType = false } = {}): 
   if (!omitted && (typeof tokenType !== 'string' || tokenType.toLowerCase() !== 'bearer'))
     throw badResponse(answer, 'the token is not of type "bearer"')
   const lifetimeS = parseLifetime(expiresIn)
+  // A claim is a server's time, which may differ from ours; it is better than nothing.
   return lifetimeS === null
-    ? { accessToken, expiresAt: null, lifetimeMs: null }
+    ? { accessToken, expiresAt: readClaims(accessToken).expiresAt, lifetimeMs: null }
     : { accessToken, expiresAt: after(answer.receivedAt, lifetimeS), lifetimeMs: lifetimeS * 1000 }
 }
 

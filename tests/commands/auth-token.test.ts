@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { answer } from '../support/atlas-server.ts'
+import { answer, signToken } from '../support/atlas-server.ts'
 import { createSandbox } from '../support/binary.ts'
 import { inProcess } from '../support/in-process.ts'
 import { stage } from '../support/stage.ts'
@@ -63,6 +63,20 @@ describe('auth token', () => {
       code: 'ttl_unavailable',
     })
     expect(server.log()).toEqual([])
+  })
+
+  test('token: the end that the token itself claims counts where the server gave none', async () => {
+    await using atlas = await inProcess()
+    const { server } = atlas
+    const access = signToken({ sub: 'ada' }, 600)
+    const body = { access_token: access, token_type: 'bearer' }
+    server.fault('POST /auth/login', response => answer(response, 200, body))
+    await atlas.logIn()
+    const told = JSON.parse((await atlas.run(['auth', 'token', '--json'])).stdout)
+    expect(told).toEqual({ access_token: access, expires_at: expect.any(String), source: 'file' })
+    expect(Date.parse(told.expires_at) - Date.now()).toBeWithin(590_000, 600_001)
+    const { status, stderr } = await atlas.run(['auth', 'token', '--min-ttl', '1h', '--json'])
+    expect({ status, code: JSON.parse(stderr).error.code }).toEqual({ status: 1, code: 'ttl_unavailable' })
   })
 
   test('token: --json prints token, expiry and source', async () => {
