@@ -147,7 +147,12 @@ export function createTerminal({ json, env, secrets, device = processDevice }: T
       else tell([[styled('red', 'atlas:'), ` ${message}`], ...(hint === null ? [] : [`       ${hint}`])])
     },
     ask: (question, invalid) => askUntilValid(`${question}: `, false, invalid),
-    askSecret: question => askUntilValid(`${question} (not shown): `, true, isEmpty),
+    async askSecret(question) {
+      const answer = await askUntilValid(`${question} (not shown): `, true, isEmpty)
+      // By then the prompt has left raw mode, in which a Ctrl-Z during the work that follows would do nothing.
+      await new Promise(resolve => setImmediate(resolve))
+      return answer
+    },
     async during(label, work, delayMs = SPINNER_DELAY_MS) {
       if (!stderrIsTerminal || env['TERM'] === 'dumb' || json) return work
       const text = (): string => sanitizeLine(mask(typeof label === 'string' ? label : label()))
