@@ -120,7 +120,8 @@ export function apiError(
   const { request, status, statusText } = answer
   const answered = `${request} answered ${`${status} ${quote(statusText, reader)}`.trim()}`
   if (status === 401) {
-    const reason = reader.tokenFault?.() ?? 'the server rejects the access token'
+    const reasons = [serverWords(answer, reader), reader.tokenFault?.()].filter(Boolean).join('; ')
+    const reason = reasons || 'the server rejects the access token'
     return new AtlasError('token_rejected', `${answered}${ending(reason)}`, reader.renewHint)
   }
   const redirect = readRedirect(answer, answer.url, apiRoot)
@@ -177,12 +178,9 @@ const WHAT_WAS_TYPED = /\s*(?:\[type=[^\]]*?)?input_value=.*$/s
 
 /** The server's own words, from `error` or either form of FastAPI's `detail`; undefined where there are none to show. */
 export function serverWords({ body }: AnyBody, { isSafeToShow }: Reader): string | undefined {
-  const { error, detail = error } = parseJsonObject(textOf(body)) ?? {}
-  const details = Array.isArray(detail)
-    ? detail.map(describeField)
-    : typeof detail === 'string'
-      ? [detail]
-      : []
+  const fields = parseJsonObject(textOf(body)) ?? {}
+  const said = fields['detail'] ?? fields['error']
+  const details = Array.isArray(said) ? said.map(describeField) : typeof said === 'string' ? [said] : []
   const text = details.map(words => words.replace(WHAT_WAS_TYPED, '')).join('; ')
   if (text === '' || !isSafeToShow(text)) return undefined
   return text.length > MAX_QUOTE_LENGTH ? `${text.slice(0, MAX_QUOTE_LENGTH)}…` : text

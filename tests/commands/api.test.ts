@@ -285,7 +285,7 @@ describe('an answer', () => {
       status: 4,
       stdout: '{"detail":"never"}',
       stderr:
-        'atlas: GET /api/v1/auth/me answered 401 Unauthorized: the server rejects the access token.\n' +
+        'atlas: GET /api/v1/auth/me answered 401 Unauthorized: never.\n' +
         '       Log in again with: atlas auth login\n',
     })
     expect(server.log()).toEqual(['GET /api/v1/auth/me', 'POST /api/v1/auth/refresh', 'GET /api/v1/auth/me'])

@@ -13,7 +13,7 @@ describe('ATLAS_ACCESS_TOKEN', () => {
       status: 4,
       stdout: '{"detail":"Could not validate credentials"}',
       stderr:
-        'atlas: GET /api/v1/auth/me answered 401 Unauthorized: the server rejects the access token.\n' +
+        'atlas: GET /api/v1/auth/me answered 401 Unauthorized: Could not validate credentials.\n' +
         '       Set ATLAS_ACCESS_TOKEN to a valid token, or unset it.\n',
     })
     expect(server.requests.map(({ headers }) => headers['authorization'])).toEqual(['Bearer ready-made'])
