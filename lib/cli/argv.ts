@@ -112,7 +112,7 @@ async function readFlags(
       throw usageError(`${rawName} needs a value: ${definition.usage}.`, seeHelp(command))
     // `-X=POST` means the same as `-XPOST`.
     const typed = inlineValue && !rawName.startsWith('--') ? value.replace(/^=/, '') : value
-    flags.set(name, [...flags.all(name), typed])
+    flags.add(name, typed)
   }
   return { flags, args }
 }

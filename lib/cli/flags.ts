@@ -20,6 +20,19 @@ export const flagDefinitions = ({ options }: Pick<Command, 'options'>): FlagDefi
 
 /** The flags of one call: every value as it was typed, by long name without dashes; a switch has none. */
 export class Flags extends Map<string, readonly string[]> {
+  readonly #given: { name: string; value: string }[] = []
+
+  /** Note one more value of a flag. */
+  add(name: string, value: string): void {
+    this.#given.push({ name, value })
+    this.set(name, [...this.all(name), value])
+  }
+
+  /** The values of several flags, in the order in which they were given. */
+  inOrder(...names: readonly string[]): readonly { readonly name: string; readonly value: string }[] {
+    return this.#given.filter(({ name }) => names.includes(name))
+  }
+
   /** The value of a flag; of several the last one. */
   text(name: string): string | undefined {
     return this.get(name)?.at(-1)

@@ -71,17 +71,27 @@ export function requireSecure(url: URL, allowHttp: boolean): void {
   )
 }
 
+/** A URL with a scheme; `notes:search` is a path. */
+const ABSOLUTE = /^(?:[a-z][a-z0-9+.-]*:\/\/|(?:https?|file|data|javascript|blob|about|ftp|wss?):)/i
+
 /**
  * @param path relative to the API root, with or without a leading slash or the API's own path; or absolute on the same
  * origin.
  * @throws {AtlasError} `usage`: it leads to another origin, where the token must not go.
  */
 export function resolveRequestUrl(apiRoot: string, path: string): URL {
-  const absolute = /^[a-z][a-z0-9+.-]*:/i.test(path) || path.startsWith('//')
+  const hint = `Give a path relative to ${apiRoot}, such as /auth/me.`
+  // The URL parser would remove line breaks and tabs, and so name another resource.
+  if (/\p{Cc}/u.test(path)) throw usageError('PATH contains a control character, such as a line break.', hint)
+  if (/^[a-z]:[\\/]/i.test(path))
+    throw usageError(
+      `"${path.slice(0, MAX_SHOWN_LENGTH)}" is a path of Windows, which Git Bash makes of one with a leading slash.`,
+      'Leave the leading slash out, as in: atlas api auth/me',
+    )
+  const absolute = ABSOLUTE.test(path) || path.startsWith('//')
   const url = absolute
     ? URL.parse(path, apiRoot)
     : URL.parse(`${apiRoot}/${withoutApiPath(apiRoot, path.replace(/^\/+/, ''))}`)
-  const hint = `Give a path relative to ${apiRoot}, such as /auth/me.`
   if (url === null) throw usageError('PATH is not a valid request path.', hint)
   // Not quoted: a password may be in it.
   if (url.username !== '' || url.password !== '')

@@ -44,7 +44,21 @@ describe('a request', () => {
     ],
     [['/echo', '-X', 'GET', '-f', 'a=1 2', '-F', 'b=3'], 'GET', '/echo?a=1+2&b=3', null, ''],
     [['/echo', '-X', 'GET', '-F', 'a=null', '-F', 'b[]'], 'GET', '/echo?a=', null, ''],
-    [['/echo', '-F', 'a[]', '-f', 'b[]'], 'POST', '/echo', JSON_TYPE, '{"b":[],"a":[]}'],
+    [['/echo', '-F', 'a[]', '-f', 'b[]'], 'POST', '/echo', JSON_TYPE, '{"a":[],"b":[]}'],
+    [
+      ['/echo', '-f', 'l[][k]=1', '-F', 'l[][n]=2', '-f', 'l[][k]=3', '-F', 'l[][n]=4'],
+      'POST',
+      '/echo',
+      JSON_TYPE,
+      '{"l":[{"k":"1","n":2},{"k":"3","n":4}]}',
+    ],
+    [
+      ['/echo', '-X', 'GET', '-f', 'tag=a', '-F', 'n=1', '-f', 'tag=b'],
+      'GET',
+      '/echo?tag=a&n=1&tag=b',
+      null,
+      '',
+    ],
     [['/echo', '-XPUT', '-f', 'a=1'], 'PUT', '/echo', JSON_TYPE, '{"a":"1"}'],
     [['/echo', '-X=PATCH', '-f=a=1'], 'PATCH', '/echo', JSON_TYPE, '{"a":"1"}'],
     [['/echo', '--method', 'delete'], 'DELETE', '/echo', null, ''],
@@ -98,6 +112,24 @@ describe('a request', () => {
       accept: 'text/plain',
       one: '1',
     })
+  })
+
+  test('api: sends every value of a header that is given more than once', async () => {
+    await using atlas = await inProcess({ loggedIn: true })
+    await atlas.run([
+      'api',
+      '/echo',
+      '-H',
+      'X-One: 1',
+      '-H',
+      'x-one: 2',
+      '-H',
+      'Accept: a/b',
+      '-H',
+      'Accept: c/d',
+    ])
+    const { accept, 'x-one': one } = atlas.server.requests[0]?.headers ?? {}
+    expect({ accept, one }).toEqual({ accept: 'a/b, c/d', one: '1, 2' })
   })
 
   test('api: sends a Latin-1 header value', async () => {
@@ -408,6 +440,21 @@ describe('a method', () => {
 })
 
 describe('wrong use', () => {
+  test('api: a file that is not UTF-8 is no field, and --input sends it as it is', async () => {
+    await using atlas = await inProcess({ loggedIn: true })
+    const file = path.join(atlas.home, 'latin1.txt')
+    fs.writeFileSync(file, Buffer.from([0x63, 0xe9]))
+    expect(await atlas.run(['api', '/echo', '-F', `x=@${file}`])).toEqual({
+      status: 2,
+      stdout: '',
+      stderr:
+        `atlas: ${file} is not UTF-8 text, which a field of JSON cannot hold.\n` +
+        '       Send it as the whole body, with --input and its Content-Type.\n',
+    })
+    expect(atlas.server.log()).toEqual([])
+    expect((await atlas.run(['api', '/echo', '--input', file])).status).toBe(0)
+  })
+
   const CASES: [args: string[], message: string][] = [
     [[], 'atlas api needs PATH.'],
     [['/x', '/y'], 'atlas api takes no argument "/y".'],
@@ -437,6 +484,7 @@ describe('wrong use', () => {
       ['/x', '-F', 'a=@/dev/zero'],
       '/dev/zero holds more than 16777216 bytes, which is too much for a field.',
     ],
+    [['/notes/1\n2', '-X', 'DELETE'], 'PATH contains a control character, such as a line break.'],
     [['/x', '--input', 'missing.json'], 'missing.json cannot be read (ENOENT).'],
   ]
   test.each(CASES)('api: wrong use of atlas api %j sends nothing', async (args, message) => {

@@ -168,6 +168,8 @@ describe('a request path', () => {
     ['/x#y', `${ROOT}/x`],
     ['/a b', `${ROOT}/a%20b`],
     ['/api/v1/auth/me', `${ROOT}/auth/me`],
+    ['notes:search', `${ROOT}/notes:search`],
+    ['/notes:search?q=a:b', `${ROOT}/notes:search?q=a:b`],
     ['api/v1/auth/me?x=y', `${ROOT}/auth/me?x=y`],
     ['/api/v1', `${ROOT}/`],
     ['/api/v1?x=y', `${ROOT}/?x=y`],
@@ -207,7 +209,10 @@ describe('a request path', () => {
       'file:///etc/passwd',
       'data:,x',
       'javascript:1',
+      'gopher://a.example/',
     ],
+    ...['/notes/1\n2', '/notes/1\t2', '/notes/1\r', '\u0000', '/a\u007f', '/a\u0085b'],
+    ...['C:/Program Files/Git/auth/me', 'c:\\x'],
   ])('%j leads elsewhere and is refused', path => {
     expect(codeOf(() => resolveRequestUrl(ROOT, path))).toBe('usage')
   })

@@ -76,6 +76,7 @@ describe('paths of atlas api', () => {
     ['a host behind backslashes', host => `http:\\\\${host}\\x`],
     ['a host behind a slash and a backslash', host => `http:/\\${host}/x`],
     ['a host behind three slashes', host => `///${host}/x`],
+    ['a host behind a tab and slashes', host => `\t//${host}/x`],
   ]
   test.each(ELSEWHERE)('origin: api sends nothing to %s', async (_, url) => {
     await using elsewhere = await startRawServer(socket => socket.end())
@@ -102,7 +103,6 @@ describe('paths of atlas api', () => {
     ['../../../../../../health', '/health'],
     ['/\\attacker.example/x', '/api/v1//attacker.example/x'],
     ['\\\\attacker.example\\x', '/api/v1///attacker.example/x'],
-    ['\t//attacker.example/x', '/api/v1///attacker.example/x'],
     ['@attacker.example/x', '/api/v1/@attacker.example/x'],
     [':80@attacker.example/x', '/api/v1/:80@attacker.example/x'],
     ['.attacker.example', '/api/v1/.attacker.example'],

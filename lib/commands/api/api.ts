@@ -75,7 +75,9 @@ async function send(
 ): Promise<FetchResponse<unknown>> {
   const headers = new Headers({ accept: '*/*' })
   if (body !== undefined) headers.set('content-type', 'application/json; charset=utf-8')
-  for (const [name, value] of given) headers.set(name, value)
+  // The first of a name takes the place of atlas's own; each further one is sent too.
+  for (const name of new Set(given.map(([name]) => name.toLowerCase()))) headers.delete(name)
+  for (const [name, value] of given) headers.append(name, value)
   const [{ answered }, client] = await Promise.all([import('../../http/client.ts'), http.client(credential)])
   return answered(
     client.raw(url.href, {

@@ -3,6 +3,13 @@ import { isJsonObject } from '../../json-object.ts'
 
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json }
 
+declare global {
+  interface JSON {
+    /** A value, frozen, that `stringify` writes as this text. TypeScript's library does not know it yet. */
+    rawJSON(text: string): { [key: string]: never }
+  }
+}
+
 /** One `-f` or `-F`; without a value it is an empty list. */
 export interface Field {
   readonly key: string
@@ -21,7 +28,8 @@ export function splitField(text: string, flag: string): { key: string; value: st
 export function typedValue(text: string): Json {
   if (!/^(true|false|null|-?(0|[1-9]\d*))$/.test(text)) return text
   const value: Json = JSON.parse(text)
-  return typeof value === 'number' && !Number.isSafeInteger(value) ? text : value
+  // A larger number would be rounded.
+  return typeof value === 'number' && !Number.isSafeInteger(value) ? JSON.rawJSON(text) : value
 }
 
 /**
@@ -62,7 +70,7 @@ function place(container: Json, [name = '', ...below]: string[], value: Json | u
     else container.push(descend(undefined))
     return
   }
-  if (!isJsonObject(container) || name === '') throw conflict()
+  if (!isJsonObject(container) || Object.isFrozen(container) || name === '') throw conflict()
   if (next !== undefined) container[name] = descend(container[name])
   else if (name in container || value === undefined) throw conflict()
   else container[name] = value

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import fs from 'node:fs'
 import type { FetchOptions } from 'ofetch'
 import type { Flags } from '../../cli/flags.ts'
@@ -25,7 +26,7 @@ const OWN_HEADERS = new Set([
 export interface TypedRequest {
   readonly method: string
   readonly headers: readonly (readonly [name: string, value: string])[]
-  /** Strings first, typed ones after them. */
+  /** In the order given. */
   readonly fields: readonly TypedField[]
   /** A file, or `-` for standard input. */
   readonly input: string | undefined
@@ -48,9 +49,9 @@ export interface Content {
 
 /** @throws {AtlasError} `usage`: the flags ask for a request that cannot be made. */
 export async function parseRequest(flags: Flags): Promise<TypedRequest> {
-  const fieldsOf = (name: string, typed: boolean): TypedField[] =>
-    flags.all(name).map(text => ({ ...splitField(text, `--${name}`), typed }))
-  const fields = [...fieldsOf('raw-field', false), ...fieldsOf('field', true)]
+  const fields = flags
+    .inOrder('raw-field', 'field')
+    .map(({ name, value }): TypedField => ({ ...splitField(value, `--${name}`), typed: name === 'field' }))
   const input = flags.text('input')
   const method = await parseMethod(
     flags.text('method') ?? (fields.length > 0 || input !== undefined ? 'POST' : 'GET'),
@@ -99,9 +100,8 @@ export async function readContent(
   const fields: Field[] = []
   for (const field of typed) fields.push({ key: field.key, value: await readValue(field, readStdin) })
   if (input !== undefined) return { query: toQuery(fields), body: await openInput(input, readStdin) }
-  const object = buildObject(fields)
   return fields.length > 0 && canHaveBody(method)
-    ? { query: [], body: JSON.stringify(object) }
+    ? { query: [], body: JSON.stringify(buildObject(fields)) }
     : { query: toQuery(fields), body: undefined }
 }
 
@@ -114,6 +114,11 @@ async function readValue({ value, typed }: TypedField, readStdin: Run['readStdin
   const bytes = await readAll(source, MAX_FIELD_BYTES).catch(error => {
     throw unreadable(file, error)
   })
+  if (bytes !== undefined && !isUtf8(bytes))
+    throw usageError(
+      `${file === '-' ? 'Standard input' : file} is not UTF-8 text, which a field of JSON cannot hold.`,
+      'Send it as the whole body, with --input and its Content-Type.',
+    )
   if (bytes !== undefined) return bytes.toString()
   throw usageError(
     `${file === '-' ? 'Standard input' : file} holds more than ${MAX_FIELD_BYTES} bytes, which is too much for a field.`,

@@ -13,7 +13,7 @@ describe('fields', () => {
     [['a=null', 'b=false', 'c=-3'], '{"a":null,"b":false,"c":-3}', 'a=&b=false&c=-3'],
     [
       ['a=1.5', 'b=007', 'c=9007199254740993'],
-      '{"a":"1.5","b":"007","c":"9007199254740993"}',
+      '{"a":"1.5","b":"007","c":9007199254740993}',
       'a=1.5&b=007&c=9007199254740993',
     ],
     [['a[b][c]=1', 'a[b][d]=2'], '{"a":{"b":{"c":1,"d":2}}}', 'a%5Bb%5D%5Bc%5D=1&a%5Bb%5D%5Bd%5D=2'],
@@ -44,6 +44,7 @@ describe('fields', () => {
     [['a'], '--field needs key=value; "a" is not that.'],
     [['=1'], '--field needs key=value; "=1" is not that.'],
     [['a=1', 'a=2'], 'The field "a" contradicts an earlier one.'],
+    [['a=9007199254740993', 'a[b]=2'], 'The field "a[b]" contradicts an earlier one.'],
     [['a=1', 'a[]=2'], 'The field "a[]" contradicts an earlier one.'],
     [['a[]=1', 'a[b]=2'], 'The field "a[b]" contradicts an earlier one.'],
     [['a[b=1'], '"a[b" is not a field name.'],
