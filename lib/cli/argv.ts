@@ -21,6 +21,13 @@ export type Request =
  * @throws {AtlasError} `usage`: names what was not understood and the nearest name there is.
  */
 export async function readArgv(cli: CAC, argv: readonly string[]): Promise<Request> {
+  // The runtime puts U+FFFD in the place of bytes that are not UTF-8, which would name another file or text.
+  const damaged = argv.find(argument => argument.includes('\ufffd'))
+  if (damaged !== undefined)
+    throw usageError(
+      `The argument "${damaged.slice(0, 80)}" is not UTF-8 text.`,
+      'Give it in UTF-8. Other bytes can be sent from a file, with: atlas api PATH --input FILE',
+    )
   const { words, rest } = splitWords(cli, argv)
   if (words[0] === 'help') {
     const topic = [...words, ...rest].filter(word => isWord(word) && word !== 'help')

@@ -49,7 +49,8 @@ export const PRECEDENCE =
 export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
   ...ALL_SETTINGS.map(setting => [setting.variable, variableHelp(setting)] as const),
   ['CLAUDE_CONFIG_DIR', 'The folder of CLAUDE.md (sync --dir; default: ~/.claude)'],
-  ['NO_COLOR, FORCE_COLOR', 'Never use colours; always use them'],
+  ['NO_COLOR, FORCE_COLOR', 'Never use colours; always use them (CLICOLOR=0: never)'],
+  ['CI', 'No spinner and no progress'],
   ['TERM', 'dumb: plain prompts without colours, spinner or progress, for screen readers too'],
   ['HTTPS_PROXY, HTTP_PROXY, NO_PROXY', 'The proxy for other machines, and its exceptions'],
   ['NODE_EXTRA_CA_CERTS', 'A file of certificate authorities to trust besides those of the system'],

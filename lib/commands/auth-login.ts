@@ -84,15 +84,22 @@ async function findServer(run: Run): Promise<string> {
   })
 }
 
-/** All of standard input without its last line ending. */
-async function readPassword({ readStdin }: Run): Promise<string> {
+/** All of standard input without its last line ending, and without a byte-order mark. */
+async function readPassword({ readStdin, terminal }: Run): Promise<string> {
   const bytes = await readAll(readStdin(), MAX_PASSWORD_BYTES)
   if (bytes === undefined)
     throw usageError(
       `Standard input holds more than ${MAX_PASSWORD_BYTES} bytes, which cannot be a password.`,
     )
   if (!isUtf8(bytes)) throw usageError('The password on standard input is not UTF-8 text.')
-  const password = bytes.toString().replace(/\r?\n$/, '')
+  const password = bytes
+    .toString()
+    .replace(/^\ufeff/, '')
+    .replace(/\r?\n$/, '')
+  if (/^(["']).+\1$/s.test(password))
+    terminal.notice(
+      'The password on standard input begins and ends with quotes, which are taken as part of it.',
+    )
   if (password !== '') return password
   throw usageError('The password on standard input is empty.', 'Check the command or file before the pipe.')
 }

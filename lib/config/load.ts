@@ -119,9 +119,11 @@ export function requireHome({ homeFolder, platform }: Surroundings, instead: str
   )
 }
 
-/** @throws {AtlasError} `usage`: it is relative, so it would depend on the current directory. */
+/** @throws {AtlasError} `usage`: it is relative, so it would depend on the current directory; or it is not UTF-8. */
 export function absolutePath(value: string, from: string, platform: NodeJS.Platform): string {
   const { isAbsolute } = platform === 'win32' ? path.win32 : path.posix
+  if (value.includes('\ufffd'))
+    throw usageError(`${from} is not UTF-8 text: "${value}".`, 'Choose a folder whose name is UTF-8.')
   if (isAbsolute(value)) return value
   throw usageError(`${from} is not an absolute path: "${value}".`, 'Give a path that starts at the root.')
 }

@@ -2,7 +2,7 @@ import { type AtlasCode, Cancelled } from '../errors.ts'
 import type { Prompt } from './prompt.ts'
 import { safeJson, sanitizeLine } from './safe-text.ts'
 import type { Secrets } from './secrets.ts'
-import { startSpinner } from './spinner.ts'
+import { framesFor, startSpinner } from './spinner.ts'
 import { flushOutput, isTerminal, writeStderr, writeStdout } from './streams.ts'
 import { type Line, renderLine, type Style, styled, wantsColour } from './style.ts'
 
@@ -154,10 +154,10 @@ export function createTerminal({ json, env, secrets, device = processDevice }: T
       return answer
     },
     async during(label, work, delayMs = SPINNER_DELAY_MS) {
-      if (!stderrIsTerminal || env['TERM'] === 'dumb' || json) return work
+      if (!stderrIsTerminal || env['TERM'] === 'dumb' || env['CI'] || json) return work
       const text = (): string => sanitizeLine(mask(typeof label === 'string' ? label : label()))
       const columns = (): number => device.columns('stderr') || DEFAULT_COLUMNS
-      stopSpinner = startSpinner(text, delayMs, device.writeStderr, columns)
+      stopSpinner = startSpinner(text, delayMs, device.writeStderr, columns, framesFor(env))
       return work.finally(() => stopSpinner())
     },
     async flush() {

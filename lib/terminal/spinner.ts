@@ -1,5 +1,12 @@
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
+const ASCII_FRAMES = ['|', '/', '-', '\\']
 const INTERVAL_MS = 80
+/** The character set of a terminal, by the variables of POSIX (XBD §8.2); a system that sets none has UTF-8. */
+export function framesFor(env: Readonly<Record<string, string | undefined>>): readonly string[] {
+  const locale = env['LC_ALL'] || env['LC_CTYPE'] || env['LANG']
+  return locale === undefined || /utf-?8/i.test(locale) ? FRAMES : ASCII_FRAMES
+}
+
 const CLEAR_LINE = '\r\u001b[K'
 
 /**
@@ -11,12 +18,13 @@ export function startSpinner(
   delayMs: number,
   write: (text: string, maxWaitingBytes?: number) => unknown,
   columns: () => number,
+  frames = FRAMES as readonly string[],
 ): () => void {
   let count = 0
   const draw = (): void => {
     // A line that wraps could not be cleared.
     const text = label().slice(0, Math.max(0, columns() - 3))
-    write(`${CLEAR_LINE}${FRAMES[count++ % FRAMES.length]} ${text}`, 0)
+    write(`${CLEAR_LINE}${frames[count++ % frames.length]} ${text}`, 0)
   }
   let ticking: ReturnType<typeof setInterval> | undefined
   const starting = setTimeout(() => {

@@ -36,11 +36,14 @@ export function renderLine(line: Line, colour: boolean, prepare = (text: string)
     .join('')
 }
 
-/** FORCE_COLOR says yes (0 and false: no), NO_COLOR says no, else a terminal decides. @see https://no-color.org */
+/**
+ * FORCE_COLOR says yes (0 and false: no), NO_COLOR and a CLICOLOR of 0 say no, else a terminal decides.
+ * @see https://no-color.org, https://bixense.com/clicolors
+ */
 export function wantsColour(env: Readonly<Record<string, string | undefined>>, isTerminal: boolean): boolean {
-  const { FORCE_COLOR: force, NO_COLOR: no, TERM: term } = env
+  const { FORCE_COLOR: force, NO_COLOR: no, CLICOLOR: colour, TERM: term } = env
   if (force) return force !== '0' && force !== 'false'
-  return !no && isTerminal && term !== 'dumb'
+  return !no && colour !== '0' && isTerminal && term !== 'dumb'
 }
 
 /** A text made harmless for a terminal, in lines of at most `columns` characters; a longer word stands alone. */

@@ -95,12 +95,23 @@ const PASSWORDS: [what: string, input: string | Uint8Array, sent: string][] = [
   ['with two line endings, the first of which belongs to it', 'correct horse\n\n', 'correct horse\n'],
   ['with spaces around it', ' correct horse ', ' correct horse '],
   ['in any script', 'pässwörd 🔑', 'pässwörd 🔑'],
+  ['behind a byte-order mark', '\ufeffcorrect horse\r\n', 'correct horse'],
+  ['with quotes around it', '"correct horse"\n', '"correct horse"'],
 ]
 test.each(PASSWORDS)('login: a piped password %s arrives unchanged', async (_, input, sent) => {
   await using atlas = await inProcess()
   const { server } = atlas
   await atlas.run(LOGIN, { input, env: { ATLAS_API_URL: server.apiRoot } })
   expect(new URLSearchParams(server.requests[1]?.body).get('password')).toBe(sent)
+})
+
+test('login: says that quotes around a piped password are part of it', async () => {
+  await using atlas = await inProcess()
+  const { status, stderr } = await atlas.run(LOGIN, { input: "'correct horse'\n" })
+  expect({ status, first: stderr.split('\n')[0] }).toEqual({
+    status: 4,
+    first: 'The password on standard input begins and ends with quotes, which are taken as part of it.',
+  })
 })
 
 test('login: server, store and profile are remembered for later commands', async () => {

@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox } from '../support/binary.ts'
+import { inProcess } from '../support/in-process.ts'
 
 test('switch: later commands use the profile, its server and its session', async () => {
   await using home = await startAtlasServer()
@@ -26,6 +27,20 @@ test('switch: later commands use the profile, its server and its session', async
   expect((await sandbox.run(['auth', 'switch', 'hom', '--json'])).stderr).toContain(
     'Did you mean \\"home\\"?',
   )
+})
+
+test('switch: names the variables that override it', async () => {
+  await using atlas = await inProcess({ loggedIn: true })
+  const env = { ATLAS_PROFILE: 'work', ATLAS_API_URL: 'http://127.0.0.1:9', ATLAS_ACCESS_TOKEN: 'token' }
+  expect(await atlas.run(['auth', 'switch', 'default'], { env })).toEqual({
+    status: 0,
+    stdout: `Switched to profile default (ada@example.com on ${atlas.server.url})\n`,
+    stderr: [
+      'There is no profile "work" yet (ATLAS_PROFILE). Known profiles: default.',
+      ...Object.keys(env).map(name => `${name} is set and overrides what this changes, until you unset it.`),
+      '',
+    ].join('\n'),
+  })
 })
 
 test('switch: a profile on plain http can be listed, switched away from and logged out without --allow-http', async () => {

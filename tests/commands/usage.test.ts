@@ -3,6 +3,8 @@ import fs from 'node:fs'
 import path from 'node:path'
 import manifest from '../../package.json' with { type: 'json' }
 import { createSandbox } from '../support/binary.ts'
+import { posixTest } from '../support/needs.ts'
+import { stage } from '../support/stage.ts'
 
 describe('help and version', () => {
   test('the version names program, version, platform and architecture', async () => {
@@ -275,3 +277,28 @@ describe('a bad value is refused by name', () => {
     expect(fs.readFileSync(file, 'utf8')).toBe(content)
   })
 })
+
+posixTest(
+  'usage: an argument or a folder that is not UTF-8 is refused, and nothing of another name is made',
+  async () => {
+    await using atlas = await stage({ loggedIn: true })
+    const said = async (script: string) => {
+      const { status, stdout, stderr } = await atlas.run([], { via: ['bash', '-c', script] })
+      return { status, stdout, first: stderr.split('\n')[0] }
+    }
+    const refused = { status: 2, stdout: '' }
+    expect(await said(`exec "$0" api $'/caf\\xe9'`)).toEqual({
+      ...refused,
+      first: 'atlas: The argument "/caf\ufffd" is not UTF-8 text.',
+    })
+    expect(await said(`exec "$0" sync --dir $'caf\\xe9'`)).toEqual({
+      ...refused,
+      first: 'atlas: The argument "caf\ufffd" is not UTF-8 text.',
+    })
+    expect(await said(`HOME=$'/tmp/caf\\xe9' exec "$0" sync`)).toEqual({
+      ...refused,
+      first: 'atlas: The home folder is not UTF-8 text: "/tmp/caf\ufffd".',
+    })
+    expect([atlas.server.log(), fs.readdirSync(atlas.cwd)]).toEqual([[], []])
+  },
+)

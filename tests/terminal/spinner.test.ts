@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import { describeProgress, startSpinner } from '../../lib/terminal/spinner.ts'
+import { describeProgress, framesFor, startSpinner } from '../../lib/terminal/spinner.ts'
 
 const CASES: [bytes: number, total: number | undefined, said: string][] = [
   [0, undefined, '0 B'],
@@ -32,4 +32,16 @@ test('a spinner waits for no reader: its frames only go where nothing waits, and
   stop()
   expect(written[0]).toEqual(['\r\u001b[K⠋ Working', 0])
   expect(written.at(-1)).toEqual(['\r\u001b[K', undefined])
+})
+
+test.each([
+  [{}, '⠋'],
+  [{ LANG: 'en_GB.UTF-8' }, '⠋'],
+  [{ LANG: 'de_DE.utf8' }, '⠋'],
+  [{ LANG: 'C' }, '|'],
+  [{ LANG: 'en_GB.UTF-8', LC_ALL: 'POSIX' }, '|'],
+  [{ LANG: 'C', LC_CTYPE: 'C.UTF-8' }, '⠋'],
+  [{ LANG: 'de_DE.ISO-8859-1', LC_ALL: '' }, '|'],
+])('with %j a spinner begins with %s', (env, frame) => {
+  expect(framesFor(env)[0]).toBe(frame)
 })
