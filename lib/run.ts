@@ -5,6 +5,7 @@ import {
   profilesOf,
   proveConfigFile,
   readConfigFile,
+  withoutRecord,
   writeConfigFile,
 } from './config/file.ts'
 import { type Config, type GivenFlags, loadConfig, type Surroundings } from './config/load.ts'
@@ -104,6 +105,7 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
   const budget = createBudget(options.budgetMs ?? Number.POSITIVE_INFINITY)
   const lockIn = createLocks(host, config, budget, debug)
   const stores = createStores(host, config, debug)
+  const configFile = shareConfigFile(folder.value, lockIn(folder.value, 'config'))
   const storedAs = (login: LoginPlace): StoredSession => {
     const store = stores[login.store]
     const lock = lockIn(store.lockFolder, accountOf(login.profile, login.apiUrl), {
@@ -118,6 +120,7 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
       now,
       loginCommand: loginCommand(config),
       listedEmail: () => emailAt(readConfigFile(folder.value), login),
+      noteEnd: () => configFile.update(file => withoutRecord(file, login)),
     })
   }
   const stored = storedAs({ profile: profile.value, apiUrl: apiUrl.value, store: store.value })
@@ -135,17 +138,10 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
   const reader: Reader = { isSafeToShow: secrets.isSafeToShow }
   const credentials = credentialsOf(host, config, stored, { http, reader, interrupts: host.interrupts })
   if (!options.saysWhenSessionEnds) terminal.atEnd(() => describeEnd(credentials.sessionEnd(), stored))
-  const configLock = lockIn(folder.value, 'config')
   return {
     ...host,
     config,
-    configFile: {
-      lock: configLock,
-      read: () => readConfigFile(folder.value),
-      prove: () => configLock.hold(async () => proveConfigFile(folder.value)),
-      update: change =>
-        configLock.hold(async () => writeConfigFile(folder.value, change(readConfigFile(folder.value)))),
-    },
+    configFile,
     credentials,
     stored,
     storedAs,
@@ -164,6 +160,13 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
     lockOf: file => lockIn(userLockFolder(uid, host.runtimeHome), `file ${file}`, { amongOthers: true }),
   }
 }
+
+const shareConfigFile = (folder: string, lock: Lock): SharedConfigFile => ({
+  lock,
+  read: () => readConfigFile(folder),
+  prove: () => lock.hold(async () => proveConfigFile(folder)),
+  update: change => lock.hold(async () => writeConfigFile(folder, change(readConfigFile(folder)))),
+})
 
 type Debug = (line: string) => void
 type LockIn = (folder: string, name: string, place?: Pick<LockOptions, 'inStore' | 'amongOthers'>) => Lock

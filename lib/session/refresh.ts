@@ -1,4 +1,4 @@
-import { AtlasError } from '../errors.ts'
+import { AtlasError, recoverable } from '../errors.ts'
 import type { Held } from '../files/lock.ts'
 import { type Answer, badResponse, errorFor } from '../http/answer.ts'
 import { isRefusal, parseAccessToken, parseRefreshToken, refreshCookieHeader } from './protocol.ts'
@@ -122,7 +122,11 @@ async function endUnlessReplaced(session: Session, stored: StoredSession, held: 
   }
   if (latest === undefined || !isSameWriting(latest, session)) return stored.require()
   // Its answer may still come. If none does, the next refusal deletes the session.
-  if (isAlone) await stored.delete()
+  if (isAlone) {
+    await stored.delete()
+    // The session is gone all the same; only `auth list` would still show it.
+    await stored.noteEnd().catch(recoverable)
+  }
   throw expired(stored, 'the server refused to renew it')
 }
 

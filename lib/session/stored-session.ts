@@ -20,6 +20,8 @@ export interface StoredSessionOptions {
   readonly loginCommand: string
   /** Whose login the config file says this is, read anew; null where it has ended, undefined where none is listed. */
   readonly listedEmail: () => string | null | undefined
+  /** Let the config file say that nobody is logged in here any more. */
+  readonly noteEnd: () => Promise<void>
 }
 
 /** The name under which a profile's session on a server is stored. */
@@ -35,12 +37,11 @@ export function partsOf(account: string): Pick<Login, 'profile' | 'apiUrl'> | un
 export type StoredSession = ReturnType<typeof createStoredSession>
 
 export function createStoredSession(options: StoredSessionOptions) {
-  const { profile, apiUrl, store, lock, secrets, now, loginCommand } = options
+  const { profile, apiUrl, store, lock, secrets, now, loginCommand, noteEnd } = options
   const account = accountOf(profile, apiUrl)
   const hide = hidden(secrets)
   const requireOwn = refuseOthers(options)
   let isHeld = false
-
   const readAny = async (): Promise<Session | undefined> => {
     const record = await store.read(account)
     if (record === undefined) return undefined
@@ -76,6 +77,7 @@ export function createStoredSession(options: StoredSessionOptions) {
     lock,
     now,
     loginCommand,
+    noteEnd,
 
     /** @returns undefined where nothing is stored. @throws {AtlasError} `not_logged_in`: another's; `store_*` */
     read,

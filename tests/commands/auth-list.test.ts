@@ -38,3 +38,19 @@ test('list: prints every profile and marks the current one', async () => {
     profiles: [entry('home', home.url, null), entry('work', work.url, 'ada@example.com')],
   })
 })
+
+test('list: shows a login that the server has ended as ended', async () => {
+  await using atlas = await inProcess({ loggedIn: true })
+  const { server } = atlas
+  server.expireAccessTokens()
+  server.revokeSessions()
+  expect((await atlas.run(['api', '/auth/me'])).status).toBe(4)
+  expect(JSON.parse((await atlas.run(['auth', 'list', '--json'])).stdout).profiles).toEqual([
+    { name: 'default', api_url: server.url, email: null, store: 'file' },
+  ])
+  const { status, stderr } = await atlas.run(['api', '/auth/me'])
+  expect({ status, stderr }).toEqual({
+    status: 4,
+    stderr: `atlas: Not logged in to ${server.url}.\n       Log in with: atlas auth login\n`,
+  })
+})

@@ -87,6 +87,7 @@ export function createSessionKit({
     secrets,
     now,
     loginCommand: 'atlas auth login',
+    noteEnd: async () => {},
     listedEmail: () => undefined,
   })
   const dependencies = { http, interrupts, secrets, reader: { isSafeToShow } }
