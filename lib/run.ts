@@ -30,7 +30,7 @@ import type { Secrets } from './terminal/secrets.ts'
 import type { Line } from './terminal/style.ts'
 import { describeMoment } from './terminal/time.ts'
 
-/** Added to request timeout and keychain wait, it is the longest wait for a lock, in milliseconds. */
+/** The longest wait for a lock is the request timeout, the keychain wait and this together, in milliseconds. */
 const LOCK_MARGIN_MS = 5_000
 
 /** What the outside world lends to a run of atlas. */
@@ -238,7 +238,7 @@ function describeEnd(end: Date | null, { apiUrl, loginCommand, now }: StoredSess
   return `The session on ${apiUrl} ${verb} ${describeMoment(end, now())}. Log in again with: ${loginCommand}`
 }
 
-/** With a mistyped profile nobody is logged in, which alone would send a person to log in again. */
+/** A mistyped profile has no login; "Not logged in" alone would send a person to log in again. */
 function mentionUnknownProfile({ profile, file }: Config, { json, notice }: Terminal): void {
   const profiles = profilesOf(file)
   if (json || profiles.size === 0 || profiles.has(profile.value)) return

@@ -5,7 +5,7 @@ import type { Credential } from '../session/credentials.ts'
 import { type LocalFile, readLocal } from '../sync/local-file.ts'
 import { NEVER_SYNCED, type SyncState } from '../sync/memory.ts'
 import { findPlace, type Place } from '../sync/place.ts'
-import { type Configuration, shortCommit, unreadable } from '../sync/remote.ts'
+import { type Configuration, remoteUnreadable, shortCommit } from '../sync/remote.ts'
 import { isKnown, judge, sha256, type Verdict } from '../sync/verdict.ts'
 import type { Row } from '../terminal/output.ts'
 import { describeMoment } from '../terminal/time.ts'
@@ -42,7 +42,8 @@ export async function syncStatus(dir: string | undefined, run: Run): Promise<num
   const state = (await Promise.try(() => memoryOf(place, run).recall()).catch(note)) ?? NEVER_SYNCED
   const local = await Promise.try(() => readLocal(place.target)).catch(note)
   const verdict = remote && faults.length === 0 ? judge(local?.bytes, remote, state) : 'unknown'
-  if (verdict === 'remote_unreadable') note(unreadable(run.config.apiUrl.value, remote?.commitSha ?? null))
+  if (verdict === 'remote_unreadable')
+    note(remoteUnreadable(run.config.apiUrl.value, remote?.commitSha ?? ''))
   const [fault] = faults
   await print({ place, credential, remote, local, state, verdict, fault }, run)
   return fault?.exitStatus ?? 0

@@ -4,7 +4,7 @@ import { AtlasError } from '../errors.ts'
 import type { Run } from '../run.ts'
 import { findPlace, type Place } from '../sync/place.ts'
 import { type Synced, type SyncOptions, sync as syncFile } from '../sync/pull.ts'
-import { shortCommit, unreadable } from '../sync/remote.ts'
+import { remoteUnreadable, shortCommit } from '../sync/remote.ts'
 import { type TextDiff, unifiedDiff } from '../sync/text-diff.ts'
 import { isEdited } from '../sync/verdict.ts'
 import type { Terminal } from '../terminal/output.ts'
@@ -36,7 +36,7 @@ export async function sync(dir: string | undefined, options: SyncOptions, run: R
   const { result, verdict, remote, backup, recovered } = synced
   if (recovered !== null)
     terminal.notice(`An interrupted sync had moved a local text aside; it is kept in ${recovered}`)
-  if (result === 'remote_unreadable') throw unreadable(config.apiUrl.value, remote.commitSha)
+  if (result === 'remote_unreadable') throw remoteUnreadable(config.apiUrl.value, remote.commitSha ?? '')
   if (result === 'refused') {
     if (!terminal.json) showShortDiff(linesOf(await diffOf(place, synced), synced), terminal)
     throw localChanges(place, synced)

@@ -17,7 +17,10 @@ export interface Config extends Settings {
   readonly file: ConfigFile
   /** Why nothing is known of the config file, for a command that can do without; undefined where all is. */
   readonly fileFault: AtlasError | undefined
-  /** Where the server's API is: as given, or as a login found it; undefined where that is not known. */
+  /**
+   * Where the server's API is: as a login found it, or as given; undefined where that is not known. A stored session
+   * has its own.
+   */
   readonly apiRoot: string | undefined
 }
 
@@ -73,7 +76,7 @@ export function loadConfig(flags: GivenFlags, surroundings: Surroundings, mayLac
     fileFault,
     profile,
     apiUrl,
-    apiRoot: givenApiRoot(given(SETTINGS.apiUrl)?.value ?? '') ?? apiRootOf(file, apiUrl.value),
+    apiRoot: apiRootOf(file, apiUrl.value) ?? givenApiRoot(given(SETTINGS.apiUrl)?.value ?? ''),
     store: find(SETTINGS.store, login?.store),
     accessToken: find(SETTINGS.accessToken),
     timeoutMs: find(SETTINGS.timeoutMs),
@@ -110,7 +113,7 @@ export function configFolder(surroundings: Surroundings): Setting<string> {
   return { value, source: 'default', from: 'default' }
 }
 
-/** The home folder, or `usage` that names a variable to set `instead`: it is not known, or it is relative. */
+/** The home folder. @param instead a variable to set, for the hint. @throws {AtlasError} `usage`: it is not known or not absolute. */
 export function requireHome({ homeFolder, platform }: Surroundings, instead: string): string {
   if (homeFolder !== undefined) return absolutePath(homeFolder, 'The home folder', platform)
   throw usageError(

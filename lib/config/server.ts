@@ -18,7 +18,7 @@ const API_PATH = '/api/v1'
  */
 export function normalizeApiUrl(text: string, from: string): string {
   const url = parseServerUrl(text)
-  if (url !== undefined) return url.replace(/(\/api\/v1)+$/, '')
+  if (url !== undefined) return url.replace(new RegExp(`(${API_PATH})+$`), '')
   const meant = withScheme(text)
   const hint = meant ? `Did you mean ${meant}?` : WHAT_IS_ACCEPTED
   throw usageError(`${from} is not a usable server URL.`, hint)
@@ -27,13 +27,13 @@ export function normalizeApiUrl(text: string, from: string): string {
 /** The API root of a URL that was given with it; undefined where the URL names a server alone. */
 export function givenApiRoot(text: string): string | undefined {
   const url = parseServerUrl(text)
-  return url?.endsWith(API_PATH) ? url : undefined
+  return url?.endsWith(API_PATH) ? normalizeApiUrl(url, 'the URL') + API_PATH : undefined
 }
 
 /** Where the API of a server may be, by its name; the likely place first. */
 export const possibleApiRoots = (apiUrl: string): string[] => [apiUrl + API_PATH, apiUrl]
 
-/** A usable URL without what makes no difference: capitals, a default port, surplus slashes, dots and escapes. */
+/** A usable URL without what makes no difference: capitals in scheme and host, a default port, surplus slashes, dots and escapes. */
 function parseServerUrl(text: string): string | undefined {
   const url = SERVER_URL.test(text) ? URL.parse(text) : null
   return url
@@ -104,7 +104,7 @@ export function resolveRequestUrl(apiRoot: string, path: string): URL {
   return url
 }
 
-/** Documentation writes paths from the root of the server on, such as `api/v1/auth/me`. */
+/** Documentation gives paths from the server's root, such as `api/v1/auth/me`. */
 function withoutApiPath(apiRoot: string, path: string): string {
   if (!apiRoot.endsWith(API_PATH)) return path
   const prefixes = [new URL(apiRoot).pathname, API_PATH].map(prefix => prefix.slice(1))

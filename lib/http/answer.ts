@@ -29,7 +29,7 @@ export interface Reader {
   readonly isSafeToShow: (text: string) => boolean
   /** What to do where the access token is rejected. */
   readonly renewHint?: string | undefined
-  /** Why it is likely to be, as a sentence. */
+  /** Why the server is likely to reject it, without a full stop; undefined where nothing is known. */
   readonly tokenFault?: () => string | undefined
 }
 
@@ -69,7 +69,7 @@ function challenges(headers: Headers): string[] {
   })
 }
 
-/** What an unsuccessful answer means, whatever was asked. No redirect is followed, so one is an error too. */
+/** What an unsuccessful answer means, whatever was asked; a redirect is an error. */
 export function errorFor(answer: Omit<Answer, 'body'> & AnyBody, reader: Reader): AtlasError {
   const { status, headers, url, request, receivedAt } = answer
   if (status === 401 && !isApiRefusal(answer))
@@ -102,7 +102,7 @@ export function errorFor(answer: Omit<Answer, 'body'> & AnyBody, reader: Reader)
   if (status >= 300 && status < 400)
     return badResponse(
       answer,
-      `it redirects${redirectTarget(headers, reader)}, and atlas does not follow redirects`,
+      `it redirects${redirectTarget(headers, reader)}, which atlas does not follow here`,
     )
   const said = serverWords(answer, reader)
   return badResponse(answer, `the status is ${status}${said ? ` ("${said}")` : ''}`)
@@ -151,7 +151,7 @@ function describeRedirect(
   if (isDowngrade)
     return {
       message:
-        ', the same server without TLS, where atlas sends no token. A server behind a TLS proxy does that if it is not told that it is reached by https.',
+        ', the same server without TLS, where atlas sends no token. A server behind a TLS proxy does that when it does not know that clients reach it over https.',
       hint,
     }
   const isRead = /^(GET|HEAD) /.test(asked.request)
@@ -173,10 +173,10 @@ export function redirectTarget(headers: Headers, reader: Reader): string {
 export const quote = (text: string, { isSafeToShow }: Reader): string =>
   isSafeToShow(text) ? text.slice(0, MAX_QUOTE_LENGTH) : '[hidden]'
 
-/** How a validation error that was made a string repeats the input, cut in the middle if it is long. */
+/** The input, as a validation error that was made a string repeats it, shortened in the middle if it is long. */
 const WHAT_WAS_TYPED = /\s*(?:\[type=[^\]]*?)?input_value=.*$/s
 
-/** The server's own words, from `error` or either form of FastAPI's `detail`; undefined where there are none to show. */
+/** The server's own words, from either form of FastAPI's `detail`, or from `error`; undefined where there are none to show. */
 export function serverWords({ body }: AnyBody, { isSafeToShow }: Reader): string | undefined {
   const fields = parseJsonObject(textOf(body)) ?? {}
   const said = fields['detail'] ?? fields['error']

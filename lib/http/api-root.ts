@@ -35,12 +35,12 @@ export async function findApiRoot(
         : [`answered ${describe(answer, reader)}`, explain(answer, apiUrl, reader)]
     refused.push({ said: `${apiRoot}${PATH} ${said}`, error })
   }
-  // Trouble that passes, or an answer that says what to do, is worth more than one of a web site.
+  // An error that may pass, or that says what to do, is preferred to one that only says to check the URL.
   const { error } = refused.find(({ error }) => error.hint !== CHECK_SERVER_URL) ?? {}
   throw new AtlasError(
     error?.code ?? 'bad_response',
-    `There is no Atlas API at ${apiUrl}: ${refused.map(({ said }) => said).join(', ')}.`,
-    error?.hint ?? checkPath(apiUrl),
+    `No Atlas API was found at ${apiUrl}: ${refused.map(({ said }) => said).join('; ')}.`,
+    error?.hint ?? hintFor(apiUrl),
   )
 }
 
@@ -70,7 +70,7 @@ function explain(answer: Answer, apiUrl: string, reader: Reader): AtlasError {
   return badResponse(answer, 'it redirects', hint)
 }
 
-function checkPath(apiUrl: string): string {
+function hintFor(apiUrl: string): string {
   const { origin, pathname } = new URL(apiUrl)
   return pathname === '/' ? CHECK_SERVER_URL : `${CHECK_SERVER_URL} Most servers have no path: ${origin}`
 }

@@ -3,11 +3,11 @@ export interface Redirect {
   readonly url: URL
   /** The path relative to the API root, such as `/admin/users/`; undefined where the redirect leaves the API. */
   readonly path: string | undefined
-  /** It names the API by plain http though it was asked by https: what is behind a TLS proxy often does. */
+  /** It leads to the same host by plain http though https was asked, as applications behind a TLS proxy often do. */
   readonly isDowngrade: boolean
 }
 
-const FOLLOWED = new Set([301, 302, 303, 307, 308])
+const REDIRECT_STATUSES = new Set([301, 302, 303, 307, 308])
 
 /** @returns undefined where the answer redirects nowhere. @see RFC 9110 §15.4 */
 export function readRedirect(
@@ -16,7 +16,7 @@ export function readRedirect(
   apiRoot: string,
 ): Redirect | undefined {
   const location = headers.get('location')
-  const url = location === null || !FOLLOWED.has(status) ? null : URL.parse(location, asked.href)
+  const url = location === null || !REDIRECT_STATUSES.has(status) ? null : URL.parse(location, asked.href)
   if (url === null) return undefined
   url.hash = ''
   const root = new URL(apiRoot)

@@ -29,7 +29,7 @@ export interface Credentials {
   readonly source: 'env' | StoreKind
   /** What to do where the server rejects the token. */
   readonly renewHint: string
-  /** Why the server is likely to reject the token, as a sentence; undefined where nothing is known. */
+  /** Why the server is likely to reject the token, without a full stop; undefined where nothing is known. */
   tokenFault(): string | undefined
   /** When the session that was used ends; null where none was, or where that is not known. */
   sessionEnd(): Date | null
@@ -37,7 +37,7 @@ export interface Credentials {
   find(): Promise<Credential | undefined>
   /** @throws {AtlasError} `not_logged_in`, `store_*` */
   require(): Promise<Credential>
-  /** A credential refreshed if it lives less than `ttlMs`; it may still. @throws as `require` and `refresh` do */
+  /** The credential, refreshed first if it has less than `ttlMs` to live; so may the new one. @throws as `require` and `refresh` do */
   fresh(ttlMs: number): Promise<Credential>
   /** Replace the access token now. @throws {AtlasError} `usage`: it cannot be refreshed; `session_expired`, … */
   refresh(): Promise<Credential>

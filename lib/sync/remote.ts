@@ -26,7 +26,7 @@ export interface ConfigurationDependencies {
 }
 
 /**
- * One request, and two more where the session must be refreshed.
+ * One request; more where the session must be refreshed or the API looked for.
  * @throws {AtlasError} `token_rejected` (401), `rate_limited`, `server_error`, `bad_response`, and what
  * a request or a refresh may throw.
  */
@@ -86,7 +86,7 @@ function parseFields(body: Uint8Array) {
   return { fields: parseJsonObject(bytewise), encoding: 'latin1' } as const
 }
 
-/** ISO 8601; UTC without a zone, as Python servers mean it. It decides nothing: any other text is null. */
+/** ISO 8601; UTC where no zone is given, as Python servers mean it. Any other text is null, since it decides nothing. */
 function parseMoment(value: unknown, asked: Asked): Date | null {
   if (value === null) return null
   if (typeof value !== 'string') throw badResponse(asked, '"updated_at" is not a time')
@@ -95,12 +95,12 @@ function parseMoment(value: unknown, asked: Asked): Date | null {
   return Number.isNaN(moment.getTime()) ? null : moment
 }
 
-/** The server has a commit and no text. @throws {AtlasError} `remote_unreadable` */
-export const unreadable = (apiUrl: string, commitSha: string | null): AtlasError =>
+/** @returns `remote_unreadable`: the server has a commit and sent no text. */
+export const remoteUnreadable = (apiUrl: string, commitSha: string): AtlasError =>
   new AtlasError(
     'remote_unreadable',
-    `${apiUrl} keeps a configuration for you (commit ${shortCommit(commitSha ?? '')}), but sent it without text: it is empty, or the server could not read it. Nothing was written.`,
-    'Try again later. If that does not help, ask the server’s administrator.',
+    `${apiUrl} keeps a configuration for you (commit ${shortCommit(commitSha)}), but sent no text with it: the saved text is empty, or the server could not read it.`,
+    'No file is changed. Try again later; if that does not help, ask the server’s administrator.',
   )
 
 export const shortCommit = (commitSha: string): string => commitSha.slice(0, 7)

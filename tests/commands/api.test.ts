@@ -275,7 +275,7 @@ describe('a redirect', () => {
       status: 1,
       stdout: '',
       stderr:
-        `atlas: GET /api/v1/admin/users answered 307 Temporary Redirect: a redirect to ${plain}, the same server without TLS, where atlas sends no token. A server behind a TLS proxy does that if it is not told that it is reached by https.\n` +
+        `atlas: GET /api/v1/admin/users answered 307 Temporary Redirect: a redirect to ${plain}, the same server without TLS, where atlas sends no token. A server behind a TLS proxy does that when it does not know that clients reach it over https.\n` +
         '       Run the command with that path: atlas api /admin/users/ …\n',
     })
     expect(server.log()).toEqual(['GET /api/v1/admin/users'])

@@ -170,7 +170,7 @@ describe('the cause of a failure', () => {
   })
 
   const noApi = (url: string, below: string, at: string): string =>
-    `There is no Atlas API at ${url}: ${url}/api/v1/auth/me answered ${below}, ${url}/auth/me answered ${at}.`
+    `No Atlas API was found at ${url}: ${url}/api/v1/auth/me answered ${below}; ${url}/auth/me answered ${at}.`
 
   const PATHS: [what: string, content: (server: AtlasServer) => string][] = [
     ['a wrong path', server => `${server.url}/wrong`],

@@ -296,7 +296,7 @@ describe('atlas sync', () => {
     atlas.claude.edit('mine')
     const before = atlas.claude.names()
     server.fault('GET /configuration/me', response => answer(response, 200, body))
-    const message = `${server.url} keeps a configuration for you (commit c0ffee1), but sent it without text: it is empty, or the server could not read it. Nothing was written.`
+    const message = `${server.url} keeps a configuration for you (commit c0ffee1), but sent no text with it: the saved text is empty, or the server could not read it.`
     for (const flags of [[], ['-n'], ['-f']]) {
       const { status, stdout, stderr } = await atlas.run(['sync', '--json', ...flags])
       expect({ status, stdout, error: JSON.parse(stderr).error }).toEqual({
@@ -305,7 +305,7 @@ describe('atlas sync', () => {
         error: {
           code: 'remote_unreadable',
           message,
-          hint: 'Try again later. If that does not help, ask the server’s administrator.',
+          hint: 'No file is changed. Try again later; if that does not help, ask the server’s administrator.',
         },
       })
     }

@@ -146,6 +146,7 @@ test.each([
   ['https://a.example/api', undefined],
   ['https://A.example:443//api/./v1/', 'https://a.example/api/v1'],
   ['https://a.example/atlas/api/v1', 'https://a.example/atlas/api/v1'],
+  ['https://a.example/api/v1/api/v1', 'https://a.example/api/v1'],
   ['nonsense/api/v1', undefined],
 ])('%s gives the API root %p', (url, apiRoot) => {
   expect(givenApiRoot(url)).toBe(apiRoot as string)

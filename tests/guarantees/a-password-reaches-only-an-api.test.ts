@@ -154,7 +154,7 @@ describe('a login that finds no API', () => {
       stdout: '',
       error: {
         code,
-        message: `There is no Atlas API at ${origin}: ${origin}/api/v1/auth/me answered ${said}, ${origin}/auth/me answered ${said}.`,
+        message: `No Atlas API was found at ${origin}: ${origin}/api/v1/auth/me answered ${said}; ${origin}/auth/me answered ${said}.`,
         hint,
       },
     })

@@ -89,7 +89,9 @@ describe('an unsuccessful answer', () => {
     expect(message.length).toBeLessThan(400)
     expect(errorFor(redirect, SECRET).message).not.toContain('evil')
     const asking = answer(307, '', { location: '/login?next=%2Fa&token=abc#def' })
-    expect(errorFor(asking, OPEN).message).toContain('it redirects to /login, and atlas does not follow')
+    expect(errorFor(asking, OPEN).message).toContain(
+      'it redirects to /login, which atlas does not follow here',
+    )
   })
 
   const API: [status: number, headers: Record<string, string>, code: string, message: string][] = [

@@ -92,7 +92,7 @@ describe('ATLAS_ACCESS_TOKEN', () => {
     await using atlas = await stage({ store: 'unset', apiPath: '/elsewhere' })
     const { server } = atlas
     const env = { ATLAS_ACCESS_TOKEN: 'ready-made', ATLAS_API_URL: server.url }
-    const message = `There is no Atlas API at ${server.url}: ${server.url}/api/v1/auth/me answered 200 with a web page, ${server.url}/auth/me answered 200 with a web page.`
+    const message = `No Atlas API was found at ${server.url}: ${server.url}/api/v1/auth/me answered 200 with a web page; ${server.url}/auth/me answered 200 with a web page.`
     for (const args of [['api', '/auth/me'], ['sync'], ['status']]) {
       const { status, stdout, stderr } = await atlas.run([...args, '--json'], { env })
       expect({ args, status, isSaid: (stdout + stderr).includes(message) }).toEqual({
