@@ -8,6 +8,8 @@ export const CHECK_SERVER_URL = 'Check the server URL (--api-url or ATLAS_API_UR
 
 const MAX_RETRY_AFTER_S = 86_400
 const MAX_QUOTE_LENGTH = 200
+/** No API sends a longer challenge, in characters. */
+const MAX_CHALLENGE_LENGTH = 4_096
 
 /** A server's answer with its whole body, and what was asked. */
 export interface Answer {
@@ -62,6 +64,7 @@ const textOf = (body: AnyBody['body']): string =>
 /** The schemes of WWW-Authenticate; each may be followed by parameters, which are separated by commas too. */
 function challenges(headers: Headers): string[] {
   const value = headers.get('www-authenticate') ?? ''
+  if (value.length > MAX_CHALLENGE_LENGTH) return ['too long']
   const parts = value.replace(/"(?:[^"\\]|\\.)*"/g, '').split(',')
   return parts.flatMap(part => {
     const [, scheme] = /^\s*([^\s=]+)(?!\s*=)(?:\s|$)/.exec(part) ?? []
@@ -173,15 +176,22 @@ export function redirectTarget(headers: Headers, reader: Reader): string {
 export const quote = (text: string, { isSafeToShow }: Reader): string =>
   isSafeToShow(text) ? text.slice(0, MAX_QUOTE_LENGTH) : '[hidden]'
 
-/** The input, as a validation error that was made a string repeats it, shortened in the middle if it is long. */
-const WHAT_WAS_TYPED = /\s*(?:\[type=[^\]]*?)?input_value=.*$/s
+/** Without the input that a validation error repeats if it was made a string. By search: a pattern could take minutes. */
+function withoutInput(words: string): string {
+  const input = words.indexOf('input_value=')
+  if (input < 0) return words
+  const head = words.slice(0, input)
+  const bracket = head.lastIndexOf('[type=')
+  const isOpen = bracket >= 0 && !head.includes(']', bracket)
+  return (isOpen ? head.slice(0, bracket) : head).trimEnd()
+}
 
 /** The server's own words, from either form of FastAPI's `detail`, or from `error`; undefined where there are none to show. */
 export function serverWords({ body }: AnyBody, { isSafeToShow }: Reader): string | undefined {
   const fields = parseJsonObject(textOf(body)) ?? {}
   const said = fields['detail'] ?? fields['error']
   const details = Array.isArray(said) ? said.map(describeField) : typeof said === 'string' ? [said] : []
-  const text = details.map(words => words.replace(WHAT_WAS_TYPED, '')).join('; ')
+  const text = details.map(withoutInput).join('; ')
   if (text === '' || !isSafeToShow(text)) return undefined
   return text.length > MAX_QUOTE_LENGTH ? `${text.slice(0, MAX_QUOTE_LENGTH)}…` : text
 }

@@ -176,7 +176,7 @@ const defaultPath = ({ pathname }: URL): string => pathname.replace(/\/[^/]*$/, 
 /** How much of a request's path a cookie's path covers; -1 where it does not match. @see RFC 6265 §5.1.4 */
 function matchedLength(cookiePath: string, requestPath: string): number {
   const folder = cookiePath.endsWith('/') ? cookiePath : `${cookiePath}/`
-  return `${requestPath}/`.startsWith(folder) ? folder.length : -1
+  return `${requestPath}/`.startsWith(folder) ? cookiePath.length : -1
 }
 
 /** The unverified claims of a token, to show and to decide nothing; null without a JWT. @see RFC 7519 §4.1.4 */

@@ -23,8 +23,8 @@ interface FileStore extends CredentialStore {
   accounts(): Promise<(string | AtlasError)[]>
 }
 
-/** What a record may grow by in a refresh and is still certain to find room on the disk, in bytes. */
-const MAX_GROWTH_BYTES = 16 * 1024
+/** What a record may grow by in a refresh and is still certain to find room on the disk: two tokens of 16 KiB, in bytes. */
+const MAX_GROWTH_BYTES = 40 * 1024
 
 /** Credentials in plain text, one file (0600) an account in a folder (0700) of their own. */
 export function createFileStore({ configFolder, uid, debug }: FileStoreOptions): FileStore {

@@ -35,7 +35,7 @@ const ESCAPED: Readonly<Record<string, string>> = {
   a: '\x07',
 }
 const BACKSLASH =
-  /\\(?:u\{([\da-fA-F]{1,6})\}|U([\da-fA-F]{8})|u([\da-fA-F]{4})|x([\da-fA-F]{2})|([0-3][0-7]{2})|(N\{[^}]*\})|(.))/gs
+  /\\(?:u\{([\da-fA-F]{1,6})\}|U([\da-fA-F]{8})|u([\da-fA-F]{4})|x([\da-fA-F]{2})|([0-3][0-7]{2})|(N\{[^}]{1,100}\})|(.))/gs
 
 const PERCENT = /%(?:u([\da-fA-F]{4})|([\da-fA-F]{2}))/g
 /** UTF-8 whose bytes were taken for characters. @see RFC 3629 §4 */
@@ -86,6 +86,7 @@ const MAX_DECODED_LENGTH = 256 * 1024
  * @returns undefined where that is more than a person would ever be shown.
  */
 export function decodings(text: string): ReadonlySet<string> | undefined {
+  if (text.length > MAX_DECODED_LENGTH) return undefined
   const found = new Set([text])
   let length = 0
   for (const form of found)

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { AtlasError } from '../../lib/errors.ts'
 import { type Answer, apiError, errorFor, parseRetryAfter, serverWords } from '../../lib/http/answer.ts'
 import { isRefusal, loginError } from '../../lib/session/protocol.ts'
+import { createSecrets } from '../../lib/terminal/secrets.ts'
 import { forRun } from '../support/needs.ts'
 
 const NOW = new Date('2026-03-04T05:06:07Z')
@@ -154,6 +155,24 @@ describe('an unsuccessful answer', () => {
   ]
   test.each(WORDS)('%j is quoted as "%s"', (body, words) => {
     expect(serverWords(answer(422, body), OPEN)).toBe(words as string)
+  })
+
+  test.each([
+    ['blanks', `${' '.repeat(900_000)}x`],
+    ['openings of a type', '[type='.repeat(150_000)],
+    ['openings of a name', '\\N{'.repeat(225_000)],
+    ['openings of a short text', '\\N{'.repeat(50_000)],
+  ])('is judged at once where it is nothing but %s', (_, detail) => {
+    const secrets = createSecrets()
+    secrets.add('correct horse')
+    for (const body of [{ detail }, { detail: [{ msg: detail }] }])
+      expect(errorFor(answer(500, body), secrets).code).toBe('server_error')
+    expect(secrets.mask(detail)).toBeString()
+  })
+
+  test('without a challenge of a proxy in a header that never ends', () => {
+    const headers = { 'www-authenticate': `Bearer x="${'\\"'.repeat(400_000)}` }
+    expect(errorFor(answer(401, { detail: 'no' }, headers), OPEN).code).toBe('bad_response')
   })
 
   test('is not quoted where it repeats a secret', () => {

@@ -243,6 +243,11 @@ describe('the refresh cookie', () => {
       session('a'),
     ],
     [
+      'the path with a slash at its end, which is longer',
+      ['refresh_token=a; Path=/api/v1/auth/', 'refresh_token=b; Path=/api/v1/auth'],
+      session('a'),
+    ],
+    [
       'a path that only begins alike',
       ['refresh_token=a; Path=/', 'refresh_token=b; Path=/api/v1/au'],
       session('a'),
