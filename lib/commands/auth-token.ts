@@ -19,6 +19,8 @@ export async function token(
   const mustLive = minTtlMs !== undefined || source !== 'env'
   if (mustLive && endsWithin(expiresAt, ttlMs, now())) {
     const lifeMs = Math.max(0, (expiresAt?.getTime() ?? 0) - now().getTime())
+    const fault = credentials.tokenFault()
+    if (fault !== undefined) throw new AtlasError('ttl_unavailable', `${fault}.`, credentials.renewHint)
     throw new AtlasError(
       'ttl_unavailable',
       `A token of this server is valid for ${describeDuration(lifeMs)} at most.`,

@@ -1,4 +1,5 @@
 import { AtlasError, usageError } from '../errors.ts'
+import { overlookedIn } from './values.ts'
 
 const MAX_SHOWN_LENGTH = 200
 const WHAT_IS_ACCEPTED =
@@ -21,7 +22,8 @@ export function normalizeApiUrl(text: string, from: string): string {
   if (url !== undefined) return url.replace(new RegExp(`(${API_PATH})+$`), '')
   const meant = withScheme(text)
   const hint = meant ? `Did you mean ${meant}?` : WHAT_IS_ACCEPTED
-  throw usageError(`${from} is not a usable server URL.`, hint)
+  const overlooked = overlookedIn(text)
+  throw usageError(`${from} is not a usable server URL${overlooked ? `: it ${overlooked}` : ''}.`, hint)
 }
 
 /** The API root of a URL that was given with it; undefined where the URL names a server alone. */
@@ -35,13 +37,15 @@ export const possibleApiRoots = (apiUrl: string): string[] => [apiUrl + API_PATH
 
 /** A usable URL without what makes no difference: capitals in scheme and host, a default port, surplus slashes, dots and escapes. */
 function parseServerUrl(text: string): string | undefined {
-  const url = SERVER_URL.test(text) ? URL.parse(text) : null
-  return url
-    ? url.origin +
-        decodeUnreserved(url.pathname)
-          .replace(/\/{2,}/g, '/')
-          .replace(/\/$/, '')
-    : undefined
+  const url = SERVER_URL.test(text) && overlookedIn(text) === undefined ? URL.parse(text) : null
+  if (url === null) return undefined
+  const name =
+    url.origin +
+    decodeUnreserved(url.pathname)
+      .replace(/\/{2,}/g, '/')
+      .replace(/\/$/, '')
+  // What was escaped twice may mean something once it is decoded.
+  return name === text ? name : parseServerUrl(name)
 }
 
 const decodeUnreserved = (path: string): string =>

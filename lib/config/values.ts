@@ -12,8 +12,19 @@ const MAX_TOKEN_LENGTH = 65_536
 export const isToken = (value: string): boolean =>
   value.length <= MAX_TOKEN_LENGTH && /^[\x21-\x7e]+$/.test(value)
 
-const badValue = (from: string, text: string, fault: string, hint: string): AtlasError =>
-  usageError(`${from} is "${text.length > 80 ? `${text.slice(0, 80)}…` : text}"${fault}.`, hint)
+/** What is easily overlooked in a value, as the end of a sentence; undefined where there is nothing of the kind. */
+export function overlookedIn(text: string): string | undefined {
+  if (/^\s*["'`\u2018-\u201f\u00ab\u00bb]|["'`\u2018-\u201f\u00ab\u00bb]\s*$/.test(text))
+    return 'has quotes around it'
+  if (/^\s|\s$/.test(text)) return 'begins or ends with a blank or a line break'
+  return /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u00a0]/u.test(text) ? 'contains an invisible character' : undefined
+}
+
+function badValue(from: string, text: string, fault: string, hint: string): AtlasError {
+  const overlooked = overlookedIn(text)
+  const shown = text.length > 80 ? `${text.slice(0, 80)}…` : text
+  return usageError(`${from} is "${shown}"${fault}${overlooked ? `: it ${overlooked}` : ''}.`, hint)
+}
 
 /** @returns milliseconds. */
 function parseSeconds(text: string, from: string): number {
@@ -41,22 +52,17 @@ export function parseStore(text: string, from: string): StoreKind {
   throw badValue(from, text, ', which is not a credential store', 'Use auto, keychain or file.')
 }
 
-const TOKEN_MISTAKES = [
-  {
-    form: /^\s*(?:authorization\s*:|bearer(?:\s|:|$))/i,
-    said: 'begins with the name of a header or scheme, which atlas adds itself',
-  },
-  {
-    form: /^\s*["'`\u2018-\u201f\u00ab\u00bb]|["'`\u2018-\u201f\u00ab\u00bb]\s*$/,
-    said: 'has quotes around the token',
-  },
-]
+/** What `atlas` itself puts in front of the token in a request. */
+const WITH_SCHEME = /^\s*(?:authorization\s*:|bearer(?:\s|:|$))/i
 
 /** Never repeats what may be most of a secret. */
 function parseToken(text: string, from: string): string | undefined {
   if (text === '') return undefined
-  const mistake = TOKEN_MISTAKES.find(({ form }) => form.test(text))
-  if (mistake) throw usageError(`${from} ${mistake.said}.`, 'Set it to the token alone.')
+  const mistake = WITH_SCHEME.test(text)
+    ? 'begins with the name of a header or scheme, which atlas adds itself'
+    : overlookedIn(text)
+  if (mistake !== undefined)
+    throw usageError(`${from} is not a valid token: it ${mistake}.`, 'Set it to the token alone.')
   if (isToken(text)) return text
   throw usageError(
     `${from} is not a valid token: it is longer than ${MAX_TOKEN_LENGTH} characters or contains one that is not printable ASCII.`,

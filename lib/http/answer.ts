@@ -1,3 +1,4 @@
+import { resolveRequestUrl } from '../config/server.ts'
 import { AtlasError } from '../errors.ts'
 import { isJsonObject, parseJsonObject } from '../json-object.ts'
 import { shellQuoted } from '../shell-quote.ts'
@@ -52,11 +53,16 @@ export const badResponse = (
  * object that says why, and no challenge but for a bearer token. @see RFC 9110 §11.6.1
  */
 export function isApiRefusal({ headers, body }: Pick<Answer, 'headers'> & AnyBody): boolean {
-  const { detail, error } = parseJsonObject(textOf(body)) ?? {}
-  return (detail ?? error ?? '') !== '' && challenges(headers).every(scheme => scheme === 'bearer')
+  return reasonIn(body) !== undefined && challenges(headers).every(scheme => scheme === 'bearer')
 }
 
 type AnyBody = { readonly body: string | Uint8Array }
+
+/** Why an API refuses, in whatever form: its `detail`, or else its `error`. */
+function reasonIn(body: AnyBody['body']): unknown {
+  const { detail, error } = parseJsonObject(textOf(body)) ?? {}
+  return detail || error || undefined
+}
 
 const textOf = (body: AnyBody['body']): string =>
   typeof body === 'string' ? body : new TextDecoder().decode(body)
@@ -114,10 +120,19 @@ export function errorFor(answer: Omit<Answer, 'body'> & AnyBody, reader: Reader)
 /** The end of a sentence that may give a reason. */
 const ending = (reason: string | undefined): string => (reason ? `: ${reason.replace(/\.$/, '')}.` : '.')
 
+/** Where a request of `atlas api` went. */
+export interface ApiPlace {
+  readonly apiRoot: string
+  /** The query in PATH as typed, without what flags add, which a person would give again. */
+  readonly typedQuery: string
+  /** The whole query that was sent. */
+  readonly sentQuery: string
+}
+
 /** What a status of 300 or above means to `atlas api`, which has printed the body already. */
 export function apiError(
   answer: Omit<Answer, 'body'> & AnyBody,
-  apiRoot: string,
+  { apiRoot, typedQuery, sentQuery }: ApiPlace,
   reader: Reader,
 ): AtlasError {
   const { request, status, statusText } = answer
@@ -132,7 +147,8 @@ export function apiError(
     const said = serverWords(answer, reader)
     return new AtlasError('api_error', `${answered}${ending(said === statusText ? undefined : said)}`)
   }
-  const { message, hint } = describeRedirect(redirect, answer, reader)
+  const query = redirect.url.search === sentQuery ? typedQuery : redirect.url.search
+  const { message, hint } = describeRedirect(redirect, query, answer, apiRoot, reader)
   return new AtlasError(
     'api_error',
     `${answered}: a redirect${redirectTarget(answer.headers, reader)}${message}`,
@@ -143,12 +159,16 @@ export function apiError(
 /** Why a redirect was not followed, and what to run instead. */
 function describeRedirect(
   { url, path, isDowngrade }: Redirect,
-  asked: Pick<Answer, 'request' | 'url'>,
+  query: string,
+  asked: Pick<Answer, 'request'>,
+  apiRoot: string,
   { isSafeToShow }: Reader,
 ): { message: string; hint?: string | undefined } {
   if (path === undefined) return { message: ', which leads out of the API; atlas does not follow it.' }
-  // The query is the user's own where the server has kept it.
-  const target = path + (url.search === asked.url.search ? url.search : '')
+  const place = new URL(apiRoot).origin + url.pathname
+  // Such a path would name a host, or lose what looks like the API's own path.
+  const isShort = !path.startsWith('//') && resolveRequestUrl(apiRoot, path).href === place
+  const target = (isShort ? path : place) + query
   const command = `Run the command with that path: atlas api ${shellQuoted(target)} …`
   const hint = isSafeToShow(target) ? command : undefined
   if (isDowngrade)
@@ -188,20 +208,22 @@ function withoutInput(words: string): string {
 
 /** The server's own words, from either form of FastAPI's `detail`, or from `error`; undefined where there are none to show. */
 export function serverWords({ body }: AnyBody, { isSafeToShow }: Reader): string | undefined {
-  const fields = parseJsonObject(textOf(body)) ?? {}
-  const said = fields['detail'] ?? fields['error']
-  const details = Array.isArray(said) ? said.map(describeField) : typeof said === 'string' ? [said] : []
+  const reason = reasonIn(body)
+  const details = (Array.isArray(reason) ? reason : [reason])
+    .map(describeReason)
+    .filter(words => words !== undefined)
   const text = details.map(withoutInput).join('; ')
   if (text === '' || !isSafeToShow(text)) return undefined
   return text.length > MAX_QUOTE_LENGTH ? `${text.slice(0, MAX_QUOTE_LENGTH)}…` : text
 }
 
-/** One entry of a validation error: the field and the message, without `input`, which repeats what was typed. */
-function describeField(entry: unknown): string {
-  if (!isJsonObject(entry)) return 'a field is not valid'
-  const { loc, msg } = entry
+/** A text, or the field and message of a validation error, without `input`, which repeats what was typed. */
+function describeReason(entry: unknown): string | undefined {
+  if (typeof entry === 'string') return entry
+  if (!isJsonObject(entry)) return undefined
+  const { loc, msg, message = msg } = entry
   const field = Array.isArray(loc) ? loc.at(-1) : undefined
-  const message = typeof msg === 'string' ? msg : 'not valid'
+  if (typeof message !== 'string') return typeof field === 'string' ? `${field}: not valid` : undefined
   return typeof field === 'string' ? `${field}: ${message}` : message
 }
 

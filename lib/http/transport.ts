@@ -7,6 +7,9 @@ import { explainFailure } from './failures.ts'
 /** The most that an answer which is parsed may hold, in bytes after decompression. */
 export const MAX_ANSWER_BYTES = 1024 * 1024
 
+/** Of a path that a server may have made up by a redirect, in characters. */
+const MAX_LOGGED_LENGTH = 200
+
 declare global {
   interface RequestInit {
     guard?: Guard
@@ -69,8 +72,9 @@ export function createTransport(policy: TransportPolicy): Transport {
     const startedAt = performance.now()
     let isAnswered = false
     const body = pauseWhileUploading(init.body, deadline, () => isAnswered)
+    const path = policy.isSafeToShow(url.pathname) ? url.pathname.slice(0, MAX_LOGGED_LENGTH) : '/[hidden]'
     const log = (outcome: string): void =>
-      policy.debug(`http ${init.method ?? 'GET'} ${url.origin}${url.pathname}: ${outcome}`)
+      policy.debug(`http ${init.method ?? 'GET'} ${url.origin}${path}: ${outcome}`)
     const elapsed = (): string => `${Math.round(performance.now() - startedAt)} ms`
     try {
       const response = await deadline.race(

@@ -212,6 +212,55 @@ describe('a redirect', () => {
     ])
   })
 
+  const HINTS: [what: string, path: string, query: string, args: string[], hint: string][] = [
+    ['a path that begins with two slashes', '//dbl/x', '', [], '{root}//dbl/x'],
+    ['a path that repeats that of the API', '/api/v1/x', '', [], '{root}/api/v1/x'],
+    [
+      'the query that a flag has added, kept',
+      '/x/',
+      '?q=1&a=b',
+      ['-f', 'a=b', '--input', '/dev/null'],
+      "'/x/?q=1'",
+    ],
+    ['a query of the server', '/x/', '?page=2', [], "'/x/?page=2'"],
+  ]
+  test.each(HINTS)('api: the command that is advised leads to %s', async (_, target, query, flags, hint) => {
+    await using atlas = await inProcess({ loggedIn: true })
+    const { server } = atlas
+    server.fault('POST /x', to(`${server.apiRoot}${target}${query}`), 1)
+    const { stderr } = await atlas.run(['api', '/x?q=1', '-X', 'POST', ...flags])
+    const said = hint.replace('{root}', server.apiRoot)
+    expect(stderr).toEndWith(`       Run the command with that path: atlas api ${said} …\n`)
+    server.forget()
+    await atlas.run(['api', said.replaceAll("'", ''), '-X', 'POST', ...flags])
+    expect(server.log()).toEqual([`POST /api/v1${target}${query}`])
+  })
+
+  test('api: no part of a token in a path that a redirect made up is printed, and no endless path', async () => {
+    await using atlas = await inProcess({ loggedIn: true })
+    const { server } = atlas
+    const token = server.lastTokens.access
+    for (const piece of [
+      token.slice(0, -1),
+      token.slice(1),
+      token.toUpperCase(),
+      token.replaceAll('.', '/'),
+    ]) {
+      server.fault('GET /go', to(`/api/v1/zzz/${piece}`), 1)
+      const { status, stderr } = await atlas.run(['api', '/go', '--debug'])
+      expect({
+        status,
+        isSaid: stderr.includes('GET /api/v1/go, redirected to [hidden], answered 404'),
+      }).toEqual({
+        status: 1,
+        isSaid: true,
+      })
+      expect(stderr.toLowerCase()).not.toContain(token.slice(40, 60).toLowerCase())
+    }
+    server.fault('GET /go', to(`/api/v1/${'A'.repeat(12_000)}`), 1)
+    expect((await atlas.run(['api', '/go'])).stderr.length).toBeLessThan(400)
+  })
+
   test('api: any other method says which command to run', async () => {
     await using atlas = await inProcess({ loggedIn: true })
     const { server } = atlas
@@ -236,7 +285,7 @@ describe('a redirect', () => {
       status: 1,
       stdout: '',
       stderr:
-        'atlas: GET /api/v1/6 answered 302 Found: a redirect to 7 after five others; atlas follows no more.\n' +
+        'atlas: GET /api/v1/1, redirected to /api/v1/6, answered 302 Found: a redirect to 7 after five others; atlas follows no more.\n' +
         '       Run the command with that path: atlas api /7 …\n',
     })
     expect(server.log()).toEqual([1, 2, 3, 4, 5, 6].map(n => `GET /api/v1/${n}`))

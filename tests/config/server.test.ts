@@ -42,6 +42,8 @@ describe('a server URL', () => {
     ['https://a.example/api/v10', 'https://a.example/api/v10'],
     ['https://a.example/myapi/v1', 'https://a.example/myapi/v1'],
     ['https://a.example/~a%2fb', 'https://a.example/~a%2Fb'],
+    ['https://a.example/x/%%32e%%32e', 'https://a.example'],
+    ['https://a.example/%2561pi', 'https://a.example/%2561pi'],
     ['http://127.1:8000', 'http://127.0.0.1:8000'],
     ['http://[::1]:8000', 'http://[::1]:8000'],
     ['https://bücher.example', 'https://xn--bcher-kva.example'],
@@ -139,6 +141,16 @@ describe('plain http', () => {
   test('is not https', () => {
     expect(codeOf(() => requireSecure(new URL('https://a.example'), false))).toBe('no error')
   })
+})
+
+test.each([
+  ['"https://a.example"', 'has quotes around it'],
+  ['https://a.example\n', 'begins or ends with a blank or a line break'],
+  ['\u00a0https://a.example', 'begins or ends with a blank or a line break'],
+  ['\u200bhttps://a.example', 'contains an invisible character'],
+  ['https://a.example/\u200b', 'contains an invisible character'],
+])('%j is no server URL, and its mistake is named', (url, mistake) => {
+  expect(() => normalizeApiUrl(url, 'it')).toThrow(`it is not a usable server URL: it ${mistake}.`)
 })
 
 test.each([

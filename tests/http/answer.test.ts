@@ -9,7 +9,7 @@ import { forRun } from '../support/needs.ts'
 const NOW = new Date('2026-03-04T05:06:07Z')
 const OPEN = { isSafeToShow: () => true }
 const SECRET = { isSafeToShow: () => false }
-const ROOT = 'https://atlas.example.com/api/v1'
+const ROOT = { apiRoot: 'https://atlas.example.com/api/v1', typedQuery: '', sentQuery: '' }
 
 const answer = (status: number, body: unknown, headers: Record<string, string> = {}): Answer => ({
   request: 'POST /auth/refresh',
@@ -137,10 +137,12 @@ describe('an unsuccessful answer', () => {
       },
       'username: bad; worse',
     ],
-    [
-      { detail: [null, 1, {}, { loc: 'x', msg: 2 }] },
-      'a field is not valid; a field is not valid; not valid; not valid',
-    ],
+    [{ detail: [null, 1, {}, { loc: 'x', msg: 2 }] }, undefined],
+    [{ detail: [{ loc: ['body', 'size'], msg: 2 }] }, 'size: not valid'],
+    [{ detail: ['Name is taken', 'Mail is taken'] }, 'Name is taken; Mail is taken'],
+    [{ detail: [{ message: 'Name is taken' }] }, 'Name is taken'],
+    [{ detail: { message: 'Name is taken', code: 7 } }, 'Name is taken'],
+    [{ detail: '', error: 'no' }, 'no'],
     [{ detail: {} }, undefined],
     [{ detail: '' }, undefined],
     [{ error: 'Rate limit exceeded' }, 'Rate limit exceeded'],

@@ -132,19 +132,35 @@ describe('ATLAS_ACCESS_TOKEN', () => {
     })
   })
 
+  test('ATLAS_ACCESS_TOKEN: an expired one is named where a token of some life is asked for', async () => {
+    using sandbox = createSandbox({})
+    const env = { ATLAS_ACCESS_TOKEN: signToken({}, -7200) }
+    const { status, stderr } = await sandbox.run(['auth', 'token', '--min-ttl', '10m'], { env })
+    expect({ status, lines: stderr.replace(/\d.*\(/, 'THEN (').split('\n') }).toEqual({
+      status: 1,
+      lines: [
+        'atlas: ATLAS_ACCESS_TOKEN expired THEN (2 hours ago).',
+        '       Set ATLAS_ACCESS_TOKEN to a valid token, or unset it.',
+        '',
+      ],
+    })
+  })
+
   test.each([
+    ['\u200babc', 'contains an invisible character'],
+    ['abc\n', 'begins or ends with a blank or a line break'],
     ['Bearer abc', 'begins with the name of a header or scheme, which atlas adds itself'],
     ['bearer', 'begins with the name of a header or scheme, which atlas adds itself'],
     ['Authorization: Bearer abc', 'begins with the name of a header or scheme, which atlas adds itself'],
-    ['"abc"', 'has quotes around the token'],
-    ["'abc'", 'has quotes around the token'],
-    ['“abc”', 'has quotes around the token'],
+    ['"abc"', 'has quotes around it'],
+    ["'abc'", 'has quotes around it'],
+    ['“abc”', 'has quotes around it'],
   ])('ATLAS_ACCESS_TOKEN: %j is named as the mistake', async (token, mistake) => {
     using sandbox = createSandbox({})
     expect(await sandbox.run(['auth', 'token'], { env: { ATLAS_ACCESS_TOKEN: token } })).toEqual({
       status: 2,
       stdout: '',
-      stderr: `atlas: ATLAS_ACCESS_TOKEN ${mistake}.\n       Set it to the token alone.\n`,
+      stderr: `atlas: ATLAS_ACCESS_TOKEN is not a valid token: it ${mistake}.\n       Set it to the token alone.\n`,
     })
   })
 })

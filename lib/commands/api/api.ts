@@ -1,7 +1,7 @@
 import type { FetchResponse } from 'ofetch'
 import type { Flags } from '../../cli/flags.ts'
 import { resolveRequestUrl } from '../../config/server.ts'
-import { apiError } from '../../http/answer.ts'
+import { apiError, quote } from '../../http/answer.ts'
 import { readRedirect } from '../../http/redirect.ts'
 import type { Run } from '../../run.ts'
 import type { Credential } from '../../session/credentials.ts'
@@ -30,12 +30,15 @@ export async function api(options: ApiOptions, run: Run): Promise<void> {
   const credential = await credentials.require()
   const apiRoot = await credential.apiRoot()
   const asked = resolveRequestUrl(apiRoot, options.path)
+  const typedQuery = asked.search
   for (const [name, value] of content.query) asked.searchParams.append(name, value)
 
   const sending = follow(options.method, asked, apiRoot, url => send(options, url, content, credential, run))
   const { url, response } = await terminal.during(`${options.method} ${asked.pathname}`, sending)
   const { status, statusText, headers } = response
-  const request = `${options.method} ${url.pathname}`
+  // A server may put anything into the path that it redirects to.
+  const redirected = url === asked ? '' : `, redirected to ${quote(url.pathname, reader)},`
+  const request = `${options.method} ${asked.pathname}${redirected}`
   let body: Uint8Array = new Uint8Array()
   try {
     if (options.include) await printHead(response, terminal)
@@ -45,7 +48,11 @@ export async function api(options: ApiOptions, run: Run): Promise<void> {
     if (!(error instanceof OutputClosed && status >= 300)) throw error
   }
   if (status >= 300)
-    throw apiError({ request, url, status, statusText, headers, body, receivedAt: now() }, apiRoot, reader)
+    throw apiError(
+      { request, url, status, statusText, headers, body, receivedAt: now() },
+      { apiRoot, typedQuery, sentQuery: url.search },
+      reader,
+    )
 }
 
 /** Go where a GET or HEAD is redirected to, as long as that is within the API: see `readRedirect`. */
