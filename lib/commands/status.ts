@@ -42,8 +42,7 @@ export async function syncStatus(dir: string | undefined, run: Run): Promise<num
   const state = (await Promise.try(() => memoryOf(place, run).recall()).catch(note)) ?? NEVER_SYNCED
   const local = await Promise.try(() => readLocal(place.target)).catch(note)
   const verdict = remote && faults.length === 0 ? judge(local?.bytes, remote, state) : 'unknown'
-  if (verdict === 'remote_unreadable')
-    note(remoteUnreadable(run.config.apiUrl.value, remote?.commitSha ?? ''))
+  if (remote && verdict === 'remote_unreadable') note(remoteUnreadable(run.config.apiUrl.value, remote))
   const [fault] = faults
   await print({ place, credential, remote, local, state, verdict, fault }, run)
   return fault?.exitStatus ?? 0

@@ -36,7 +36,7 @@ export async function sync(dir: string | undefined, options: SyncOptions, run: R
   const { result, verdict, remote, backup, recovered } = synced
   if (recovered !== null)
     terminal.notice(`An interrupted sync had moved a local text aside; it is kept in ${recovered}`)
-  if (result === 'remote_unreadable') throw remoteUnreadable(config.apiUrl.value, remote.commitSha ?? '')
+  if (result === 'remote_unreadable') throw remoteUnreadable(config.apiUrl.value, remote)
   if (result === 'refused') {
     if (!terminal.json) showShortDiff(linesOf(await diffOf(place, synced), synced), terminal)
     throw localChanges(place, synced)

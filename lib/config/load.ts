@@ -113,7 +113,11 @@ export function configFolder(surroundings: Surroundings): Setting<string> {
   return { value, source: 'default', from: 'default' }
 }
 
-/** The home folder. @param instead a variable to set, for the hint. @throws {AtlasError} `usage`: it is not known or not absolute. */
+/**
+ * The home folder.
+ * @param instead a variable to set, for the hint.
+ * @throws {AtlasError} `usage`: it is not known, not absolute or not UTF-8.
+ */
 export function requireHome({ homeFolder, platform }: Surroundings, instead: string): string {
   if (homeFolder !== undefined) return absolutePath(homeFolder, 'The home folder', platform)
   throw usageError(

@@ -35,7 +35,10 @@ export function givenApiRoot(text: string): string | undefined {
 /** Where the API of a server may be, by its name; the likely place first. */
 export const possibleApiRoots = (apiUrl: string): string[] => [apiUrl + API_PATH, apiUrl]
 
-/** A usable URL without what makes no difference: capitals in scheme and host, a default port, surplus slashes, dots and escapes. */
+/**
+ * A usable URL without what makes no difference: capitals in scheme and host, a default port, surplus slashes, dots and
+ * escapes.
+ */
 function parseServerUrl(text: string): string | undefined {
   const url = SERVER_URL.test(text) && overlookedIn(text) === undefined ? URL.parse(text) : null
   if (url === null) return undefined

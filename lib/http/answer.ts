@@ -1,8 +1,5 @@
-import { resolveRequestUrl } from '../config/server.ts'
 import { AtlasError } from '../errors.ts'
 import { isJsonObject, parseJsonObject } from '../json-object.ts'
-import { shellQuoted } from '../shell-quote.ts'
-import { type Redirect, readRedirect } from './redirect.ts'
 
 /** What to do where a server does not answer like an Atlas server. */
 export const CHECK_SERVER_URL = 'Check the server URL (--api-url or ATLAS_API_URL).'
@@ -120,71 +117,29 @@ export function errorFor(answer: Omit<Answer, 'body'> & AnyBody, reader: Reader)
 /** The end of a sentence that may give a reason. */
 const ending = (reason: string | undefined): string => (reason ? `: ${reason.replace(/\.$/, '')}.` : '.')
 
-/** Where a request of `atlas api` went. */
-export interface ApiPlace {
-  readonly apiRoot: string
-  /** The query in PATH as typed, without what flags add, which a person would give again. */
-  readonly typedQuery: string
-  /** The whole query that was sent. */
-  readonly sentQuery: string
-}
-
-/** What a status of 300 or above means to `atlas api`, which has printed the body already. */
-export function apiError(
-  answer: Omit<Answer, 'body'> & AnyBody,
-  { apiRoot, typedQuery, sentQuery }: ApiPlace,
-  reader: Reader,
-): AtlasError {
-  const { request, status, statusText } = answer
-  const answered = `${request} answered ${`${status} ${quote(statusText, reader)}`.trim()}`
-  if (status === 401) {
-    const reasons = [serverWords(answer, reader), reader.tokenFault?.()].filter(Boolean).join('; ')
-    const reason = reasons || 'the server rejects the access token'
-    return new AtlasError('token_rejected', `${answered}${ending(reason)}`, reader.renewHint)
-  }
-  const redirect = readRedirect(answer, answer.url, apiRoot)
-  if (redirect === undefined) {
-    const said = serverWords(answer, reader)
-    return new AtlasError('api_error', `${answered}${ending(said === statusText ? undefined : said)}`)
-  }
-  const query = redirect.url.search === sentQuery ? typedQuery : redirect.url.search
-  const { message, hint } = describeRedirect(redirect, query, answer, apiRoot, reader)
+/** What a status of 300 or above means to `atlas api`, which has printed the body already; redirects aside. */
+export function apiError(answer: Omit<Answer, 'body'> & AnyBody, reader: Reader): AtlasError {
+  const { status, statusText } = answer
+  const said = serverWords(answer, reader)
+  if (status !== 401)
+    return new AtlasError(
+      'api_error',
+      `${requestAndStatus(answer, reader)}${ending(said === statusText ? undefined : said)}`,
+    )
+  const reasons = [said, reader.tokenFault?.()].filter(Boolean).join('; ')
+  const reason = reasons || 'the server rejects the access token'
   return new AtlasError(
-    'api_error',
-    `${answered}: a redirect${redirectTarget(answer.headers, reader)}${message}`,
-    hint,
+    'token_rejected',
+    `${requestAndStatus(answer, reader)}${ending(reason)}`,
+    reader.renewHint,
   )
 }
 
-/** Why a redirect was not followed, and what to run instead. */
-function describeRedirect(
-  { url, path, isDowngrade }: Redirect,
-  query: string,
-  asked: Pick<Answer, 'request'>,
-  apiRoot: string,
-  { isSafeToShow }: Reader,
-): { message: string; hint?: string | undefined } {
-  if (path === undefined) return { message: ', which leads out of the API; atlas does not follow it.' }
-  const place = new URL(apiRoot).origin + url.pathname
-  // Such a path would name a host, or lose what looks like the API's own path.
-  const isShort = !path.startsWith('//') && resolveRequestUrl(apiRoot, path).href === place
-  const target = (isShort ? path : place) + query
-  const command = `Run the command with that path: atlas api ${shellQuoted(target)} …`
-  const hint = isSafeToShow(target) ? command : undefined
-  if (isDowngrade)
-    return {
-      message:
-        ', the same server without TLS, where atlas sends no token. A server behind a TLS proxy does that when it does not know that clients reach it over https.',
-      hint,
-    }
-  const isRead = /^(GET|HEAD) /.test(asked.request)
-  return {
-    message: isRead
-      ? ' after five others; atlas follows no more.'
-      : ', which atlas follows for GET and HEAD only.',
-    hint,
-  }
-}
+/** The beginning of a sentence: what was asked, and the status. */
+export const requestAndStatus = (
+  { request, status, statusText }: Omit<Answer, 'body'>,
+  reader: Reader,
+): string => `${request} answered ${`${status} ${quote(statusText, reader)}`.trim()}`
 
 /** Where a redirect leads, without the parts that may carry what was sent. */
 export function redirectTarget(headers: Headers, reader: Reader): string {

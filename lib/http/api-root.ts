@@ -9,6 +9,7 @@ import {
   type Reader,
   redirectTarget,
 } from './answer.ts'
+import { readRedirect } from './redirect.ts'
 import type { DirectRequest, Http } from './requests.ts'
 
 /** What an API answers to every user, and to nobody without a token. */
@@ -25,22 +26,21 @@ export async function findApiRoot(
   { http, reader }: { readonly http: Pick<Http, 'ask'>; readonly reader: Reader },
   limits: Pick<DirectRequest, 'signal' | 'timeoutMs'>,
 ): Promise<string> {
-  const refused: { said: string; error: AtlasError }[] = []
+  const refused: { said: string; telling: AtlasError | undefined }[] = []
   for (const apiRoot of possibleApiRoots(apiUrl)) {
     const answer = await http.ask(apiRoot, PATH, { method: 'GET', ...limits }).catch(unreadable)
     if (!(answer instanceof AtlasError) && answer.status === 401 && isApiRefusal(answer)) return apiRoot
-    const [said, error] =
+    const [said, telling] =
       answer instanceof AtlasError
-        ? ['sent an answer that cannot be read', answer]
+        ? ['sent an answer that cannot be read', undefined]
         : [`answered ${describe(answer, reader)}`, explain(answer, apiUrl, reader)]
-    refused.push({ said: `${apiRoot}${PATH} ${said}`, error })
+    refused.push({ said: `${apiRoot}${PATH} ${said}`, telling })
   }
-  // An error that may pass, or that says what to do, is preferred to one that only says to check the URL.
-  const { error } = refused.find(({ error }) => error.hint !== CHECK_SERVER_URL) ?? {}
+  const { telling } = refused.find(({ telling }) => telling !== undefined) ?? {}
   throw new AtlasError(
-    error?.code ?? 'bad_response',
+    telling?.code ?? 'bad_response',
     `No Atlas API was found at ${apiUrl}: ${refused.map(({ said }) => said).join('; ')}.`,
-    error?.hint ?? hintFor(apiUrl),
+    telling?.hint ?? hintFor(apiUrl),
   )
 }
 
@@ -50,24 +50,27 @@ function unreadable(error: unknown): AtlasError {
   throw error
 }
 
-function describe({ status, headers }: Answer, reader: Reader): string {
-  const target = redirectTarget(headers, reader)
-  if (status >= 300 && status < 400 && target !== '') return `${status}, a redirect${target}`
+function describe(answer: Answer, reader: Reader): string {
+  const { status, headers, url } = answer
+  if (readRedirect(answer, url, url.origin)) return `${status}, a redirect${redirectTarget(headers, reader)}`
   if (/\bhtml\b/i.test(headers.get('content-type') ?? '')) return `${status} with a web page`
   return status === 401 ? '401, but not as an API does' : `${status}`
 }
 
-/** What a status means, and what to do where the question was redirected to another server or another path. */
-function explain(answer: Answer, apiUrl: string, reader: Reader): AtlasError {
-  const { status, headers, url } = answer
-  const target = URL.parse(headers.get('location') ?? '', url.href)
+/** What says more than that the URL may be wrong: trouble that may pass, a proxy's 401, or a server that has moved. */
+function explain(answer: Answer, apiUrl: string, reader: Reader): AtlasError | undefined {
+  const { status, url } = answer
+  if (status === 401 || status === 429 || status >= 500) return errorFor(answer, reader)
+  const { url: target } = readRedirect(answer, url, url.origin) ?? {}
   const isSafe = target?.protocol === 'https:' || (target?.protocol === 'http:' && url.protocol === 'http:')
-  if (status < 300 || status > 399 || !isSafe || !target.pathname.endsWith(PATH))
-    return errorFor(answer, reader)
+  if (!isSafe || !target.pathname.endsWith(PATH)) return undefined
   const server = normalizeApiUrl(target.origin + target.pathname.slice(0, -PATH.length), 'Location')
-  if (server === apiUrl || !reader.isSafeToShow(server)) return errorFor(answer, reader)
-  const hint = `The server redirects to ${server}. If you trust that one, name it with --api-url.`
-  return badResponse(answer, 'it redirects', hint)
+  if (server === apiUrl || !reader.isSafeToShow(server)) return undefined
+  return badResponse(
+    answer,
+    'it redirects',
+    `The server redirects to ${server}. If you trust that one, name it with --api-url.`,
+  )
 }
 
 function hintFor(apiUrl: string): string {

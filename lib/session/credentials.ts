@@ -11,7 +11,7 @@ const JUST_REFRESHED_MS = 10_000
 
 /** A bearer token and what is known of it without asking a server. */
 export interface Credential {
-  /** Where requests with it go, looked for if need be; the origin alone may ever see it. @throws as `findApiRoot` does */
+  /** Where requests with it go; the origin alone may ever see it. @throws as `findApiRoot`, where it must be found first */
   readonly apiRoot: () => Promise<string>
   readonly accessToken: string
   /** Null where the token does not say whose it is. */
@@ -37,7 +37,10 @@ export interface Credentials {
   find(): Promise<Credential | undefined>
   /** @throws {AtlasError} `not_logged_in`, `store_*` */
   require(): Promise<Credential>
-  /** The credential, refreshed first if it has less than `ttlMs` to live; so may the new one. @throws as `require` and `refresh` do */
+  /**
+   * The credential, refreshed first if it has less than `ttlMs` to live; the new one may have less too.
+   * @throws as `require` and `refresh` do
+   */
   fresh(ttlMs: number): Promise<Credential>
   /** Replace the access token now. @throws {AtlasError} `usage`: it cannot be refreshed; `session_expired`, … */
   refresh(): Promise<Credential>

@@ -96,10 +96,13 @@ function parseMoment(value: unknown, asked: Asked): Date | null {
 }
 
 /** @returns `remote_unreadable`: the server has a commit and sent no text. */
-export const remoteUnreadable = (apiUrl: string, commitSha: string): AtlasError =>
+export const remoteUnreadable = (
+  apiUrl: string,
+  { commitSha }: Pick<Configuration, 'commitSha'>,
+): AtlasError =>
   new AtlasError(
     'remote_unreadable',
-    `${apiUrl} keeps a configuration for you (commit ${shortCommit(commitSha)}), but sent no text with it: the saved text is empty, or the server could not read it.`,
+    `${apiUrl} keeps a configuration for you (commit ${shortCommit(commitSha ?? '')}), but sent no text with it: the saved text is empty, or the server could not read it.`,
     'No file is changed. Try again later; if that does not help, ask the server’s administrator.',
   )
 

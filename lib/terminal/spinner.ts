@@ -1,13 +1,13 @@
-const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
+const FRAMES: readonly string[] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
 const ASCII_FRAMES = ['|', '/', '-', '\\']
 const INTERVAL_MS = 80
-/** The character set of a terminal, by the variables of POSIX (XBD §8.2); a system that sets none has UTF-8. */
+const CLEAR_LINE = '\r\u001b[K'
+
+/** The frames that a terminal can show, by its character set; one that is not named is UTF-8. @see POSIX, XBD §8.2 */
 export function framesFor(env: Readonly<Record<string, string | undefined>>): readonly string[] {
   const locale = env['LC_ALL'] || env['LC_CTYPE'] || env['LANG']
-  return locale === undefined || /utf-?8/i.test(locale) ? FRAMES : ASCII_FRAMES
+  return !locale || /utf-?8/i.test(locale) ? FRAMES : ASCII_FRAMES
 }
-
-const CLEAR_LINE = '\r\u001b[K'
 
 /**
  * Show a spinner and a label once `delayMs` have passed. What it returns stops the spinner and clears the line.
@@ -18,7 +18,7 @@ export function startSpinner(
   delayMs: number,
   write: (text: string, maxWaitingBytes?: number) => unknown,
   columns: () => number,
-  frames = FRAMES as readonly string[],
+  frames = FRAMES,
 ): () => void {
   let count = 0
   const draw = (): void => {

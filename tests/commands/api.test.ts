@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { sendableMethods } from '../../lib/http/methods.ts'
-import { answer, type Fault, LOOKED, startAtlasServer } from '../support/atlas-server.ts'
+import { API_SEARCH, answer, type Fault, startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, LOGIN } from '../support/binary.ts'
 import { certificateTest, createAuthority } from '../support/certificates.ts'
 import { answering } from '../support/hostile-answers.ts'
@@ -285,7 +285,7 @@ describe('a redirect', () => {
       status: 1,
       stdout: '',
       stderr:
-        'atlas: GET /api/v1/1, redirected to /api/v1/6, answered 302 Found: a redirect to 7 after five others; atlas follows no more.\n' +
+        'atlas: GET /api/v1/1, redirected to /api/v1/6, answered 302 Found: a redirect to 7; atlas has followed 5 others before it, and follows no more.\n' +
         '       Run the command with that path: atlas api /7 …\n',
     })
     expect(server.log()).toEqual([1, 2, 3, 4, 5, 6].map(n => `GET /api/v1/${n}`))
@@ -559,5 +559,5 @@ test('api: a folder as standard input is an error for every option that reads it
       error: { code: 'usage', message: 'Standard input is a folder.', hint: 'Give a file or a pipe.' },
     })
   }
-  expect(atlas.server.log()).toEqual([LOOKED])
+  expect(atlas.server.log()).toEqual([API_SEARCH])
 })

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
-import { answer, type Fault, LOOKED, startAtlasServer } from '../support/atlas-server.ts'
+import { API_SEARCH, answer, type Fault, startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, LOGIN, outcomeOf } from '../support/binary.ts'
 import { inProcess } from '../support/in-process.ts'
 import { stage } from '../support/stage.ts'
@@ -15,7 +15,7 @@ test('login: prints the server and the e-mail, and sends the password form once'
     stdout: `Logged in to ${server.url} as ada@example.com\n`,
     stderr: `The credentials are in plain text in ${folder}, readable by you alone.\n`,
   })
-  expect(server.log()).toEqual([LOOKED, 'POST /api/v1/auth/login'])
+  expect(server.log()).toEqual([API_SEARCH, 'POST /api/v1/auth/login'])
   expect(Object.fromEntries(new URLSearchParams(server.requests[1]?.body))).toEqual({
     grant_type: 'password',
     username: 'ada@example.com',
@@ -85,7 +85,7 @@ test('login: Ctrl-C at a question sends and stores nothing', async () => {
     stdout: '',
     stderr: 'atlas: Cancelled.\n',
   })
-  expect([atlas.server.log(), atlas.filesHolding('access_token')]).toEqual([[LOOKED], []])
+  expect([atlas.server.log(), atlas.filesHolding('access_token')]).toEqual([[API_SEARCH], []])
 })
 
 const PASSWORDS: [what: string, input: string | Uint8Array, sent: string][] = [

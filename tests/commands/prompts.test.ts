@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { type AtlasServer, LOOKED, startAtlasServer } from '../support/atlas-server.ts'
+import { API_SEARCH, type AtlasServer, startAtlasServer } from '../support/atlas-server.ts'
 import { createSandbox, type Sandbox } from '../support/binary.ts'
 import { openTerminal, type TerminalSession } from '../support/pseudo-terminal.ts'
 
@@ -196,7 +196,7 @@ describe('a prompt that is left', () => {
     expect(await terminal.ended()).toBe(status)
     expect(terminal.transcript).toContain(': \r\natlas: ')
     expect(terminal.transcript).not.toContain('secret')
-    expect(server.log()).toEqual([LOOKED])
+    expect(server.log()).toEqual([API_SEARCH])
   })
 })
 

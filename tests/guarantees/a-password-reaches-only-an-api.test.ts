@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'bun:test'
 import {
+  API_SEARCH,
+  API_SEARCH_ROUTE,
   type AtlasServer,
   type AtlasServerOptions,
-  LOOKED,
-  LOOKING,
   startAtlasServer,
 } from '../support/atlas-server.ts'
 import { createSandbox, LOGIN } from '../support/binary.ts'
@@ -37,14 +37,14 @@ describe('a login that finds the API', () => {
     asked: string[],
     login: string[],
   ][] = [
-    ['an origin with pages for every path', { webApplication: 'page' }, '', [LOOKED], ROOT],
-    ['an origin with pages, and a slash', { webApplication: 'page' }, '/', [LOOKED], ROOT],
-    ['an origin that knows no other path', { webApplication: 'not found' }, '', [LOOKED], ROOT],
-    ['an origin that forbids other paths', { webApplication: 'forbidden' }, '', [LOOKED], ROOT],
-    ['an API with nothing around it', { webApplication: 'none' }, '', [LOOKED], ROOT],
-    ['the path of the API', {}, '/api/v1', [LOOKED], ROOT],
-    ['the path of the API and a slash', {}, '/api/v1/', [LOOKED], ROOT],
-    ['the path of the API with more slashes', {}, '//api//v1//', [LOOKED], ROOT],
+    ['an origin with pages for every path', { webApplication: 'page' }, '', [API_SEARCH], ROOT],
+    ['an origin with pages, and a slash', { webApplication: 'page' }, '/', [API_SEARCH], ROOT],
+    ['an origin that knows no other path', { webApplication: 'not found' }, '', [API_SEARCH], ROOT],
+    ['an origin that forbids other paths', { webApplication: 'forbidden' }, '', [API_SEARCH], ROOT],
+    ['an API with nothing around it', { webApplication: 'none' }, '', [API_SEARCH], ROOT],
+    ['the path of the API', {}, '/api/v1', [API_SEARCH], ROOT],
+    ['the path of the API and a slash', {}, '/api/v1/', [API_SEARCH], ROOT],
+    ['the path of the API with more slashes', {}, '//api//v1//', [API_SEARCH], ROOT],
     [
       'a path above the API',
       { apiPath: '/atlas/api/v1' },
@@ -59,7 +59,7 @@ describe('a login that finds the API', () => {
       ['GET /atlas/api/v1/auth/me', 'GET /atlas/auth/me'],
       ['POST /atlas/auth/login'],
     ],
-    ['an origin that is the API', { apiPath: '' }, '', [LOOKED, 'GET /auth/me'], ['POST /auth/login']],
+    ['an origin that is the API', { apiPath: '' }, '', [API_SEARCH, 'GET /auth/me'], ['POST /auth/login']],
   ]
   test.each(SERVERS)('login: finds the API by %s', async (_, options, path, asked, login) => {
     await using server = await startAtlasServer(options)
@@ -164,7 +164,10 @@ describe('a login that finds no API', () => {
   test('login: a redirected question is no answer, even within the server', async () => {
     await using atlas = await inProcess()
     const { server } = atlas
-    server.fault(LOOKING, response => void response.writeHead(307, { location: '/api/v1/auth/me/' }).end())
+    server.fault(
+      API_SEARCH_ROUTE,
+      response => void response.writeHead(307, { location: '/api/v1/auth/me/' }).end(),
+    )
     const { status, told, withPassword } = await logInTo(atlas, server, server.url)
     expect({ status, code: told.code, withPassword }).toEqual({
       status: 5,

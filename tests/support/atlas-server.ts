@@ -66,7 +66,7 @@ export interface AtlasServer extends AsyncDisposable {
   log(): string[]
   forget(): void
   /**
-   * Answer requests for `METHOD /path` (below the API root) with a fault, a number of times. `LOOKING` is the question
+   * Answer requests for `METHOD /path` (below the API root) with a fault, a number of times. `API_SEARCH_ROUTE` is the question
    * whether the API is there.
    */
   fault(route: string, fault: Fault, times?: number): void
@@ -89,10 +89,10 @@ export interface AtlasServer extends AsyncDisposable {
 }
 
 /** What a login asks first, as the log has it. */
-export const LOOKED = 'GET /api/v1/auth/me'
+export const API_SEARCH = 'GET /api/v1/auth/me'
 
 /** The route of `GET /auth/me` without a token, for faults and holds. */
-export const LOOKING = 'GET /auth/me without a token'
+export const API_SEARCH_ROUTE = 'GET /auth/me without a token'
 
 export const ADA: User = {
   id: '7f3c1b9e-0d5a-4c1e-9b62-2f6d1f0a8e11',
@@ -263,7 +263,7 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
     if (pathname === '/health') return answer(response, 200, { status: 'healthy' })
     const below = pathname.startsWith(`${apiPath}/`) ? pathname.slice(apiPath.length) : undefined
     const isLooking = below === '/auth/me' && bearerOf(request) === undefined
-    const route = isLooking ? LOOKING : below && `${request.method} ${below}`
+    const route = isLooking ? API_SEARCH_ROUTE : below && `${request.method} ${below}`
     const planned = faults.find(fault => fault.route === route && fault.left > 0)
     if (planned) {
       planned.left--

@@ -2,15 +2,13 @@ import type { FetchResponse } from 'ofetch'
 import type { Flags } from '../../cli/flags.ts'
 import { resolveRequestUrl } from '../../config/server.ts'
 import { apiError, quote } from '../../http/answer.ts'
-import { readRedirect } from '../../http/redirect.ts'
 import type { Run } from '../../run.ts'
 import type { Credential } from '../../session/credentials.ts'
 import { OutputClosed } from '../../terminal/streams.ts'
 import type { Register } from '../context.ts'
 import { printBody, printHead } from './print.ts'
+import { follow, redirectError } from './redirects.ts'
 import { type Content, parseRequest, readContent, type TypedRequest } from './request.ts'
-
-const MAX_REDIRECTS = 5
 
 export interface ApiOptions extends TypedRequest {
   readonly path: string
@@ -34,7 +32,7 @@ export async function api(options: ApiOptions, run: Run): Promise<void> {
   for (const [name, value] of content.query) asked.searchParams.append(name, value)
 
   const sending = follow(options.method, asked, apiRoot, url => send(options, url, content, credential, run))
-  const { url, response } = await terminal.during(`${options.method} ${asked.pathname}`, sending)
+  const { url, response, unfollowed } = await terminal.during(`${options.method} ${asked.pathname}`, sending)
   const { status, statusText, headers } = response
   // A server may put anything into the path that it redirects to.
   const redirected = url === asked ? '' : `, redirected to ${quote(url.pathname, reader)},`
@@ -47,30 +45,9 @@ export async function api(options: ApiOptions, run: Run): Promise<void> {
     // A refusal that nobody reads is still a refusal.
     if (!(error instanceof OutputClosed && status >= 300)) throw error
   }
-  if (status >= 300)
-    throw apiError(
-      { request, url, status, statusText, headers, body, receivedAt: now() },
-      { apiRoot, typedQuery, sentQuery: url.search },
-      reader,
-    )
-}
-
-/** Go where a GET or HEAD is redirected to, as long as that is within the API: see `readRedirect`. */
-async function follow(
-  method: string,
-  asked: URL,
-  apiRoot: string,
-  ask: (url: URL) => Promise<Response>,
-): Promise<{ url: URL; response: Response }> {
-  let url = asked
-  for (let left = MAX_REDIRECTS; ; left--) {
-    const response = await ask(url)
-    const redirect = readRedirect(response, url, apiRoot)
-    const isFollowed = (method === 'GET' || method === 'HEAD') && redirect?.path && !redirect.isDowngrade
-    if (!isFollowed || left === 0) return { url, response }
-    await response.body?.cancel()
-    url = redirect.url
-  }
+  const answer = { request, url, status, statusText, headers, body, receivedAt: now() }
+  if (unfollowed) throw redirectError(answer, unfollowed, { apiRoot, typedQuery }, reader)
+  if (status >= 300) throw apiError(answer, reader)
 }
 
 async function send(

@@ -46,8 +46,8 @@ export async function printBody(
       if (show && received > 0) await terminal.raw(`${show()}\n`)
     }
   }
-  // A body on the terminal shows by itself how far it is.
   const whole = (): Uint8Array => (received <= MAX_KEPT_BYTES ? Buffer.concat(kept) : new Uint8Array())
+  // A body on the terminal shows by itself how far it is.
   if (show) return copy().then(whole)
   const length = headers.get('content-length')
   // Of a packed body it is the packed length.

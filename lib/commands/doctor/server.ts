@@ -15,6 +15,7 @@ const TOLERATED_SKEW_MS = 30_000
 const BROKEN_SKEW_MS = 300_000
 
 type ServerFindings = Pick<Findings, 'server' | 'tls' | 'clock'>
+
 /** Whether the server is there and trusted, and what time it has. */
 export async function checkServer(run: Run): Promise<ServerFindings> {
   const { config, http, now, interrupts } = run
