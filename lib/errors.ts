@@ -49,10 +49,24 @@ export class AtlasError extends Error {
 export const usageError = (message: string, hint?: string): AtlasError =>
   new AtlasError('usage', message, hint)
 
-/** Exit statuses of the signals that end atlas: 128 + the signal's number, as in POSIX shells. */
-export const SIGNAL_STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGQUIT: 131 } as const
+/** What people send, and what few do. */
+type CommonSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGQUIT'
+type RareSignal = 'SIGUSR1' | 'SIGUSR2' | 'SIGALRM' | 'SIGVTALRM' | 'SIGPROF' | 'SIGXCPU' | 'SIGIO'
+export type EndingSignal = CommonSignal | RareSignal
 
-export type EndingSignal = keyof typeof SIGNAL_STATUS
+const RARE_SIGNALS: Partial<Record<NodeJS.Platform, Partial<Record<RareSignal, number>>>> = {
+  linux: { SIGUSR1: 10, SIGUSR2: 12, SIGALRM: 14, SIGVTALRM: 26, SIGPROF: 27, SIGXCPU: 24, SIGIO: 29 },
+  darwin: { SIGUSR1: 30, SIGUSR2: 31, SIGALRM: 14, SIGVTALRM: 26, SIGPROF: 27, SIGXCPU: 24 },
+}
+
+/** The signals that end a program which does not listen for them, with their numbers; not those that the runtime uses. */
+export const SIGNAL_NUMBER: Readonly<Record<CommonSignal, number> & Partial<Record<RareSignal, number>>> = {
+  SIGINT: 2,
+  SIGTERM: 15,
+  SIGHUP: 1,
+  SIGQUIT: 3,
+  ...RARE_SIGNALS[process.platform],
+}
 
 /** The user or the system asked atlas to stop. */
 export class Cancelled extends AtlasError {
@@ -60,7 +74,8 @@ export class Cancelled extends AtlasError {
 
   constructor(signal: EndingSignal = 'SIGINT') {
     super('cancelled', signal === 'SIGINT' ? 'Cancelled.' : `Ended by ${signal}.`)
-    this.exitStatus = SIGNAL_STATUS[signal]
+    // As in POSIX shells.
+    this.exitStatus = 128 + (SIGNAL_NUMBER[signal] ?? 0)
   }
 }
 

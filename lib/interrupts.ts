@@ -1,4 +1,4 @@
-import { Cancelled, type EndingSignal, SIGNAL_STATUS } from './errors.ts'
+import { Cancelled, type EndingSignal, SIGNAL_NUMBER } from './errors.ts'
 
 /** How long a request that can cost the session when it is cut off goes on after Ctrl-C, in milliseconds. */
 const GRACE_MS = 5_000
@@ -27,7 +27,7 @@ export interface InterruptOptions {
 }
 
 export function createInterrupts(
-  source: { on(signal: EndingSignal, listener: () => void): unknown },
+  source: { on(signal: NodeJS.Signals, listener: () => void): unknown },
   { graceMs = GRACE_MS, togetherMs = TOGETHER_MS, ignored = new Set(), onDelay }: InterruptOptions = {},
 ): Interrupts {
   const cancelled = new AbortController()
@@ -49,8 +49,11 @@ export function createInterrupts(
     if (again) hurryAll()
     else setTimeout(hurryAll, graceMs).unref()
   }
-  for (const signal of Object.keys(SIGNAL_STATUS) as EndingSignal[])
+  // Windows knows a few of them.
+  for (const signal of Object.keys(SIGNAL_NUMBER) as EndingSignal[])
     if (!ignored.has(signal)) source.on(signal, () => receive(signal))
+  // A write beyond the limit on the size of files fails instead, and is reported as any other.
+  source.on('SIGXFSZ', () => {})
 
   return {
     cancelled: cancelled.signal,
@@ -85,8 +88,8 @@ export function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise
 /** @param status the content of /proc/self/status (proc_pid_status(5)) before any listener was set. */
 export function ignoredSignals(status: string): ReadonlySet<EndingSignal> {
   const mask = BigInt(`0x${/^SigIgn:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`)
-  const signals = Object.entries(SIGNAL_STATUS) as [EndingSignal, number][]
+  const signals = Object.entries(SIGNAL_NUMBER) as [EndingSignal, number][]
   return new Set(
-    signals.filter(([, exit]) => ((mask >> BigInt(exit - 128 - 1)) & 1n) === 1n).map(([signal]) => signal),
+    signals.filter(([, number]) => ((mask >> BigInt(number - 1)) & 1n) === 1n).map(([signal]) => signal),
   )
 }

@@ -1,5 +1,5 @@
 import { ALL_SETTINGS, variableHelp } from '../config/settings.ts'
-import { EXIT_CODE, SIGNAL_STATUS } from '../errors.ts'
+import { EXIT_CODE } from '../errors.ts'
 
 /* What help and the manual page say beside the definitions of commands and flags. */
 
@@ -72,8 +72,9 @@ export const EXIT_STATUSES: readonly { status: string; meaning: string }[] = [
     return { status, meaning: [meaning, codes.map(([code]) => code).join(', ')].filter(Boolean).join(': ') }
   }),
   {
-    status: Object.values(SIGNAL_STATUS).join(', '),
-    meaning: 'Interrupted by INT (or Ctrl-C at a prompt), TERM, HUP, QUIT: cancelled',
+    status: '130, 143, 129, 131',
+    meaning:
+      'Interrupted by INT (or Ctrl-C at a prompt), TERM, HUP, QUIT; by another signal 128 + its number: cancelled',
   },
 ]
 

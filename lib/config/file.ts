@@ -1,10 +1,9 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { type AtlasError, usageError } from '../errors.ts'
-import { replaceFile } from '../files/atomic.ts'
 import { FileFault, faultOf } from '../files/faults.ts'
 import { readRegularFile } from '../files/private.ts'
-import { isMounted, overwriteFile, rehearseReplacement } from '../files/replaceable.ts'
+import { isMounted, rehearseReplacement, replaceOrOverwrite } from '../files/replaceable.ts'
 import { isJsonObject, parseJsonObject } from '../json-object.ts'
 import { normalizeApiUrl, possibleApiRoots } from './server.ts'
 import { parseProfileName, parseStore, type StoreKind } from './values.ts'
@@ -147,8 +146,7 @@ export function writeConfigFile(folder: string, { currentProfile, logins }: Conf
     // A file that could not be read again would keep every command from working.
     if (Buffer.byteLength(text) > MAX_CONFIG_BYTES)
       throw new FileFault('unfit', `it would be larger than ${MAX_CONFIG_BYTES} bytes`)
-    if (isMounted(file)) overwriteFile(file, text)
-    else replaceFile(file, text)
+    replaceOrOverwrite(file, text)
   })
 }
 

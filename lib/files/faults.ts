@@ -77,6 +77,7 @@ const FAULTS: Record<string, [kind: FaultKind, reason: string]> = {
   EBUSY: ['mounted', 'it is mounted by itself or in use'],
   EROFS: ['denied', 'the file system is read-only'],
   ENOSPC: ['full', 'the disk is full'],
+  EFBIG: ['full', 'a file may not be that large here (see ulimit -f)'],
   EDQUOT: ['full', 'the disk quota is used up'],
   ENOENT: ['missing', 'its folder does not exist'],
   EISDIR: ['unfit', 'a folder is in its place'],

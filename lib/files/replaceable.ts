@@ -1,8 +1,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { errorCode } from '../errors.ts'
-import { discard, MAX_ATTEMPTS, temporaryName, writeTemporary } from './atomic.ts'
-import { FileFault } from './faults.ts'
+import { discard, MAX_ATTEMPTS, replaceFile, temporaryName, writeTemporary } from './atomic.ts'
+import { at, FileFault } from './faults.ts'
 import { immutable } from './private.ts'
 
 /**
@@ -22,10 +22,17 @@ export function rehearseReplacement(file: string, content: string | Uint8Array):
       return () => discard(replaced)
     } catch (error) {
       discard(replaced)
-      // Somebody deleted it.
-      if (errorCode(error) !== 'ENOENT' || attempt === MAX_ATTEMPTS) throw error
+      if (errorCode(error) !== 'ENOENT') throw error
+      // Somebody deletes each of them: then the file can only be written over.
+      if (attempt === MAX_ATTEMPTS) return overwritable(file)
     }
   }
+}
+
+/** @returns nothing to do afterwards. @throws {FileFault} */
+function overwritable(file: string): () => void {
+  at(file, () => fs.accessSync(file, fs.constants.W_OK))
+  return () => {}
 }
 
 /**
@@ -70,12 +77,33 @@ export function isMounted(file: string): boolean {
 }
 
 /**
- * Write over a file that no other one can take the place of, such as a mount. Its text must be one that blanks at its
- * end do not change: they keep a reader, and a crash, from finding the end of a longer older text.
+ * Replace a file (`replaceFile`), or write over it where nothing can take its place: it is a mount, or somebody has
+ * closed its folder or deletes each new file there. Text and file are as `overwriteFile` wants them.
+ * @throws what kept it from being replaced.
+ */
+export function replaceOrOverwrite(file: string, text: string, isWanted = (): boolean => true): void {
+  if (isMounted(file)) {
+    overwriteFile(file, text)
+    return
+  }
+  try {
+    replaceFile(file, text, { isWanted })
+  } catch (error) {
+    try {
+      overwriteFile(file, text)
+    } catch {
+      throw error
+    }
+  }
+}
+
+/**
+ * Write over a file, which keeps its access rights; it must be there. Its text must be one that blanks at its end do
+ * not change: they keep a reader, and a crash, from finding the end of a longer older text.
  */
 export function overwriteFile(file: string, text: string): void {
   const content = Buffer.from(text)
-  const descriptor = fs.openSync(file, 'r+')
+  const descriptor = fs.openSync(file, fs.constants.O_RDWR | (fs.constants.O_NOFOLLOW ?? 0))
   const write = (bytes: Buffer, from: number): void => {
     for (let done = 0; done < bytes.length; )
       done += fs.writeSync(descriptor, bytes, done, bytes.length - done, from + done)

@@ -1,10 +1,10 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { AtlasError } from '../errors.ts'
-import { removeFile, replaceFile, temporariesOf } from '../files/atomic.ts'
+import { removeFile, temporariesOf } from '../files/atomic.ts'
 import { faultOf } from '../files/faults.ts'
 import { checkPrivateFolder, makePrivateFolder, readPrivateFile, requireWritable } from '../files/private.ts'
-import { rehearseReplacement, requireReplaceable } from '../files/replaceable.ts'
+import { rehearseReplacement, replaceOrOverwrite, requireReplaceable } from '../files/replaceable.ts'
 import { parseJsonObject } from '../json-object.ts'
 import { shellQuoted } from '../shell-quote.ts'
 import { type CredentialStore, PROBE } from './store.ts'
@@ -32,10 +32,9 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
   const fileOf = (account: string): string => path.join(folder, fileNameOf(account))
   const readRecord = (file: string): string | undefined => readPrivateFile(file, uid, MAX_RECORD_BYTES)
 
-  const use = async <T>(operation: string, place: string, work: (place: string) => T): Promise<T> => {
+  const attempt = async <T>(operation: string, place: string, work: (place: string) => T): Promise<T> => {
     const startedAt = performance.now()
     try {
-      checkPrivateFolder(folder, uid)
       return work(place)
     } catch (error) {
       const fault = faultOf(error, place)
@@ -46,6 +45,12 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
       debug(`store file: ${operation} ${place} in ${(performance.now() - startedAt).toFixed(1)} ms`)
     }
   }
+
+  const use = <T>(operation: string, place: string, work: (place: string) => T): Promise<T> =>
+    attempt(operation, place, () => {
+      checkPrivateFolder(folder, uid)
+      return work(place)
+    })
 
   return {
     kind: 'file',
@@ -64,13 +69,13 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
       }),
     read: account => use('read', fileOf(account), readRecord),
     write: (account, record) =>
-      use('write', fileOf(account), file => {
-        makePrivateFolder(folder, uid)
-        // Whatever is there now: what must be kept is not lost because others can read what it replaces.
+      attempt('write', fileOf(account), file => {
         const isThere = (): boolean => fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined
         const wasThere = isThere()
+        // What must be kept is not lost because others can change its folder by now, or read what it replaces.
+        if (!wasThere) makePrivateFolder(folder, uid)
         // A logout deletes the record, and what was to take its place.
-        replaceFile(file, record, { isWanted: () => !wasThere || isThere() })
+        replaceOrOverwrite(file, record, () => !wasThere || isThere())
       }),
     delete: account => use('delete', fileOf(account), removeFile),
     async accounts() {

@@ -5,8 +5,8 @@ import { lockPath } from '../../lib/files/lock.ts'
 import { userLockFolder } from '../../lib/files/user-folder.ts'
 import { accountOf } from '../../lib/session/stored-session.ts'
 import { answer, type Fault, type Held } from '../support/atlas-server.ts'
-import { outcomeOf } from '../support/binary.ts'
-import { secretServiceTest } from '../support/needs.ts'
+import { outcomeOf, readUntil } from '../support/binary.ts'
+import { posixTest, secretServiceTest } from '../support/needs.ts'
 import { stage } from '../support/stage.ts'
 
 const REFRESH = 'POST /api/v1/auth/refresh'
@@ -64,6 +64,57 @@ describe('a refresh that was sent', () => {
     },
   )
 })
+
+describe('a credential file that cannot be replaced any more when the answer comes', () => {
+  const CHANGES: [what: string, change: (folder: string) => unknown][] = [
+    ['others may change its folder', folder => fs.chmodSync(folder, 0o777)],
+    ['nobody may change its folder', folder => fs.chmodSync(folder, 0o500)],
+    ['it is read by others', folder => fs.chmodSync(recordIn(folder), 0o644)],
+    ['it is not one any more', folder => fs.writeFileSync(recordIn(folder), 'not a record')],
+  ]
+  posixTest.each(CHANGES)('refresh: is stored although %s', async (_, change) => {
+    await using atlas = await stage({ rotate: true, loggedIn: true, unprivileged: true })
+    const { server } = atlas
+    const held = server.hold('POST /auth/refresh')
+    const child = atlas.start(['auth', 'refresh'])
+    await held.arrived
+    const folder = path.join(atlas.configFolder, 'credentials')
+    change(folder)
+    held.release()
+    expect((await outcomeOf(child)).status).toBe(0)
+    fs.chmodSync(folder, 0o700)
+    expect(atlas.filesHolding(server.lastTokens.refresh)).toEqual([recordIn(folder)])
+    fs.chmodSync(recordIn(folder), 0o600)
+    expect((await atlas.run(['auth', 'refresh'])).status).toBe(0)
+  })
+
+  posixTest('refresh: is stored although a program deletes each file beside it at once', async () => {
+    await using atlas = await stage({ rotate: true, loggedIn: true })
+    const folder = path.join(atlas.configFolder, 'credentials')
+    const cleaner = Bun.spawn([process.execPath, '-e', CLEANER, folder], { stdout: 'pipe' })
+    try {
+      await readUntil(cleaner.stdout, /cleaning/)
+      for (let round = 0; round < 3; round++) {
+        expect((await atlas.run(['auth', 'refresh'])).status).toBe(0)
+        expect(atlas.filesHolding(atlas.server.lastTokens.refresh)).toEqual([recordIn(folder)])
+      }
+    } finally {
+      cleaner.kill('SIGKILL')
+      await cleaner.exited
+    }
+  })
+})
+
+const CLEANER = `
+  const fs = require('node:fs')
+  console.log('cleaning')
+  for (;;)
+    for (const name of fs.readdirSync(process.argv[1]))
+      if (name.endsWith('.atlas-tmp')) fs.rmSync(process.argv[1] + '/' + name, { force: true })
+`
+
+const recordIn = (folder: string): string =>
+  path.join(folder, fs.readdirSync(folder).find(name => /^[0-9a-f]+\.json$/.test(name)) ?? '')
 
 /** Who holds the lock when it is deleted, and who is answered first, him or the one who is let in then. */
 const RACES = (['granted', 'refused'] as const).flatMap(holder =>

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import { createSandbox, LOGIN, outcomeOf, readUntil } from '../support/binary.ts'
 import { startSilentBus } from '../support/silent-bus.ts'
@@ -15,14 +16,21 @@ const SIGNALS: [signal: NodeJS.Signals, status: number][] = [
   ['SIGHUP', 129],
   ['SIGQUIT', 131],
 ]
+/** What few send, and ends a program all the same. */
+const RARE_SIGNALS = (
+  ['SIGUSR1', 'SIGUSR2', 'SIGALRM', 'SIGVTALRM', 'SIGPROF', 'SIGXCPU', 'SIGIO'] as const
+).map(signal => [signal, 128 + os.constants.signals[signal]] as const)
 const COMMANDS = [
   ['auth', 'refresh'],
   ['auth', 'status'],
   ['api', '/auth/me'],
 ]
-const CASES = SIGNALS.flatMap(([signal, status]) =>
-  COMMANDS.map(command => [signal, command.join(' '), status, command] as const),
-)
+const caseOf = (signal: NodeJS.Signals, status: number, command: string[]) =>
+  [signal, command.join(' '), status, command] as const
+const CASES = [
+  ...SIGNALS.flatMap(([signal, status]) => COMMANDS.map(command => caseOf(signal, status, command))),
+  ...RARE_SIGNALS.map(([signal, status]) => caseOf(signal, status, ['auth', 'refresh'])),
+]
 
 describe('a signal while the server is about to answer a refresh', () => {
   test.each(
