@@ -157,7 +157,8 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
     },
     http,
     reader: { ...reader, renewHint: credentials.renewHint, tokenFault: credentials.tokenFault },
-    lockOf: file => lockIn(userLockFolder(uid, host.runtimeHome), `file ${file}`, { amongOthers: true }),
+    lockOf: file =>
+      lockIn(userLockFolder(uid, host.runtimeHome), `file ${file}`, { otherFolder: folder.value }),
   }
 }
 
@@ -169,7 +170,8 @@ const shareConfigFile = (folder: string, lock: Lock): SharedConfigFile => ({
 })
 
 type Debug = (line: string) => void
-type LockIn = (folder: string, name: string, place?: Pick<LockOptions, 'inStore' | 'amongOthers'>) => Lock
+type LockPlace = Pick<LockOptions, 'inStore' | 'amongOthers' | 'otherFolder'>
+type LockIn = (folder: string, name: string, place?: LockPlace) => Lock
 
 function configure(host: Host, flags: GivenFlags, options: RunOptions): Config {
   refuseDebugger(host.env)

@@ -6,7 +6,7 @@ import { type LocalFile, readLocal } from '../sync/local-file.ts'
 import { NEVER_SYNCED, type SyncState } from '../sync/memory.ts'
 import { findPlace, type Place } from '../sync/place.ts'
 import { type Configuration, remoteUnreadable, shortCommit } from '../sync/remote.ts'
-import { isKnown, judge, sha256, type Verdict } from '../sync/verdict.ts'
+import { differInLineEndings, isEdited, isKnown, judge, sha256, type Verdict } from '../sync/verdict.ts'
 import type { Row } from '../terminal/output.ts'
 import { describeMoment } from '../terminal/time.ts'
 import type { Register } from './context.ts'
@@ -75,8 +75,8 @@ function describe(findings: Findings, { config, now }: Run): Row[] {
   const when = (moment: Date | null): string | null => moment && describeMoment(moment, now())
   const commit = (sha: string | null): string | null => sha && `commit ${shortCommit(sha)}`
   const listed = (...parts: (string | null)[]): string => parts.filter(part => part !== null).join(', ')
-  const isEdited = local && state.syncedAt && !isKnown(sha256(local.bytes), state)
-  const edited = isEdited ? 'changed since the last sync' : null
+  const isChanged = local && state.syncedAt && !isKnown(sha256(local.bytes), state)
+  const edited = isChanged ? 'changed since the last sync' : null
   const style = verdict === 'in_sync' ? 'green' : 'yellow'
   return [
     ['Server', config.apiUrl.value],
@@ -91,17 +91,26 @@ function describe(findings: Findings, { config, now }: Run): Row[] {
         : undefined,
     ],
     ['Last sync', state.syncedAt ? listed(commit(state.commitSha), when(state.syncedAt)) : 'never'],
-    ['Verdict', `${verdict}: ${fault?.message ?? meaningOf(verdict, state) ?? ''}`, fault ? 'red' : style],
+    ['Verdict', `${verdict}: ${fault?.message ?? meaningOf(findings) ?? ''}`, fault ? 'red' : style],
   ]
 }
 
-const meaningOf = (verdict: Findings['verdict'], { syncedAt }: SyncState): string | undefined =>
-  verdict === 'diverged' && syncedAt === null
+function meaningOf({ verdict, local, remote, state }: Findings): string | undefined {
+  if (
+    verdict !== 'unknown' &&
+    isEdited(verdict) &&
+    local &&
+    remote &&
+    differInLineEndings(local.bytes, remote.content)
+  )
+    return 'the local file differs from the server’s text by its line endings only.'
+  return verdict === 'diverged' && state.syncedAt === null
     ? 'the local file has not been synced before and differs from the server’s text.'
     : MEANING[verdict]
+}
 
 /** What a fault does not say. */
-const MEANING: Partial<Record<Findings['verdict'], string>> = {
+const MEANING: Partial<Record<Verdict | 'unknown', string>> = {
   in_sync: 'the local file is the server’s text.',
   remote_changed: 'the server has a newer text.',
   local_changed: 'the local file has changes that the server does not have.',
@@ -111,7 +120,7 @@ const MEANING: Partial<Record<Findings['verdict'], string>> = {
 }
 
 const SEE_DIFF = 'See the differences with: atlas sync --dry-run'
-const NEXT: Partial<Record<Findings['verdict'], string>> = {
+const NEXT: Partial<Record<Verdict | 'unknown', string>> = {
   remote_changed: 'Take it over with: atlas sync',
   local_changed: SEE_DIFF,
   diverged: SEE_DIFF,

@@ -9,13 +9,13 @@ export const DIR_FLAG = [
   'The folder of CLAUDE.md (default: CLAUDE_CONFIG_DIR, else ~/.claude)',
 ] as const
 
-/** What the configured profile and server last synced into a folder. */
-export const memoryOf = ({ folder }: Place, { config }: Pick<Run, 'config'>): SyncMemory =>
+/** What the configured profile and server last synced into a file, by whatever name it is reached. */
+export const memoryOf = ({ target }: Place, { config }: Pick<Run, 'config'>): SyncMemory =>
   createSyncMemory({
     configFolder: config.folder.value,
     profile: config.profile.value,
     apiUrl: config.apiUrl.value,
-    folder: folder.value,
+    file: target,
   })
 
 /** The configuration that the server keeps for the user. @throws {AtlasError} as `fetchConfiguration` does. */

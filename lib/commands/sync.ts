@@ -6,7 +6,7 @@ import { findPlace, type Place } from '../sync/place.ts'
 import { type Synced, type SyncOptions, sync as syncFile } from '../sync/pull.ts'
 import { remoteUnreadable, shortCommit } from '../sync/remote.ts'
 import { type TextDiff, unifiedDiff } from '../sync/text-diff.ts'
-import { isEdited } from '../sync/verdict.ts'
+import { differInLineEndings, isEdited } from '../sync/verdict.ts'
 import type { Terminal } from '../terminal/output.ts'
 import { type Line, renderLine, type Style, styled } from '../terminal/style.ts'
 import type { Register } from './context.ts'
@@ -33,7 +33,7 @@ export async function sync(dir: string | undefined, options: SyncOptions, run: R
   const memory = memoryOf(place, run)
   const lock = lockOf(place.target)
   const synced = await syncFile(options, { place, memory, lock, fetchConfiguration, now })
-  const { result, verdict, remote, backup, recovered } = synced
+  const { result, verdict, local, remote, backup, recovered } = synced
   if (recovered !== null)
     terminal.notice(`An interrupted sync had moved a local text aside; it is kept in ${recovered}`)
   if (result === 'remote_unreadable') throw remoteUnreadable(config.apiUrl.value, remote)
@@ -58,6 +58,8 @@ export async function sync(dir: string | undefined, options: SyncOptions, run: R
     await showDiff(linesOf(diff, synced), terminal)
     return terminal.notice(describeDryRun(place, synced, options.force))
   }
+  if (result === 'written' && (local?.stats.nlink ?? 1) > 1)
+    terminal.notice(`${place.file} had another name (a hard link), which keeps the old text.`)
   const said = describe(place, synced, config.apiUrl.value)
   return terminal.say(result === 'remote_empty' ? said : [styled('green', said)])
 }
@@ -77,10 +79,12 @@ function describeDryRun({ file }: Place, { verdict }: Synced, force: boolean): s
   return `A dry run: ${file} was not written.${kept}`
 }
 
-function localChanges({ file }: Place, { verdict, state }: Synced): AtlasError {
+function localChanges({ file }: Place, { verdict, local, remote, state }: Synced): AtlasError {
   let reason = 'has local changes'
   if (verdict === 'diverged') reason += ', and the server’s text has changed too'
   if (state.syncedSha256 === null) reason = 'has not been synced before and differs from the server’s text'
+  if (local && differInLineEndings(local.bytes, remote.content))
+    reason = 'differs from the server’s text by its line endings only'
   return new AtlasError(
     'local_changes',
     `${file} ${reason}; nothing was written.`,

@@ -83,7 +83,7 @@ export function readConfigFile(folder: string): ConfigFile {
     const fault = faultOf(error)
     if (fault === undefined) throw error
     if (fault.kind === 'missing') return EMPTY
-    throw unusable(file, fault.message)
+    throw unusable(file, fault.message, fault.fix && `Fix it with: ${fault.fix}`)
   }
 }
 
@@ -93,7 +93,8 @@ export function parseConfigFile(text: string, file: string): ConfigFile {
     if (typeof value !== 'string') throw unusable(file, `"${name}" is not a string`)
     return parser(value, `"${name}" in ${file}`)
   }
-  const root = parseJsonObject(text)
+  // As editors of Windows begin a file.
+  const root = parseJsonObject(text.replace(/^\ufeff/, ''))
   if (root === undefined) throw unusable(file, 'it is not a JSON object')
   const { current_profile: current, logins = [] } = root
   if (!Array.isArray(logins)) throw unusable(file, '"logins" is not a list')
@@ -119,8 +120,11 @@ export function parseConfigFile(text: string, file: string): ConfigFile {
   }
 }
 
-const unusable = (file: string, reason: string): AtlasError =>
-  usageError(`The config file ${file} cannot be used: ${reason}.`, 'Fix it, or delete it and log in again.')
+const unusable = (
+  file: string,
+  reason: string,
+  hint = 'Fix it, or delete it and log in again.',
+): AtlasError => usageError(`The config file ${file} cannot be used: ${reason}.`, hint)
 
 /** See that the file can be written. Callers hold the folder's lock. @throws {AtlasError} `file_error` */
 export const proveConfigFile = (folder: string): void =>
@@ -156,7 +160,7 @@ function writing(folder: string, write: (file: string) => void): void {
     write(behindLink(file))
   } catch (error) {
     const failure = `The config file ${file} could not be written`
-    throw faultOf(error)?.toError('file_error', failure, 'ATLAS_CONFIG_DIR') ?? error
+    throw faultOf(error, file)?.toError('file_error', failure, 'ATLAS_CONFIG_DIR') ?? error
   }
 }
 

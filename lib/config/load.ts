@@ -1,3 +1,4 @@
+import fs from 'node:fs'
 import path from 'node:path'
 import { type AtlasError, recoverable, usageError } from '../errors.ts'
 import {
@@ -106,11 +107,23 @@ export function configFolder(surroundings: Surroundings): Setting<string> {
   const from = [own, windows ? 'APPDATA' : 'XDG_CONFIG_HOME'].find(name => env[name])
   if (from) {
     const folder = absolutePath(env[from] ?? '', from, platform)
-    return { value: join(folder, from === own ? '' : 'atlas'), source: 'environment', from }
+    return { value: behindLink(join(folder, from === own ? '' : 'atlas')), source: 'environment', from }
   }
   const home = requireHome(surroundings, own)
   const value = windows ? join(home, 'AppData', 'Roaming', 'atlas') : join(home, '.config', 'atlas')
-  return { value, source: 'default', from: 'default' }
+  return { value: behindLink(value), source: 'default', from: 'default' }
+}
+
+/** Where a link leads that dotfile managers make; another user's link stays one, which is refused later. */
+function behindLink(folder: string): string {
+  try {
+    const link = fs.lstatSync(folder)
+    if (!link.isSymbolicLink()) return folder
+    const target = fs.realpathSync(folder)
+    return link.uid === 0 || link.uid === fs.statSync(target).uid ? target : folder
+  } catch {
+    return folder
+  }
 }
 
 /**

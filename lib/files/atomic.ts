@@ -20,6 +20,11 @@ export interface Access {
   /** Both undefined for a file of the process's own user and group. */
   readonly uid?: number
   readonly gid?: number
+  /**
+   * Give the file, which nobody but its owner can open yet, what it needs before its mode.
+   * @returns false where it must stay closed to everybody else.
+   */
+  readonly prepare?: (file: string) => boolean
 }
 
 /**
@@ -175,12 +180,17 @@ function isRunning(pid: number): boolean {
 export const createFile = (file: string, content: string | Uint8Array, access: Access): void =>
   fs.closeSync(createOpen(file, content, access))
 
-function createOpen(file: string, content: string | Uint8Array, { mode, uid, gid }: Access): number {
+function createOpen(file: string, content: string | Uint8Array, access: Access): number {
+  const { mode, uid, gid, prepare } = access
   const owned = uid !== undefined && gid !== undefined
   const descriptor = fs.openSync(file, 'wx', owned ? 0o600 : mode)
   try {
     fs.writeFileSync(descriptor, content)
-    if (owned) giveAccess(descriptor, mode, uid, gid)
+    if (owned) {
+      const isOwners = giveTo(descriptor, uid, gid)
+      const isPrepared = prepare?.(file) ?? true
+      setMode(descriptor, isPrepared ? (isOwners ? mode & 0o7777 : common(mode)) : mode & 0o700)
+    }
     fs.fsyncSync(descriptor)
     return descriptor
   } catch (error) {
@@ -190,15 +200,34 @@ function createOpen(file: string, content: string | Uint8Array, { mode, uid, gid
   }
 }
 
-function giveAccess(descriptor: number, mode: number, uid: number, gid: number): void {
-  const found = fs.fstatSync(descriptor)
+/** What an ordinary user, a user namespace or a foreign file system answers to a change of owner or mode. */
+const NOT_CHANGED = new Set(['EPERM', 'EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'])
+
+/** @returns whether the file has that group; another user's file is ours once it is replaced, as with an editor. */
+function giveTo(descriptor: number, uid: number, gid: number): boolean {
+  const own = fs.fstatSync(descriptor)
+  const isGiven = (toUid: number): boolean =>
+    (own.uid === toUid && own.gid === gid) || isDone(() => fs.fchownSync(descriptor, toUid, gid))
+  return isGiven(uid) || isGiven(own.uid)
+}
+
+/** A file that keeps its first mode is its owner's alone, or its file system has no modes. */
+const setMode = (descriptor: number, mode: number): boolean => isDone(() => fs.fchmodSync(descriptor, mode))
+
+function isDone(change: () => void): boolean {
   try {
-    if (found.uid !== uid || found.gid !== gid) fs.fchownSync(descriptor, uid, gid)
+    change()
+    return true
   } catch (error) {
-    // Another user's file is ours once it is replaced, as with an editor.
-    if (errorCode(error) !== 'EPERM') throw error
+    if (!NOT_CHANGED.has(errorCode(error) ?? '')) throw error
+    return false
   }
-  fs.fchmodSync(descriptor, mode & 0o7777)
+}
+
+/** What group and others both may: in another group, a person may be either. */
+const common = (mode: number): number => {
+  const shared = (mode >> 3) & mode & 0o7
+  return (mode & 0o700) | (shared << 3) | shared
 }
 
 /** Delete a file and its temporary ones. Callers exclude its writers. @returns whether it was there. */

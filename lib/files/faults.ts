@@ -1,4 +1,7 @@
+import fs from 'node:fs'
+import path from 'node:path'
 import { type AtlasCode, AtlasError, errorCode } from '../errors.ts'
+import { shellQuoted } from '../shell-quote.ts'
 
 /** What to do about each kind of fault, beside choosing another folder. */
 const NEXT_STEP = {
@@ -59,7 +62,27 @@ export function faultOf(error: unknown, place?: string): FileFault | undefined {
   const code = error instanceof AtlasError ? undefined : errorCode(error)
   if (code === undefined) return undefined
   const [kind, reason] = FAULTS[code] ?? ['other', code]
-  return new FileFault(kind, reason, place)
+  const left = kind === 'denied' && place !== undefined ? leftByRoot(place) : undefined
+  if (left === undefined) return new FileFault(kind, reason, place)
+  const fix = `sudo chown -R ${process.getuid?.()} ${shellQuoted(left)}`
+  return new FileFault(kind, `${reason}, as ${left} belongs to root`, place, fix)
+}
+
+/** What is root's in a folder of the user, as a run with `sudo` leaves it: the place, or a folder on the way to it. */
+function leftByRoot(place: string): string | undefined {
+  const ownerOf = (one: string): number | undefined => {
+    try {
+      return fs.lstatSync(one).uid
+    } catch {
+      return undefined
+    }
+  }
+  const uid = process.getuid?.() ?? 0
+  if (uid === 0) return undefined
+  let reached = path.resolve(place)
+  while (ownerOf(path.dirname(reached)) !== uid && path.dirname(reached) !== reached)
+    reached = path.dirname(reached)
+  return ownerOf(reached) === 0 && path.dirname(reached) !== reached ? reached : undefined
 }
 
 /** Do something with a file. @throws {FileFault} about that place, where the system refuses. */

@@ -37,6 +37,8 @@ export interface LockOptions {
   readonly inStore?: boolean
   /** Whether it is below a folder that other users write to, such as a temporary one. */
   readonly amongOthers?: boolean
+  /** Where the lock is instead if the folder, one among others, cannot be used. */
+  readonly otherFolder?: string
   readonly uid: number | undefined
   /** The longest wait for another holder, in milliseconds. */
   readonly timeoutMs: number
@@ -63,13 +65,15 @@ export const createLock = (options: LockOptions): Lock => ({
 })
 
 async function acquire(options: LockOptions): Promise<Acquired> {
-  const { folder, name, inStore, timeoutMs, cancelled, debug } = options
+  const { folder, otherFolder, name, timeoutMs, cancelled, debug } = options
   const file = lockPath(folder, name)
   const startedAt = performance.now()
   for (let looks = 0; ; looks++) {
     cancelled.throwIfAborted()
     const held = await tryLock(file, options).catch((error: unknown) => {
-      throw unusable(file, error, inStore)
+      if (otherFolder === undefined || faultOf(error) === undefined) throw unusable(file, error, options)
+      const { otherFolder: _, ...others } = options
+      return acquire({ ...others, folder: otherFolder })
     })
     const waitedMs = performance.now() - startedAt
     if (held) {
@@ -130,7 +134,10 @@ async function tryLock(file: string, options: LockOptions): Promise<Acquired | u
  * file would succeed without excluding others, and another user could hold a file of theirs for ever.
  * @returns undefined where somebody deleted it at once.
  */
-function prepare(file: string, { folder, uid, amongOthers = false }: LockOptions): fs.Stats | undefined {
+function prepare(
+  file: string,
+  { folder, uid, otherFolder, amongOthers = otherFolder !== undefined }: LockOptions,
+): fs.Stats | undefined {
   makePrivateFolder(folder, uid)
   if (amongOthers) at(folder, () => requireUnmovable(folder, uid))
   // In a read-only folder the record that the lock is for could not be replaced.
@@ -152,15 +159,20 @@ function prepare(file: string, { folder, uid, amongOthers = false }: LockOptions
   })
 }
 
-function unusable(file: string, error: unknown, inStore = false): unknown {
+function unusable(
+  file: string,
+  error: unknown,
+  { inStore = false, amongOthers = false }: LockOptions,
+): unknown {
   const fault = faultOf(error)
   if (fault === undefined) return error
   const { kind, message, place, fix, storeCode } = fault
   const what = place === file ? `The lock ${file}` : `The folder ${place}, where atlas keeps a lock,`
   let hint = 'atlas changes nothing without it. Fix or remove that path and try again.'
   // In a temporary folder only its owner and root can remove or change it.
-  if (kind === 'foreign') hint = 'Ask its owner or an administrator to remove it, then try again.'
-  if (kind === 'exposed' || (kind === 'denied' && fix)) hint = `Fix it with: ${fix}`
+  if (kind === 'foreign' && amongOthers)
+    hint = 'Ask its owner or an administrator to remove it, then try again.'
+  else if (fix && kind !== 'unfit') hint = `Fix it with: ${fix}`
   const ofDisk = kind === 'denied' || kind === 'full'
   return new AtlasError(
     inStore && ofDisk ? storeCode : 'lock_timeout',

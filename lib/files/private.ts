@@ -116,13 +116,14 @@ export function requireWritable(folder: string): void {
   }
 }
 
-/** Why no file can be made in a folder, or the nearest one above it that exists; undefined where it can. */
-export function writeFault(folder: string): string | undefined {
+/** Why no file can be made and deleted in a folder, or the nearest one above it that exists; undefined where it can. */
+export function writeFault(folder: string): FileFault | undefined {
+  const nearest = nearestFolder(folder)
   try {
-    fs.rmdirSync(fs.mkdtempSync(path.join(nearestFolder(folder), '.atlas-probe-')))
+    fs.rmdirSync(fs.mkdtempSync(path.join(nearest, '.atlas-probe-')))
     return undefined
   } catch (error) {
-    return faultOf(error)?.message
+    return errorCode(error) === 'EPERM' ? immutable(nearest) : faultOf(error, folder)
   }
 }
 

@@ -37,12 +37,17 @@ function overwritable(file: string): () => void {
 
 /**
  * See that a file, if it is there, can be replaced, as far as that shows without writing anything.
- * @throws {FileFault} `mounted`; `denied`: an attribute of the file or of its folder forbids it.
+ * @throws {FileFault} `mounted`; as `requireMutable`
  */
 export function requireReplaceable(file: string): void {
+  requireMutable(file)
+  if (isMounted(file)) throw new FileFault('mounted', 'it is mounted by itself and cannot be replaced', file)
+}
+
+/** See that no attribute of a file, if it is there, or of its folder forbids a change. @throws {FileFault} `denied` */
+export function requireMutable(file: string): void {
   // A file that is read-only by its mode alone can be replaced: that is EACCES.
   if (isDenied(() => fs.closeSync(fs.openSync(file, WRITE_NOTHING)))) throw immutable(file)
-  if (isMounted(file)) throw new FileFault('mounted', 'it is mounted by itself and cannot be replaced', file)
   // Deletes no file. Linux says that names may not be removed there before it says that this is not a folder.
   if (process.platform === 'linux' && isDenied(() => fs.rmdirSync(file))) throw immutable(path.dirname(file))
 }
@@ -101,7 +106,7 @@ export function replaceOrOverwrite(file: string, text: string, isWanted = (): bo
  * Write over a file, which keeps its access rights; it must be there. Its text must be one that blanks at its end do
  * not change: they keep a reader, and a crash, from finding the end of a longer older text.
  */
-export function overwriteFile(file: string, text: string): void {
+export function overwriteFile(file: string, text: string | Uint8Array): void {
   const content = Buffer.from(text)
   const descriptor = fs.openSync(file, fs.constants.O_RDWR | (fs.constants.O_NOFOLLOW ?? 0))
   const write = (bytes: Buffer, from: number): void => {

@@ -53,7 +53,9 @@ function dateAfter(newest: string | undefined, now: Date): string {
 export function listBackups(target: string): string[] {
   const base = path.basename(target)
   return fs
-    .readdirSync(path.dirname(target))
+    .readdirSync(path.dirname(target), { withFileTypes: true })
+    .filter(entry => !entry.isDirectory())
+    .map(({ name }) => name)
     .filter(name => name !== base && name.replace(DATED, '') === base)
     .sort()
 }

@@ -1,9 +1,11 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { errorCode } from '../errors.ts'
-import { createFile, syncFolder, writeTemporary } from '../files/atomic.ts'
+import { readAcl, writeAcl } from '../files/acl.ts'
+import { type Access, createFile, syncFolder, type Temporary, writeTemporary } from '../files/atomic.ts'
 import { faultOf } from '../files/faults.ts'
 import { type RegularFile, readRegularFile } from '../files/private.ts'
+import { overwriteFile, requireMutable } from '../files/replaceable.ts'
 import { sameBytes } from './verdict.ts'
 
 /** Far more than a server sends; beyond it a file is not a configuration. */
@@ -18,7 +20,7 @@ export function orFileError<T>(file: string, work: () => T): T {
   try {
     return work()
   } catch (error) {
-    throw faultOf(error)?.toError('file_error', `${file} cannot be used`, '--dir') ?? error
+    throw faultOf(error, file)?.toError('file_error', `${file} cannot be used`, '--dir') ?? error
   }
 }
 
@@ -56,6 +58,7 @@ function createLocal(target: string, content: Uint8Array): boolean {
   using temporary = writeTemporary(target, content, { mode: 0o666 })
   try {
     if (!temporary.isAt(temporary.path)) return false
+    requireMutable(temporary.path)
     // Unlike a rename, this fails if another program has created the file meanwhile.
     fs.linkSync(temporary.path, target)
   } catch (error) {
@@ -70,10 +73,12 @@ function createLocal(target: string, content: Uint8Array): boolean {
 function exchangeLocal(target: string, content: Uint8Array, seen: LocalFile): boolean {
   // A rename would replace a file that its owner has made read-only.
   fs.accessSync(target, fs.constants.W_OK)
-  using temporary = writeTemporary(target, content, seen.stats)
+  requireMutable(target)
+  const access = accessOf(target, seen)
+  using temporary = writeTemporary(target, content, access)
   using undo = new DisposableStack()
   const displaced = displacedOf(target)
-  keepDisplaced(target, displaced, seen)
+  keepDisplaced(target, displaced, seen, access)
   undo.defer(() => fs.rmSync(displaced, { force: true }))
 
   const isAsSeen = (): boolean => {
@@ -81,7 +86,7 @@ function exchangeLocal(target: string, content: Uint8Array, seen: LocalFile): bo
     return latest !== undefined && sameBytes(latest.bytes, seen.bytes)
   }
   if (!isAsSeen()) return false
-  const isReplaced = temporary.moveTo(target)
+  const isReplaced = putInPlace(temporary, target, content)
   // Where something else went there, the old file is needed too.
   if (isReplaced || !isAsSeen()) undo.move()
   if (!isReplaced) return false
@@ -89,11 +94,28 @@ function exchangeLocal(target: string, content: Uint8Array, seen: LocalFile): bo
   return true
 }
 
-function keepDisplaced(target: string, displaced: string, seen: LocalFile): void {
+/** Who may do what with a file; its list goes to the one that takes its place, which gets none from its folder. */
+function accessOf(target: string, { stats }: LocalFile): Access {
+  const list = readAcl(target)
+  return { mode: stats.mode, uid: stats.uid, gid: stats.gid, prepare: file => writeAcl(file, list) }
+}
+
+function putInPlace(temporary: Temporary, target: string, content: Uint8Array): boolean {
+  try {
+    return temporary.moveTo(target)
+  } catch (error) {
+    // A mount of its own, which nothing can take the place of.
+    if (errorCode(error) !== 'EBUSY') throw error
+    overwriteFile(target, content)
+    return true
+  }
+}
+
+function keepDisplaced(target: string, displaced: string, seen: LocalFile, access: Access): void {
   try {
     fs.linkSync(target, displaced)
   } catch (error) {
     if (!NO_LINKS.has(errorCode(error) ?? '')) throw error
-    createFile(displaced, seen.bytes, seen.stats)
+    createFile(displaced, seen.bytes, access)
   }
 }

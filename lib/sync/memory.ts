@@ -22,7 +22,7 @@ export const NEVER_SYNCED: SyncState = {
   syncedAt: null,
 }
 
-/** Of one profile, server and folder. Callers that change it hold the synced file's lock. */
+/** Of one profile, server and file. Callers that change it hold the synced file's lock. */
 export interface SyncMemory {
   /** What atlas did not write counts as nothing, which can overwrite nothing. @throws `file_error` */
   recall(): SyncState
@@ -35,12 +35,18 @@ export interface SyncMemoryOptions {
   readonly profile: string
   /** As configured, normalised. */
   readonly apiUrl: string
-  readonly folder: string
+  /** A path without symbolic links. */
+  readonly file: string
 }
 
 /** A memory in a file of its own beside the config file. It holds hashes and no text. */
-export function createSyncMemory({ configFolder, profile, apiUrl, folder }: SyncMemoryOptions): SyncMemory {
-  const name = Bun.SHA256.hash(JSON.stringify([profile, apiUrl, folder]), 'hex')
+export function createSyncMemory({
+  configFolder,
+  profile,
+  apiUrl,
+  file: synced,
+}: SyncMemoryOptions): SyncMemory {
+  const name = Bun.SHA256.hash(JSON.stringify([profile, apiUrl, synced]), 'hex')
   const file = path.join(configFolder, 'sync', `${name.slice(0, 32)}.json`)
   return {
     recall: () =>
@@ -49,7 +55,7 @@ export function createSyncMemory({ configFolder, profile, apiUrl, folder }: Sync
       const content = {
         profile,
         api_url: apiUrl,
-        folder,
+        file: synced,
         synced_sha256: syncedSha256,
         pending_sha256: pendingSha256,
         commit_sha: commitSha,

@@ -3,6 +3,7 @@ import path from 'node:path'
 import { absolutePath, requireHome, type Surroundings } from '../config/load.ts'
 import type { Setting } from '../config/settings.ts'
 import { errorCode, usageError } from '../errors.ts'
+import { shellQuoted } from '../shell-quote.ts'
 import { orFileError } from './local-file.ts'
 
 const FILE_NAME = 'CLAUDE.md'
@@ -33,14 +34,22 @@ function chooseFolder(dir: string | undefined, surroundings: Surroundings): Sett
   if (dir === '') throw usageError('--dir is empty.', 'Name a folder.')
   if (dir !== undefined) {
     // Shells leave the tilde of `--dir=~/x` alone; a folder named "~" is never meant.
-    const expanded = /^~(?=$|\/)/.test(dir) ? home() + dir.slice(1) : dir
-    return { value: path.resolve(expanded), source: 'flag', from: '--dir' }
+    const folder = path.resolve(/^~(?=$|\/)/.test(dir) ? home() + dir.slice(1) : dir)
+    if (path.basename(folder) === FILE_NAME && !isFolder(folder))
+      throw usageError(
+        `--dir names the file ${FILE_NAME}, not its folder.`,
+        `Give the folder: --dir ${shellQuoted(path.dirname(folder))}`,
+      )
+    return { value: folder, source: 'flag', from: '--dir' }
   }
   const value = env[variable]
   if (!value) return { value: path.join(home(), '.claude'), source: 'default', from: 'default' }
   const folder = path.resolve(absolutePath(value, variable, platform))
   return { value: folder, source: 'environment', from: variable }
 }
+
+const isFolder = (place: string): boolean =>
+  fs.statSync(place, { throwIfNoEntry: false })?.isDirectory() ?? false
 
 /** As many as Linux follows. */
 const MAX_LINKS = 40

@@ -44,3 +44,10 @@ export function judge(
 export const isEdited = (verdict: Verdict): boolean => verdict === 'local_changed' || verdict === 'diverged'
 
 export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0
+
+/** Whether two texts differ by their line endings alone (CR LF in the place of LF). */
+export function differInLineEndings(a: Uint8Array, b: Uint8Array): boolean {
+  const linesOf = (bytes: Uint8Array): string =>
+    Buffer.from(bytes).toString('latin1').replaceAll('\r\n', '\n')
+  return !sameBytes(a, b) && linesOf(a) === linesOf(b)
+}

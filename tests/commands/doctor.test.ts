@@ -284,8 +284,8 @@ describe('the cause of a failure', () => {
       check(
         'config',
         'fail',
-        `The config folder ~/.config/atlas cannot be written (permission denied), so a login cannot be remembered.\n${SETTINGS(server.url, 'ATLAS_API_URL')}`,
-        'Fix its permissions, or choose another folder with ATLAS_CONFIG_DIR.',
+        `The config folder ~/.config/atlas cannot be written, so a login cannot be remembered: permission denied, as ~/.config belongs to root.\n${SETTINGS(server.url, 'ATLAS_API_URL')}`,
+        'If that was not meant, fix it with: sudo chown -R 65534 ~/.config',
       ),
     )
   })
@@ -314,7 +314,7 @@ describe('the cause of a failure', () => {
     fs.mkdirSync(path.dirname(sandbox.configFolder))
     fs.writeFileSync(sandbox.configFolder, '')
     expect(firstFailure(await doctor(sandbox))?.detail).toStartWith(
-      'The config folder ~/.config/atlas cannot be written (a file is in the place of its folder), so a login cannot be remembered.',
+      'The config folder ~/.config/atlas cannot be written, so a login cannot be remembered: a file is in the place of its folder.',
     )
   })
 

@@ -15,7 +15,7 @@ function openMemory() {
   const configFolder = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-state-'))
   const folder = path.join(configFolder, 'sync')
   const of = (profile: string, apiUrl: string, synced: string) =>
-    createSyncMemory({ configFolder, profile, apiUrl, folder: synced })
+    createSyncMemory({ configFolder, profile, apiUrl, file: synced })
   return {
     folder,
     of,
@@ -25,7 +25,7 @@ function openMemory() {
   }
 }
 
-test('remembers by profile, server and folder, in a private file of its own', () => {
+test('remembers by profile, server and file, in a private file of its own', () => {
   using kit = openMemory()
   expect(kit.memory.recall()).toEqual(NEVER_SYNCED)
   kit.memory.remember(STATE)
@@ -37,7 +37,7 @@ test('remembers by profile, server and folder, in a private file of its own', ()
   expect(JSON.parse(fs.readFileSync(kit.file(), 'utf8'))).toEqual({
     profile: 'default',
     api_url: 'https://h',
-    folder: '/home/ada/.claude',
+    file: '/home/ada/.claude',
     synced_sha256: 'a'.repeat(64),
     pending_sha256: null,
     commit_sha: 'abc',

@@ -27,7 +27,7 @@ function createKit() {
   })
   const configFolder = path.join(root, 'config')
   const memoryOf = (profile: string): SyncMemory =>
-    createSyncMemory({ configFolder, profile, apiUrl: 'https://h', folder: place.folder.value })
+    createSyncMemory({ configFolder, profile, apiUrl: 'https://h', file: place.target })
   const newLock = () =>
     createLock({
       folder: path.join(root, 'locks'),

@@ -4,7 +4,7 @@ import { describeSettings } from '../../config/settings.ts'
 import { recoverable } from '../../errors.ts'
 import { writeFault } from '../../files/private.ts'
 import type { Run } from '../../run.ts'
-import { type Finding, fail, failedBy, ok } from './finding.ts'
+import { type Finding, failedBy, ok } from './finding.ts'
 
 export async function checkConfig({ config, configFile }: Run): Promise<Finding> {
   const finding = await judge(config, configFile)
@@ -22,11 +22,10 @@ async function judge(
     return failedBy(error)
   }
   const fault = writeFault(folder.value)
-  if (fault !== undefined)
-    return fail(
-      `The config folder ${folder.value} cannot be written (${fault}), so a login cannot be remembered.`,
-      'Fix its permissions, or choose another folder with ATLAS_CONFIG_DIR.',
-    )
+  if (fault !== undefined) {
+    const failure = `The config folder ${folder.value} cannot be written, so a login cannot be remembered`
+    return failedBy(fault.toError('file_error', failure, 'ATLAS_CONFIG_DIR'))
+  }
   // A report makes no folder.
   const failure = fs.existsSync(folder.value) ? await configFile.prove().catch(recoverable) : undefined
   // What is wrong with the lock is said by the check of that name.

@@ -1,12 +1,13 @@
 import path from 'node:path'
 import { writeFault } from '../../files/private.ts'
+import { requireMutable } from '../../files/replaceable.ts'
 import type { Run } from '../../run.ts'
 import { readLocal } from '../../sync/local-file.ts'
 import { findPlace } from '../../sync/place.ts'
 import { shortCommit } from '../../sync/remote.ts'
 import { describeMoment } from '../../terminal/time.ts'
 import { memoryOf } from '../sync-file.ts'
-import { type Finding, fail, failedBy, ok } from './finding.ts'
+import { type Finding, failedBy, ok } from './finding.ts'
 
 /** Whether a sync could write, and when the last one did. */
 export async function checkSync(run: Run): Promise<Finding> {
@@ -15,11 +16,11 @@ export async function checkSync(run: Run): Promise<Finding> {
     readLocal(place.target)
     const folder = path.dirname(place.target)
     const fault = writeFault(folder)
-    if (fault !== undefined)
-      return fail(
-        `The folder ${folder} cannot be written (${fault}), so "atlas sync" cannot either.`,
-        'Fix its permissions, or choose another folder with CLAUDE_CONFIG_DIR.',
-      )
+    if (fault !== undefined) {
+      const failure = `The folder ${folder} cannot be written, so "atlas sync" cannot either`
+      return failedBy(fault.toError('file_error', failure, 'CLAUDE_CONFIG_DIR'))
+    }
+    requireMutable(place.target)
     await run.lockOf(place.target).hold(async () => {})
     const { syncedAt, commitSha } = memoryOf(place, run).recall()
     const commit = commitSha === null ? '' : ` at commit ${shortCommit(commitSha)}`

@@ -151,17 +151,17 @@ const CASES: Record<string, Case> = {
   },
   'a lock of the synced file that cannot be used': {
     options: { loggedIn: true },
-    prepare({ claude, home }) {
-      const lock = lockPath(userLockFolder(process.getuid?.(), home), `file ${claude.file}`)
-      fs.mkdirSync(lock, { recursive: true })
+    prepare({ claude, home, configFolder }) {
+      for (const folder of [userLockFolder(process.getuid?.(), home), configFolder])
+        fs.mkdirSync(lockPath(folder, `file ${claude.file}`), { recursive: true })
       return {}
     },
     command: ['sync'],
     exits: 5,
-    finding: ({ claude, home }) => ({
+    finding: ({ claude }) => ({
       name: 'sync',
       status: 'fail',
-      detail: `The lock ${lockPath(userLockFolder(process.getuid?.(), home), `file ${claude.file}`)} cannot be used: it is not a regular file.`,
+      detail: `The lock ${lockPath('~/.config/atlas', `file ${claude.file}`)} cannot be used: it is not a regular file.`,
       fix: 'atlas changes nothing without it. Fix or remove that path and try again.',
     }),
   },

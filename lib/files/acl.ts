@@ -1,0 +1,49 @@
+import { dlopen } from 'bun:ffi'
+
+/** What Linux keeps a file's list in. @see acl(5) */
+const ATTRIBUTE = terminated('system.posix_acl_access')
+/** As much as the kernel takes (XATTR_SIZE_MAX). */
+const MAX_BYTES = 65_536
+
+/** The POSIX access control list of a file; undefined where it has none, or the file system or platform knows none. */
+export function readAcl(file: string): Uint8Array | undefined {
+  const list = new Uint8Array(MAX_BYTES)
+  const size = libc()?.getxattr(terminated(file), ATTRIBUTE, list, MAX_BYTES) ?? -1
+  return size > 0 ? list.slice(0, Number(size)) : undefined
+}
+
+/** Give a file that list, or none whatever its folder hands down. @returns whether the file has it. */
+export function writeAcl(file: string, list: Uint8Array | undefined): boolean {
+  const calls = libc()
+  if (list === undefined) {
+    calls?.removexattr(terminated(file), ATTRIBUTE)
+    return readAcl(file) === undefined
+  }
+  return calls?.setxattr(terminated(file), ATTRIBUTE, list, list.byteLength, 0) === 0
+}
+
+type Libc = ReturnType<typeof load>
+let loaded: Libc | undefined
+
+/** The runtime has no such calls of its own. */
+function libc(): Libc {
+  loaded ??= load()
+  return loaded
+}
+
+function load() {
+  if (process.platform !== 'linux') return undefined
+  try {
+    return dlopen('libc.so.6', {
+      getxattr: { args: ['ptr', 'ptr', 'ptr', 'usize'], returns: 'i64' },
+      setxattr: { args: ['ptr', 'ptr', 'ptr', 'usize', 'i32'], returns: 'i32' },
+      removexattr: { args: ['ptr', 'ptr'], returns: 'i32' },
+    }).symbols
+  } catch {
+    return undefined
+  }
+}
+
+function terminated(text: string): Uint8Array {
+  return Buffer.from(`${text}\0`)
+}
