@@ -1,12 +1,11 @@
 import {
-  type ConfigFile,
   emailAt,
   type LoginPlace,
   profilesOf,
-  proveConfigFile,
   readConfigFile,
+  type SharedConfigFile,
+  shareConfigFile,
   withoutRecord,
-  writeConfigFile,
 } from './config/file.ts'
 import { type Config, type GivenFlags, loadConfig, type Surroundings } from './config/load.ts'
 import { requireSecure } from './config/server.ts'
@@ -16,6 +15,7 @@ import { AtlasError } from './errors.ts'
 import { createLock, type Lock, type LockOptions } from './files/lock.ts'
 import { accountHome, addonFolders, userLockFolder } from './files/user-folder.ts'
 import type { Reader } from './http/answer.ts'
+import { authoritiesFault } from './http/authorities.ts'
 import { type Budget, createBudget } from './http/deadline.ts'
 import { proxyFor } from './http/proxy.ts'
 import { createHttp, type Http } from './http/requests.ts'
@@ -81,17 +81,6 @@ export interface Run extends Host {
   lockOf(file: string): Lock
 }
 
-/** The config file, for several processes at once. */
-export interface SharedConfigFile {
-  readonly lock: Lock
-  /** As it is now; `config.file` is as it was when the run began. @throws {AtlasError} `usage` */
-  read(): ConfigFile
-  /** See that it can be written. @throws {AtlasError} `file_error`, `lock_timeout` */
-  prove(): Promise<void>
-  /** Change it; two processes that do so at once lose nothing. @throws {AtlasError} as `prove` does */
-  update(change: (file: ConfigFile) => ConfigFile): Promise<void>
-}
-
 /** @throws {AtlasError} `usage`, `insecure_url`: configuration that cannot be used. */
 export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {}): Run {
   const { terminal, secrets, env, now, uid } = host
@@ -130,6 +119,7 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
       budget,
       allowHttp: config.allowHttp.value,
       proxyOf: server => proxyFor(server, env),
+      authoritiesFault: () => authoritiesFault(env),
       debug,
       isSafeToShow: secrets.isSafeToShow,
     },
@@ -161,13 +151,6 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
       lockIn(userLockFolder(uid, host.runtimeHome), `file ${file}`, { otherFolder: folder.value }),
   }
 }
-
-const shareConfigFile = (folder: string, lock: Lock): SharedConfigFile => ({
-  lock,
-  read: () => readConfigFile(folder),
-  prove: () => lock.hold(async () => proveConfigFile(folder)),
-  update: change => lock.hold(async () => writeConfigFile(folder, change(readConfigFile(folder)))),
-})
 
 type Debug = (line: string) => void
 type LockPlace = Pick<LockOptions, 'inStore' | 'amongOthers' | 'otherFolder'>

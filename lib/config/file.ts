@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { type AtlasError, usageError } from '../errors.ts'
 import { FileFault, faultOf } from '../files/faults.ts'
+import type { Lock } from '../files/lock.ts'
 import { readRegularFile } from '../files/private.ts'
 import { isMounted, rehearseReplacement, replaceOrOverwrite } from '../files/replaceable.ts'
 import { isJsonObject, parseJsonObject } from '../json-object.ts'
@@ -125,6 +126,24 @@ const unusable = (
   reason: string,
   hint = 'Fix it, or delete it and log in again.',
 ): AtlasError => usageError(`The config file ${file} cannot be used: ${reason}.`, hint)
+
+/** The config file, for several processes at once. */
+export interface SharedConfigFile {
+  readonly lock: Lock
+  /** As it is now; `config.file` is as it was when the run began. @throws {AtlasError} `usage` */
+  read(): ConfigFile
+  /** See that it can be written. @throws {AtlasError} `file_error`, `lock_timeout` */
+  prove(): Promise<void>
+  /** Change it; two processes that do so at once lose nothing. @throws {AtlasError} as `prove` does */
+  update(change: (file: ConfigFile) => ConfigFile): Promise<void>
+}
+
+export const shareConfigFile = (folder: string, lock: Lock): SharedConfigFile => ({
+  lock,
+  read: () => readConfigFile(folder),
+  prove: () => lock.hold(async () => proveConfigFile(folder)),
+  update: change => lock.hold(async () => writeConfigFile(folder, change(readConfigFile(folder)))),
+})
 
 /** See that the file can be written. Callers hold the folder's lock. @throws {AtlasError} `file_error` */
 export const proveConfigFile = (folder: string): void =>

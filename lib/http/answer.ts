@@ -189,3 +189,9 @@ export function parseRetryAfter(value: string | null, now: Date): number | undef
   if (Number.isNaN(seconds) || seconds < 0) return undefined
   return Math.min(seconds, MAX_RETRY_AFTER_S)
 }
+
+/** What time it was at the server, in milliseconds; NaN where it does not say. A cache sends an older date. @see RFC 9111 §5.1 */
+export function servedAtMs(headers: Headers): number {
+  const age = headers.get('age') ?? ''
+  return Date.parse(headers.get('date') ?? '') + (/^\d{1,9}$/.test(age) ? Number(age) * 1000 : 0)
+}

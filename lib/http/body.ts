@@ -1,13 +1,13 @@
 import { AtlasError } from '../errors.ts'
 import { CHECK_SERVER_URL } from './answer.ts'
 import type { Deadline } from './deadline.ts'
-import { explainFailure } from './failures.ts'
+import { explainFailure, type Way } from './failures.ts'
 
 /** What a request says that it can unpack. @see RFC 9110 §12.5.3 */
 export const ACCEPT_ENCODING = 'gzip, deflate, br, zstd'
 
 /** What a body is read by. */
-interface BodyReader {
+export interface BodyReader {
   read(): Promise<{ done: false; value: Uint8Array } | { done: true; value?: Uint8Array | undefined }>
   cancel(reason?: unknown): Promise<void>
 }
@@ -68,7 +68,7 @@ function readerOf({ body, headers }: Response, { origin }: URL): BodyReader | un
         return await (await unpacked).read()
       } catch (error) {
         if (torn !== undefined) throw torn
-        const reason = `it is not packed with ${coding} as it says`
+        const reason = `it is not packed with ${coding} as it says, or was cut off`
         throw unreadable(`${origin} sent an answer that cannot be read: ${reason}.`, error)
       }
     },
@@ -122,9 +122,9 @@ export async function readWhole(
 }
 
 /** An answer whose body comes piece by piece, each within the deadline's time. */
-export function streamThrough(response: Response, deadline: Deadline, url: URL): Response {
+export function streamThrough(response: Response, deadline: Deadline, way: Way): Response {
   deadline.pause()
-  const reader = readerOf(response, url)
+  const reader = readerOf(response, way.url)
   if (!reader) return rebuild(response, null)
   return rebuild(
     response,
@@ -139,7 +139,7 @@ export function streamThrough(response: Response, deadline: Deadline, url: URL):
             else controller.enqueue(value)
           } catch (error) {
             deadline.pause()
-            controller.error(deadline.signal.aborted ? deadline.signal.reason : explainFailure(error, url))
+            controller.error(deadline.signal.aborted ? deadline.signal.reason : explainFailure(error, way))
           }
         },
         async cancel() {

@@ -1,6 +1,7 @@
 import { AtlasError } from '../errors.ts'
 import { unlessAborted } from '../interrupts.ts'
 import { startTimer } from '../timer.ts'
+import type { Way } from './failures.ts'
 
 /** What is left of the time that a command has for all requests and waits that may be given up. */
 export type Budget = ReturnType<typeof createBudget>
@@ -25,7 +26,12 @@ export function createBudget(budgetMs: number) {
 export type Deadline = ReturnType<typeof createDeadline>
 
 /** A deadline that runs from now on. @param outer a signal that ends it too, with its own reason. */
-export function createDeadline(timeoutMs: number, { origin }: URL, outer: AbortSignal | undefined) {
+export function createDeadline(
+  timeoutMs: number,
+  { url, proxy }: Pick<Way, 'url' | 'proxy'>,
+  outer: AbortSignal | undefined,
+) {
+  const through = proxy ? ` through the proxy ${proxy.origin}` : ''
   const controller = new AbortController()
   const signal = outer ? AbortSignal.any([controller.signal, outer]) : controller.signal
   let pause = (): void => {}
@@ -33,7 +39,7 @@ export function createDeadline(timeoutMs: number, { origin }: URL, outer: AbortS
     pause()
     pause = startTimer(timeoutMs, () => {
       const seconds = Math.max(1, Math.round(timeoutMs)) / 1000
-      const message = `${origin} did not answer within ${seconds} s.`
+      const message = `${url.origin} did not answer${through} within ${seconds} s.`
       const hint = 'Try again, or allow more time with --timeout.'
       controller.abort(new AtlasError('timeout', message, hint))
     })

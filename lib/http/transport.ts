@@ -1,8 +1,9 @@
-import { isLoopback, requireSecure } from '../config/server.ts'
-import { AtlasError, usageError } from '../errors.ts'
+import { requireSecure } from '../config/server.ts'
+import { AtlasError, errorCode, usageError } from '../errors.ts'
 import { ACCEPT_ENCODING, readWhole, streamThrough, withoutBody } from './body.ts'
-import { type Budget, createDeadline, type Deadline } from './deadline.ts'
-import { explainFailure } from './failures.ts'
+import { type Budget, createDeadline } from './deadline.ts'
+import { explainFailure, proxyRefusal, tlsFailure, type Way } from './failures.ts'
+import { startUpload } from './upload.ts'
 
 /** The most that an answer which is parsed may hold, in bytes after decompression. */
 export const MAX_ANSWER_BYTES = 1024 * 1024
@@ -38,6 +39,8 @@ export interface TransportPolicy {
   readonly allowHttp: boolean
   /** The proxy for a server, undefined for none. @throws {AtlasError} `usage`: it cannot be used. */
   readonly proxyOf: (server: URL) => URL | undefined
+  /** Why the file of certificate authorities that is named adds none, without a full stop. */
+  readonly authoritiesFault?: () => string | undefined
   readonly debug: (line: string) => void
   /** Whether a text of the server may be shown: not where it repeats a secret. */
   readonly isSafeToShow: (text: string) => boolean
@@ -62,16 +65,17 @@ export function createTransport(policy: TransportPolicy): Transport {
       throw usageError(`Unsupported protocol "${url.protocol}"; use http or https.`)
     requireSecure(url, policy.allowHttp)
     const proxy = policy.proxyOf(url)
+    const way = { url, proxy, authoritiesFault: policy.authoritiesFault }
 
     const wholeMs = Math.min(guard.timeoutMs ?? Number.POSITIVE_INFINITY, policy.timeoutMs)
     const timeoutMs = guard.irreversible ? wholeMs : policy.budget.within(wholeMs)
     const headers = new Headers(init.headers ?? (input instanceof Request ? input.headers : {}))
     // The runtime says what it can unpack only where it unpacks by itself.
     if (!headers.has('accept-encoding')) headers.set('accept-encoding', ACCEPT_ENCODING)
-    const deadline = createDeadline(timeoutMs, url, signal ?? undefined)
+    const deadline = createDeadline(timeoutMs, way, signal ?? undefined)
     const startedAt = performance.now()
-    let isAnswered = false
-    const body = pauseWhileUploading(init.body, deadline, () => isAnswered)
+    const upload = startUpload(init.body, deadline, timeoutMs)
+    if (upload.length !== undefined) headers.set('content-length', String(upload.length))
     const path = policy.isSafeToShow(url.pathname) ? url.pathname.slice(0, MAX_LOGGED_LENGTH) : '/[hidden]'
     const log = (outcome: string): void =>
       policy.debug(`http ${init.method ?? 'GET'} ${url.origin}${path}: ${outcome}`)
@@ -80,21 +84,22 @@ export function createTransport(policy: TransportPolicy): Transport {
       const response = await deadline.race(
         fetch(input, {
           ...init,
-          ...(body && { body }),
+          ...(upload.body && { body: upload.body }),
           headers,
-          ...runtimePolicy(url, proxy),
+          ...runtimePolicy(proxy),
           signal: deadline.signal,
         }),
       )
-      isAnswered = true
+      upload.end()
+      if (proxy && response.status === 407) throw proxyRefusal(407, url, proxy)
       log(`${response.status} in ${elapsed()}${requestId(response, policy.isSafeToShow)}`)
-      if (guard.streamed) return streamThrough(response, deadline, url)
+      if (guard.streamed) return streamThrough(response, deadline, way)
       const whole = readWhole(response, deadline, guard.maxBytes ?? MAX_ANSWER_BYTES, url)
       if (!guard.irreversible) return await whole
-      return await whole.catch(error => withoutBody(response, explainFailure(error, url)))
+      return await whole.catch(error => withoutBody(response, explainFailure(error, way)))
     } catch (error) {
-      isAnswered = true
-      const failure = deadline.signal.aborted ? deadline.signal.reason : explainFailure(error, url)
+      upload.end()
+      const failure = deadline.signal.aborted ? deadline.signal.reason : await explain(error, way)
       deadline.pause()
       log(`${failure instanceof AtlasError ? failure.code : 'failed'} after ${elapsed()}`)
       throw failure
@@ -104,27 +109,10 @@ export function createTransport(policy: TransportPolicy): Transport {
   }
 }
 
-/** The clock stands still while a stream gives its next piece; each piece gives the server the whole time again. */
-function pauseWhileUploading(
-  body: RequestInit['body'],
-  deadline: Deadline,
-  isAnswered: () => boolean,
-): RequestInit['body'] {
-  if (!(body instanceof ReadableStream)) return body
-  const reader = (body as ReadableStream<Uint8Array>).getReader()
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        if (!isAnswered()) deadline.pause()
-        const { done, value } = await reader.read()
-        if (!isAnswered()) deadline.restart()
-        if (done) controller.close()
-        else controller.enqueue(value)
-      },
-      cancel: reason => reader.cancel(reason),
-    },
-    { highWaterMark: 0 },
-  )
+async function explain(error: unknown, way: Way): Promise<unknown> {
+  if (errorCode(error) !== 'EPROTO' || way.proxy) return explainFailure(error, way)
+  const { handshakeFault } = await import('./handshake.ts')
+  return tlsFailure('EPROTO', way, error, await handshakeFault(way.url))
 }
 
 /** How the server's log names this request, where the server says it. */
@@ -134,7 +122,7 @@ function requestId({ headers }: Response, isSafeToShow: TransportPolicy['isSafeT
 }
 
 /** The parts of the policy that the runtime carries out. */
-const runtimePolicy = (url: URL, proxy: URL | undefined): BunFetchRequestInit & { verbose: false } =>
+const runtimePolicy = (proxy: URL | undefined): BunFetchRequestInit & { verbose: false } =>
   ({
     redirect: 'manual',
     decompress: false,
@@ -143,5 +131,6 @@ const runtimePolicy = (url: URL, proxy: URL | undefined): BunFetchRequestInit & 
     // The variable that switches this on would print tokens.
     verbose: false,
     tls: { rejectUnauthorized: true },
-    ...(isLoopback(url.hostname) ? { proxy: false as unknown as string } : proxy && { proxy: proxy.href }),
+    // Without it, the runtime would choose one by itself.
+    proxy: proxy?.href ?? (false as unknown as string),
   }) as const

@@ -1,6 +1,14 @@
 import { isToken } from '../config/values.ts'
 import { AtlasError } from '../errors.ts'
-import { type Answer, badResponse, errorFor, isApiRefusal, type Reader, serverWords } from '../http/answer.ts'
+import {
+  type Answer,
+  badResponse,
+  errorFor,
+  isApiRefusal,
+  type Reader,
+  servedAtMs,
+  serverWords,
+} from '../http/answer.ts'
 import { parseJsonObject } from '../json-object.ts'
 import { isCookieValue, type Session } from './record.ts'
 
@@ -105,7 +113,7 @@ function readCookie(line: string, { headers, url, receivedAt }: Omit<Answer, 'bo
     value,
     domain: (attributes.get('domain') ?? '').replace(/^\./, '').toLowerCase() || url.hostname,
     path: path.startsWith('/') ? path : defaultPath(url),
-    lifetimeS: cookieLifetime(attributes, Date.parse(headers.get('date') ?? ''), receivedAt),
+    lifetimeS: cookieLifetime(attributes, servedAtMs(headers), receivedAt),
   }
 }
 
@@ -118,18 +126,14 @@ function splitAtEquals(text: string): [name: string, value: string] {
 const LONG_PAST_MS = Date.UTC(2020)
 
 /** Max-Age beats Expires, which is a time of the server's clock; ours may differ. @see RFC 6265 §5.3 */
-function cookieLifetime(
-  attributes: ReadonlyMap<string, string>,
-  servedAtMs: number,
-  now: Date,
-): number | null {
+function cookieLifetime(attributes: ReadonlyMap<string, string>, servedMs: number, now: Date): number | null {
   const maxAge = attributes.get('max-age') ?? ''
   if (/^-?\d+$/.test(maxAge)) return Number(maxAge)
   const expires = attributes.get('expires') ?? ''
   const expiresAtMs = parseCookieDate(expires)
   if (Number.isNaN(expiresAtMs)) return null
   if (expiresAtMs < LONG_PAST_MS) return 0
-  if (!Number.isNaN(servedAtMs)) return (expiresAtMs - servedAtMs) / 1000
+  if (!Number.isNaN(servedMs)) return (expiresAtMs - servedMs) / 1000
   return expiresAtMs > now.getTime() ? (expiresAtMs - now.getTime()) / 1000 : null
 }
 

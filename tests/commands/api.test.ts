@@ -403,6 +403,36 @@ describe('an answer', () => {
     })
   })
 
+  test('api: -i prints the bytes of a header as they came', async () => {
+    const head = Buffer.from('x-utf-8: café\r\nx-latin-1: caf')
+    await using server = await startRawServer(socket =>
+      socket.end(
+        Buffer.concat([
+          Buffer.from('HTTP/1.1 200 OK\r\n'),
+          head,
+          Buffer.from([0xe9]),
+          Buffer.from('\r\nContent-Length: 0\r\n\r\n'),
+        ]),
+      ),
+    )
+    using sandbox = createSandbox({
+      ATLAS_API_URL: `http://127.0.0.1:${server.port}/api/v1`,
+      ATLAS_ACCESS_TOKEN: 'token',
+    })
+    const child = sandbox.start(['api', '/x', '-i'], { input: '' })
+    const printed = await new Response(child.stdout).bytes()
+    expect(Buffer.from(printed).toString('latin1').split('\n').sort()).toEqual(
+      [
+        '',
+        '',
+        'HTTP/1.1 200 OK',
+        'content-length: 0',
+        'x-latin-1: caf\xe9',
+        `x-utf-8: ${Buffer.from('café').toString('latin1')}`,
+      ].sort(),
+    )
+  })
+
   test('api: -i prints status and headers, --silent no body', async () => {
     await using atlas = await inProcess({ loggedIn: true })
     atlas.server.fault('GET /x', response => answer(response, 200, {}, { 'x-shown': 'yes' }))

@@ -232,6 +232,23 @@ describe('the cause of a failure', () => {
     expect(reportOf(outcome).checks.filter(({ status }) => status === 'fail')).toHaveLength(1)
   })
 
+  test('doctor: an old date of a cache, with its age, is no wrong clock', async () => {
+    using server = Bun.serve({
+      port: 0,
+      hostname: '127.0.0.1',
+      fetch: () =>
+        Response.json(
+          { detail: 'Not authenticated' },
+          { status: 401, headers: { date: new Date(Date.now() - 3_600_000).toUTCString(), age: '3600' } },
+        ),
+    })
+    using sandbox = createSandbox()
+    const { checks } = reportOf(await doctor(sandbox, { ATLAS_API_URL: server.url.origin }))
+    expect(checks.find(({ name }) => name === 'clock')).toEqual(
+      check('clock', 'ok', 'It agrees with the server’s.'),
+    )
+  })
+
   const SKEWS: [aheadS: number, status: string, said: string][] = [
     [3600, 'fail', 'The clock of this machine is 60 minutes behind the server’s.'],
     [-7200, 'fail', 'The clock of this machine is 2 hours ahead of the server’s.'],

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
+import net from 'node:net'
 import path from 'node:path'
 import { startAtlasServer } from '../support/atlas-server.ts'
-import { createSandbox } from '../support/binary.ts'
+import { createSandbox, readUntil } from '../support/binary.ts'
 import {
   type Authority,
   type Certificate,
@@ -10,6 +11,7 @@ import {
   createAuthority,
 } from '../support/certificates.ts'
 import { startConnectProxy } from '../support/connect-proxy.ts'
+import { listening } from '../support/listening.ts'
 import { startTlsFront } from '../support/tls-front.ts'
 
 const UNKNOWN = 'its certificate comes from an unknown authority'
@@ -145,8 +147,58 @@ describe('variables of the runtime', () => {
         named: true,
         requests: 0,
       })
+      expect(stderr.split('\n').at(-2)).toBe(
+        `       NODE_EXTRA_CA_CERTS names ${file}, which ${content === undefined ? 'does not exist' : 'holds no certificate'}. Correct the path.`,
+      )
     },
   )
+})
+
+describe('a server that ends every handshake', () => {
+  const WANTS: [what: string, options: string[], said: string][] = [
+    [
+      'a client certificate, by TLS 1.3',
+      ['-Verify', '1', '-tls1_3'],
+      'it wants a client certificate, which atlas cannot show',
+    ],
+    [
+      'a client certificate, by TLS 1.2',
+      ['-Verify', '1', '-tls1_2'],
+      'it ended the handshake, as for want of a client certificate, which atlas cannot show, or of a cipher in common',
+    ],
+    [
+      'an old version of TLS',
+      ['-tls1_1', '-cipher', 'ALL:@SECLEVEL=0'],
+      'it speaks only versions of TLS that are older than 1.2',
+    ],
+  ]
+  certificateTest.each(WANTS)('certificates: one that wants %s is called so', async (_, options, said) => {
+    using authority = createAuthority()
+    const { key, cert } = authority.issue()
+    using sandbox = createSandbox({ ATLAS_ACCESS_TOKEN: 'any', NODE_EXTRA_CA_CERTS: authority.file })
+    for (const [name, text] of Object.entries({ key, cert }))
+      fs.writeFileSync(path.join(sandbox.cwd, name), text)
+    const free = await listening(net.createServer())
+    const { port } = free
+    await free[Symbol.asyncDispose]()
+    const server = Bun.spawn(
+      ['openssl', 's_server', '-accept', String(port), '-key', 'key', '-cert', 'cert', '-www', ...options],
+      { cwd: sandbox.cwd, stdin: 'ignore', stdout: 'pipe', stderr: 'ignore' },
+    )
+    try {
+      await readUntil(server.stdout, /ACCEPT/)
+      const { status, stderr } = await sandbox.run(['api', '/x'], {
+        env: { ATLAS_API_URL: `https://localhost:${port}/api/v1` },
+      })
+      expect({ status, stderr }).toEqual({
+        status: 5,
+        stderr: `atlas: No trusted connection to https://localhost:${port}: ${said}.\n       Ask the server’s administrator.\n`,
+      })
+    } finally {
+      server.kill('SIGKILL')
+      await server.exited
+    }
+  })
 })
 
 describe('through a proxy', () => {
@@ -208,6 +260,11 @@ describe('through a proxy', () => {
     const certificate = authority.issue({ host: `DNS:${DISTANT}` })
     const { status, output, logins } = await throughProxy(certificate, authority, { refuseWith })
     expect({ status, logins }).toEqual({ status: 5, logins: 0 })
-    expect(output).toContain(`https://${DISTANT} could not be reached: the proxy refused the connection.`)
+    const reason =
+      refuseWith === 407
+        ? `, on the way to https://${DISTANT}, wants a user and password (407).`
+        : ` does not lead to https://${DISTANT} (${refuseWith}).`
+    expect(output).toMatch(/The proxy http:\/\/127\.0\.0\.1:\d+/)
+    expect(output).toContain(reason)
   })
 })

@@ -21,6 +21,29 @@ describe('the proxy', () => {
     [HTTP, { HTTP_PROXY: 'ada:p%40ss@a:1' }, 'http://ada:p%40ss@a:1/'],
     [new URL('http://localhost:8000'), { HTTP_PROXY: 'not a url' }, undefined],
     [new URL('https://127.0.0.1'), { HTTPS_PROXY: 'socks5://a:1' }, undefined],
+    [new URL('https://a.example.com'), { HTTPS_PROXY: 'http://a:1', NO_PROXY: 'x, EXAMPLE.com' }, undefined],
+    [new URL('https://a.example.com'), { HTTPS_PROXY: 'http://a:1', no_proxy: '.example.com' }, undefined],
+    [new URL('https://a.example.com'), { HTTPS_PROXY: 'http://a:1', no_proxy: '*.example.com' }, undefined],
+    [
+      new URL('https://example.com:444'),
+      { HTTPS_PROXY: 'http://a:1', no_proxy: 'example.com:444' },
+      undefined,
+    ],
+    [new URL('https://example.com'), { HTTPS_PROXY: 'http://a:1', no_proxy: 'example.com:443' }, undefined],
+    [new URL('https://[fd00::1]:444'), { HTTPS_PROXY: 'http://a:1', no_proxy: '[fd00::1]:444' }, undefined],
+    [new URL('https://[fd00::1]'), { HTTPS_PROXY: 'http://a:1', no_proxy: 'fd00::1' }, undefined],
+    [new URL('https://example.com'), { HTTPS_PROXY: 'http://a:1', no_proxy: '*' }, undefined],
+    [
+      new URL('https://example.com'),
+      { HTTPS_PROXY: 'http://a:1', no_proxy: 'example.com:444' },
+      'http://a:1/',
+    ],
+    [
+      new URL('https://notexample.com'),
+      { HTTPS_PROXY: 'http://a:1', no_proxy: 'example.com,' },
+      'http://a:1/',
+    ],
+    [new URL('https://example.com'), { HTTPS_PROXY: 'http://a:1', no_proxy: 'a.example.com' }, 'http://a:1/'],
   ]
   test.each(USED)('of %s with %j is %p', (server, env, proxy) => {
     expect(proxyFor(server, env)?.href).toBe(proxy as string)
@@ -92,4 +115,67 @@ test('a proxy without a scheme is used, with its user', async () => {
   expect({ status, stdout }).toEqual({ status: 0, stdout: '{}' })
   expect(proxy.received).toStartWith('GET http://atlas.invalid/api/v1/x HTTP/1.1\r\n')
   expect(proxy.received).toContain(`Proxy-Authorization: Basic ${btoa('ada:pass')}`)
+})
+
+describe('a proxy that does not lead to the server', () => {
+  const SERVERS = ['https://atlas.invalid', 'http://atlas.invalid']
+  const ask = async (server: string, proxy: string) => {
+    using sandbox = createSandbox({
+      ATLAS_API_URL: `${server}/api/v1`,
+      ATLAS_ACCESS_TOKEN: 'token',
+      ATLAS_ALLOW_HTTP: '1',
+      ALL_PROXY: proxy,
+    })
+    const { status, stderr } = await sandbox.run(['api', '/x', '--timeout', '1'])
+    return { status, said: stderr.split('\n')[0] }
+  }
+  const ANSWERS: [
+    what: string,
+    answer: string | undefined,
+    said: (server: string, proxy: string) => string,
+  ][] = [
+    [
+      'wants a login',
+      'HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n',
+      (server, proxy) => `The proxy ${proxy}, on the way to ${server}, wants a user and password (407).`,
+    ],
+    [
+      'closes the connection',
+      '',
+      (server, proxy) =>
+        `${server}, or the proxy ${proxy} before it, closed the connection before the answer was complete.`,
+    ],
+    [
+      'says nothing',
+      undefined,
+      (server, proxy) => `${server} did not answer through the proxy ${proxy} within 1 s.`,
+    ],
+  ]
+  test.each(
+    ANSWERS.flatMap(one => SERVERS.map(server => [...one, server] as const)),
+  )('proxy: one that %s is named', async (_, bytes, said, server) => {
+    await using raw = await startRawServer(socket => {
+      if (bytes !== undefined) socket.end(bytes)
+    })
+    const proxy = `http://127.0.0.1:${raw.port}`
+    expect(await ask(server, proxy)).toEqual({ status: 5, said: `atlas: ${said(server, proxy)}` })
+  })
+
+  test.each(SERVERS)('proxy: one that is not there is named, on the way to %s', async server => {
+    const proxy = 'http://127.0.0.1:1'
+    expect(await ask(server, proxy)).toEqual({
+      status: 5,
+      said: `atlas: The proxy ${proxy}, on the way to ${server}, could not be reached: connection refused.`,
+    })
+  })
+
+  test('proxy: a login that it rejects is called so, and not shown', async () => {
+    await using raw = await startRawServer(socket =>
+      socket.end('HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n'),
+    )
+    const { said } = await ask('https://atlas.invalid', `http://ada:hunter2@127.0.0.1:${raw.port}`)
+    expect(said).toBe(
+      `atlas: The proxy http://127.0.0.1:${raw.port}, on the way to https://atlas.invalid, rejects the user and password of its URL (407).`,
+    )
+  })
 })

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { bodyForTerminal } from '../../terminal/json.ts'
 import type { Terminal } from '../../terminal/output.ts'
 import { describeProgress } from '../../terminal/spinner.ts'
@@ -6,14 +7,25 @@ import { renderLine, styled } from '../../terminal/style.ts'
 /** Shorter transfers show no progress. */
 const PROGRESS_DELAY_MS = 1_000
 
-/** Print status line and headers as they are on the wire. */
-export function printHead({ status, statusText, headers }: Response, terminal: Terminal): Promise<void> {
+/** Print status line and headers: readable on a terminal, else with the bytes of each value as they came. */
+export async function printHead(
+  { status, statusText, headers }: Response,
+  terminal: Terminal,
+): Promise<void> {
   const colour = terminal.stdoutIsTerminal && terminal.colour.stdout
-  const lines = [
-    renderLine([styled('bold', `HTTP/1.1 ${status} ${statusText}`.trimEnd())], colour),
-    ...[...headers].map(([name, value]) => renderLine([styled('cyan', name), `: ${value}`], colour)),
-  ]
-  return terminal.raw(`${lines.join('\n')}\n\n`)
+  const statusLine = renderLine([styled('bold', `HTTP/1.1 ${status} ${statusText}`.trimEnd())], colour)
+  await terminal.raw(`${statusLine}\n`)
+  for (const [name, value] of headers) {
+    // The runtime makes one character of each byte.
+    const bytes = Buffer.from(value, 'latin1')
+    const shown = isUtf8(bytes) ? bytes.toString() : value
+    await terminal.raw(
+      terminal.stdoutIsTerminal
+        ? `${renderLine([styled('cyan', name), `: ${shown}`], colour)}\n`
+        : Buffer.concat([Buffer.from(`${name}: `), bytes, Buffer.from('\n')]),
+    )
+  }
+  await terminal.raw('\n')
 }
 
 /** A longer answer holds no error message. */

@@ -2,6 +2,7 @@ import type { Config } from '../../config/load.ts'
 import { isLoopback } from '../../config/server.ts'
 import { NAME_YOUR_SERVER } from '../../config/settings.ts'
 import { recoverable } from '../../errors.ts'
+import { servedAtMs } from '../../http/answer.ts'
 import { findApiRoot } from '../../http/api-root.ts'
 import type { Run } from '../../run.ts'
 import { describeDuration } from '../../terminal/time.ts'
@@ -38,7 +39,7 @@ export async function checkServer(run: Run): Promise<ServerFindings> {
           ? checkHealth(apiUrl.value, apiRoot, health.status, elapsedMs)
           : failedBy(apiRoot),
       tls: isPlain ? plainHttp(server) : ok(`The certificate of ${server.host} is trusted.`),
-      clock: checkClock(health.headers.get('date'), now()),
+      clock: checkClock(servedAtMs(health.headers), now()),
     }
   } catch (error) {
     return notReached(error, config, now())
@@ -72,8 +73,8 @@ const plainHttp = (server: URL): Finding =>
         'Use https if the server has it.',
       )
 
-function checkClock(date: string | null, now: Date): Finding {
-  const skewMs = Date.parse(date ?? '') - now.getTime()
+function checkClock(serverMs: number, now: Date): Finding {
+  const skewMs = serverMs - now.getTime()
   if (Number.isNaN(skewMs)) return notChecked('the server does not send its time.')
   if (Math.abs(skewMs) <= TOLERATED_SKEW_MS) return ok('It agrees with the server’s.')
   const side = skewMs > 0 ? 'behind' : 'ahead of'

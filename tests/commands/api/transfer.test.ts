@@ -3,10 +3,11 @@ import fs from 'node:fs'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
-import { createSandbox, type Machine } from '../../support/binary.ts'
+import { createSandbox, type Machine, outcomeOf } from '../../support/binary.ts'
 import { measured } from '../../support/measured.ts'
-import { forRun } from '../../support/needs.ts'
+import { forRun, testWithTools } from '../../support/needs.ts'
 import { openTerminal } from '../../support/pseudo-terminal.ts'
+import { startSlowServer } from '../../support/slow-server.ts'
 
 const MEGABYTE = Buffer.alloc(1024 * 1024, 'x')
 /** A gigabyte in a full run; the short one is still more than is allowed in memory. */
@@ -187,6 +188,59 @@ describe('a body on a terminal', () => {
       status: 0,
       stderr: '',
       stdout: expect.stringMatching(/^HTTP\/1\.1 200 OK\n[^\u001b]*\{"a":\[1,null\]\}$/),
+    })
+  })
+})
+
+describe('an upload that takes longer than the time limit', () => {
+  const BODY = Buffer.alloc(3 * MEGABYTE.length, 'x')
+  const WAYS: [what: string, args: string[], input: Buffer | ''][] = [
+    ['a file', ['--input', 'body'], ''],
+    ['a pipe', ['--input', '-'], BODY],
+    ['a field', ['-F', 'text=@body'], ''],
+  ]
+  const upload = async (route: string, args: string[], input: Buffer | '', bytesPerSecond: number) => {
+    await using server = await startSlowServer(bytesPerSecond)
+    using sandbox = createSandbox({ ATLAS_API_URL: `${server.url}/api/v1`, ATLAS_ACCESS_TOKEN: 'token' })
+    fs.writeFileSync(path.join(sandbox.cwd, 'body'), BODY)
+    const outcome = await sandbox.run(['api', route, '-X', 'POST', '--timeout', '1', ...args], { input })
+    return { ...outcome, stderr: outcome.stderr.replace(server.url, 'SERVER') }
+  }
+  testWithTools('python3').concurrent.each(WAYS)(
+    'api: is not cut off while the server takes %s',
+    async (_, args, input) => {
+      expect(await upload('/x', args, input, BODY.length / 3)).toEqual({
+        status: 0,
+        stdout: 'ok',
+        stderr: '',
+      })
+    },
+  )
+  testWithTools('python3').concurrent.each(WAYS)(
+    'api: is given up when the server takes no more of %s',
+    async (_, args, input) => {
+      expect(await upload('/stall', args, input, BODY.length)).toEqual({
+        status: 5,
+        stdout: '',
+        stderr:
+          'atlas: SERVER did not answer within 1 s.\n       Try again, or allow more time with --timeout.\n',
+      })
+    },
+  )
+
+  testWithTools('python3')('api: says that a file became shorter while it was being sent', async () => {
+    await using server = await startSlowServer(BODY.length)
+    using sandbox = createSandbox({ ATLAS_API_URL: `${server.url}/api/v1`, ATLAS_ACCESS_TOKEN: 'token' })
+    const file = path.join(sandbox.cwd, 'body')
+    fs.writeFileSync(file, Buffer.alloc(32 * MEGABYTE.length))
+    const child = sandbox.start(['api', '/x', '--input', 'body'], { input: '' })
+    await server.receiving
+    fs.truncateSync(file, MEGABYTE.length)
+    expect(await outcomeOf(child)).toEqual({
+      status: 1,
+      stdout: '',
+      stderr:
+        'atlas: body became shorter while it was being sent.\n       Run the command again when nothing writes to the file.\n',
     })
   })
 })
