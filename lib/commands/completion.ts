@@ -15,8 +15,8 @@ const SCRIPTS: Record<Shell, string> = { bash, zsh, fish, powershell }
 export const registerCompletion: Register = (cli, { terminal }) =>
   cli
     .command('completion <shell>', 'Print a completion script for bash, zsh, fish or powershell')
-    .example('  $ source <(atlas completion bash)')
-    .example('  $ source <(atlas completion zsh)')
+    .example('  $ eval "$(atlas completion bash)"')
+    .example('  $ eval "$(atlas completion zsh)"')
     .example('  $ atlas completion fish > ~/.config/fish/completions/atlas.fish')
     .action(async (name: string) => {
       const shell = SHELLS.find(known => known === name)

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { BINARY, createSandbox, type Sandbox } from '../support/binary.ts'
+import { openShell } from '../support/interactive-shell.ts'
 
 /** A test that needs a shell: skipped where it is missing, but failing there in CI. */
 const testIn = (shell: string) =>
@@ -71,24 +72,36 @@ describe('the bash script', () => {
   testIn('bash')('offers commands, flags and values', async () => {
     using sandbox = createSandbox()
     const tries = CASES.map(([typed]) => `try atlas ${quoted(typed)}`).join('\n')
-    const script = `source <(atlas completion bash)
-      try() { COMP_WORDS=("$@"); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _atlas; echo "[\${COMPREPLY[*]}]"; }
+    const script = `eval "$(atlas completion bash)"
+      try() { COMP_WORDS=("$@"); COMP_LINE="$*"; COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _atlas; echo "[\${COMPREPLY[*]}]"; }
       ${tries}`
     const offered = (await inShell(['bash', '--norc', '-c', script], sandbox)).trimEnd().split('\n')
     expect(offered).toEqual(CASES.map(([, values]) => `[${values.join(' ')}]`))
   })
 
-  testIn('bash')('takes the value after an equals sign, which bash makes a word of its own', async () => {
+  /** Where bash breaks words: what is typed before TAB, and what stands there after it. */
+  const BROKEN: [typed: string, completed: string][] = [
+    ['atlas auth login --store=f', 'atlas auth login --store=file '],
+    ['atlas auth login --store=', 'atlas auth login --store='],
+    ['atlas --api-url http://localhost:8000 auth swit', 'atlas --api-url http://localhost:8000 auth switch '],
+    ['atlas --api-url=http://localhost:8000 auth swit', 'atlas --api-url=http://localhost:8000 auth switch '],
+    ['atlas api /notes:search --meth', 'atlas api /notes:search --method '],
+    ['atlas api --input=bo', 'atlas api --input=body.json '],
+    ['atlas api --input=my', 'atlas api --input=my\\ note.json '],
+  ]
+  testIn('bash').each(BROKEN)('completes %j at a prompt', async (typed, completed) => {
     using sandbox = createSandbox()
-    const script = `source <(atlas completion bash)
-      COMP_WORDS=(atlas auth login --store = f); COMP_CWORD=5; _atlas; echo "\${COMPREPLY[*]}"`
-    expect(await inShell(['bash', '--norc', '-c', script], sandbox)).toBe('file\n')
+    for (const name of ['body.json', 'my note.json']) fs.writeFileSync(path.join(sandbox.cwd, name), '{}')
+    await using shell = await openShell(sandbox, 'bash')
+    await shell.run('eval "$(atlas completion bash)"', '$ ')
+    shell.type(`${typed}\t`)
+    await shell.see(completed)
   })
 
   testIn('bash')('runs nothing of what is typed', async () => {
     using sandbox = createSandbox()
-    const script = `source <(atlas completion bash)
-      COMP_WORDS=(atlas '$(touch run)' ';touch' 'run' ''); COMP_CWORD=4; _atlas; ls`
+    const script = `eval "$(atlas completion bash)"
+      COMP_WORDS=(atlas '$(touch run)' ';touch' 'run' ''); COMP_LINE="\${COMP_WORDS[*]}"; COMP_CWORD=4; _atlas; ls`
     expect(await inShell(['bash', '--norc', '-c', script], sandbox)).toBe('')
   })
 })
@@ -96,9 +109,10 @@ describe('the bash script', () => {
 describe('the zsh script', () => {
   testIn('zsh')('offers what atlas knows, and files where it knows nothing', async () => {
     using sandbox = createSandbox()
-    const script = `autoload -Uz compinit; compinit -u -D; source <(atlas completion zsh)
+    const script = `autoload -Uz compinit; compinit -u -D; eval "$(atlas completion zsh)"
       _describe() { print -l -- "\${(@P)3}" }
       _files() { print files }
+      compset() { true }
       words=(atlas auth lo); CURRENT=3; _atlas
       words=(atlas auth switch ''); CURRENT=4; _atlas
       words=(atlas api --input ''); CURRENT=4; _atlas`
@@ -109,18 +123,52 @@ describe('the zsh script', () => {
   })
 })
 
+describe('zsh at a prompt', () => {
+  const TYPED: [typed: string, completed: string][] = [
+    ['atlas api --input=bo', 'atlas api --input=body.json'],
+    ['atlas api --input=my', 'atlas api --input=my\\ note.json'],
+    ['atlas api --input bo', 'atlas api --input body.json'],
+    ['atlas auth login --store=f', 'atlas auth login --store=file'],
+    ['atlas --api-url http://localhost:8000 auth swit', 'atlas --api-url http://localhost:8000 auth switch'],
+  ]
+  testIn('zsh').each(TYPED)('completes %j', async (typed, completed) => {
+    using sandbox = createSandbox()
+    for (const name of ['body.json', 'my note.json']) fs.writeFileSync(path.join(sandbox.cwd, name), '{}')
+    await using shell = await openShell(sandbox, 'zsh')
+    await shell.run(
+      'autoload -Uz compinit; compinit -u -D; eval "$(atlas completion zsh)"; echo rea""dy',
+      'ready',
+    )
+    await shell.see('$ ')
+    shell.type(`${typed}\t`)
+    const deadline = performance.now() + 10_000
+    let lines = await shell.screen()
+    while (!lines.some(line => line.includes(completed)) && performance.now() < deadline) {
+      await Bun.sleep(20)
+      lines = await shell.screen()
+    }
+    expect(lines.join('\n')).toContain(completed)
+  })
+})
+
 describe('the fish script', () => {
   testIn('fish')('offers what atlas knows, and files where it knows nothing', async () => {
     using sandbox = createSandbox()
-    fs.writeFileSync(path.join(sandbox.cwd, 'body.json'), '{}')
+    for (const name of ['body.json', 'my note.json']) fs.writeFileSync(path.join(sandbox.cwd, name), '{}')
     const script = `atlas completion fish | source
       complete -C 'atlas auth lo'
       complete -C 'atlas auth login --store=f'
       complete -C 'atlas auth switch '
-      complete -C 'atlas api --input b'`
+      complete -C 'atlas api --input b'
+      complete -C 'atlas api --input=b'
+      complete -C 'atlas api --input=my'
+      complete -C 'atlas api --input=my\\ n'
+      complete -C 'atlas --api-url http://localhost:8000 auth swit'`
     expect(await inShell(['fish', '--no-config', '-c', script], sandbox)).toBe(
       'login\tLog in to an Atlas server and keep the session in the keychain\n' +
-        'logout\tLog out and delete the stored credentials\n--store=file\nhome\nwork\nbody.json\n',
+        'logout\tLog out and delete the stored credentials\n--store=file\nhome\nwork\nbody.json\n' +
+        '--input=body.json\n--input=my note.json\n--input=my note.json\n' +
+        'switch\tMake another profile the current one\n',
     )
   })
 })

@@ -6,7 +6,12 @@ function __atlas_complete
   if test (count $candidates) -gt 0
     printf '%s\n' $candidates
   else
-    __fish_complete_path (commandline -ct)
+    # The file of a flag such as --input=FILE.
+    set -l token (string unescape -- (commandline -ct))
+    set -l flag (string match -r -- '^--[^=]+=' $token)
+    for path in (__fish_complete_path (string replace -r -- '^--[^=]+=' '' $token))
+      printf '%s\n' "$flag"$path
+    end
   end
 end
 complete -c atlas -f -a '(__atlas_complete)'

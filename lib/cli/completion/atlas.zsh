@@ -1,6 +1,6 @@
 #compdef atlas
 # Completion of atlas for zsh. Put this line into ~/.zshrc, after compinit:
-#   source <(atlas completion zsh)
+#   eval "$(atlas completion zsh)"
 _atlas() {
   local line
   local -a candidates
@@ -10,6 +10,8 @@ _atlas() {
   if (( ${#candidates} )); then
     _describe -V 'atlas' candidates
   else
+    # The file of a flag such as --input=FILE.
+    compset -P '--*='
     _files
   fi
 }

@@ -19,10 +19,8 @@ const HELP: Candidate = ['help', 'Show help for a command or a topic']
  * @param typed the words after `atlas`; the last one is being typed and may be empty.
  */
 export function complete(cli: CAC, typed: readonly string[], surroundings: Surroundings): string {
-  // `--store=fi` is one word, but three in bash, which wants the value alone back.
-  const [, lead = '', flag, last = ''] = /^((--[a-z-]+)=)?(.*)$/s.exec(typed.at(-1) ?? '') ?? []
-  const before = [...typed.slice(0, -1).filter(word => word !== '='), ...(flag ? [flag] : [])]
-  const current = last === '=' ? '' : last.trim()
+  const [, lead = '', flag, current = ''] = /^((--[a-z-]+)=)?(.*)$/s.exec(typed.at(-1) ?? '') ?? []
+  const before = [...typed.slice(0, -1), ...(flag ? [flag] : [])]
   return candidatesAfter(cli, before, current.startsWith('-'), surroundings)
     .filter(([value]) => value.startsWith(current))
     .map(([value, description]) => `${lead}${value}\t${description}\n`)
