@@ -1,6 +1,7 @@
 import {
   emailAt,
   type LoginPlace,
+  loginElsewhere,
   profilesOf,
   readConfigFile,
   type SharedConfigFile,
@@ -108,6 +109,7 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
       secrets,
       now,
       loginCommand: loginCommand(config),
+      elsewhere: () => loginElsewhere(readConfigFile(folder.value), login),
       listedEmail: () => emailAt(readConfigFile(folder.value), login),
       noteEnd: () => configFile.update(file => withoutRecord(file, login)),
     })
@@ -187,6 +189,7 @@ const createStores = ({ platform, uid, env, runtimeHome }: Host, config: Config,
   keychain: createKeychainStore({
     platform,
     timeoutMs: config.keychainTimeoutMs.value,
+    mayOpenDialogue: config.keychainMayAsk,
     loginCommand: loginCommand(config),
     lockFolder: userLockFolder(uid, runtimeHome),
     addonFolders: () => addonFolders(env, platform, uid, accountHome(platform, uid, runtimeHome)),

@@ -54,6 +54,13 @@ const isAt = (login: LoginPlace, { profile, apiUrl, store }: LoginPlace): boolea
 export const emailAt = (file: ConfigFile, place: LoginPlace): string | null | undefined =>
   (file.logins.find(login => isAt(login, place)) ?? loginAt(file, place.profile, place.apiUrl))?.email
 
+/** A login of the same profile on the same server in another store. */
+export const loginElsewhere = ({ logins }: ConfigFile, place: LoginPlace): Login | undefined =>
+  logins.findLast(
+    login =>
+      isAt({ ...login, store: place.store }, place) && login.store !== place.store && login.email !== null,
+  )
+
 /** The file after a login. One in another store stays until its record there is deleted. */
 export const withLogin = ({ logins }: ConfigFile, login: Login): ConfigFile => ({
   currentProfile: login.profile,

@@ -23,6 +23,8 @@ export interface Config extends Settings {
    * has its own.
    */
   readonly apiRoot: string | undefined
+  /** Whether a keychain may open a dialogue: it needs no terminal to do so. */
+  readonly keychainMayAsk: boolean
 }
 
 /** The values of each flag on a command line, by its long name without dashes; a switch has none. */
@@ -84,6 +86,7 @@ export function loadConfig(flags: GivenFlags, surroundings: Surroundings, mayLac
     keychainTimeoutMs: find(SETTINGS.keychainTimeoutMs, undefined, keychainDefault),
     allowHttp: find(SETTINGS.allowHttp),
     mayAsk,
+    keychainMayAsk: allowed.value,
     debug: find(SETTINGS.debug),
   })
 }

@@ -42,6 +42,8 @@ export const possibleApiRoots = (apiUrl: string): string[] => [apiUrl + API_PATH
 function parseServerUrl(text: string): string | undefined {
   const url = SERVER_URL.test(text) && overlookedIn(text) === undefined ? URL.parse(text) : null
   if (url === null) return undefined
+  // Where a server listens is no place to reach it at; from here it is this machine.
+  url.hostname = LISTENING[url.hostname] ?? url.hostname
   const name =
     url.origin +
     decodeUnreserved(url.pathname)
@@ -50,6 +52,8 @@ function parseServerUrl(text: string): string | undefined {
   // What was escaped twice may mean something once it is decoded.
   return name === text ? name : parseServerUrl(name)
 }
+
+const LISTENING: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '[::]': '[::1]' }
 
 const decodeUnreserved = (path: string): string =>
   path.replace(/%[0-9a-f]{2}/gi, code => {
@@ -66,7 +70,13 @@ function withScheme(text: string): string | undefined {
 
 /** Whether a host name or address (as `URL.hostname` writes it) never leaves this machine. */
 export const isLoopback = (hostname: string): boolean =>
-  hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
+  isLocalName(hostname) ||
+  hostname === '[::1]' ||
+  /^127\.\d+\.\d+\.\d+$/.test(hostname) ||
+  /^\[::ffff:7f[0-9a-f]{2}:[0-9a-f]+\]$/.test(hostname)
+
+/** A name that means this machine, whatever a name server says. @see RFC 6761 §6.3 */
+export const isLocalName = (hostname: string): boolean => /^(?:.+\.)?localhost$/.test(hostname)
 
 /** Refuse plain http to another machine. @throws {AtlasError} `insecure_url` */
 export function requireSecure(url: URL, allowHttp: boolean): void {

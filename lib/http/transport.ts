@@ -1,4 +1,4 @@
-import { requireSecure } from '../config/server.ts'
+import { isLocalName, requireSecure } from '../config/server.ts'
 import { AtlasError, errorCode, usageError } from '../errors.ts'
 import { ACCEPT_ENCODING, readWhole, streamThrough, withoutBody } from './body.ts'
 import { type Budget, createDeadline } from './deadline.ts'
@@ -82,7 +82,7 @@ export function createTransport(policy: TransportPolicy): Transport {
     const elapsed = (): string => `${Math.round(performance.now() - startedAt)} ms`
     try {
       const response = await deadline.race(
-        fetch(input, {
+        fetch(reachable(input, url, headers), {
           ...init,
           ...(upload.body && { body: upload.body }),
           headers,
@@ -107,6 +107,15 @@ export function createTransport(policy: TransportPolicy): Transport {
       if (guard.irreversible) policy.budget.exclude(performance.now() - startedAt)
     }
   }
+}
+
+/** A name below localhost at its address: a name server must not send a token elsewhere. */
+function reachable(input: string | URL | Request, url: URL, headers: Headers): string | URL | Request {
+  if (url.protocol !== 'http:' || url.hostname === 'localhost' || !isLocalName(url.hostname)) return input
+  headers.set('host', url.host)
+  const place = new URL(url)
+  place.hostname = '127.0.0.1'
+  return place
 }
 
 async function explain(error: unknown, way: Way): Promise<unknown> {

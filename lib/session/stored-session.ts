@@ -20,6 +20,8 @@ export interface StoredSessionOptions {
   readonly loginCommand: string
   /** Whose login the config file says this is, read anew; null where it has ended, undefined where none is listed. */
   readonly listedEmail: () => string | null | undefined
+  /** A login here in another store than this one, by the config file. */
+  readonly elsewhere: () => Login | undefined
   /** Let the config file say that nobody is logged in here any more. */
   readonly noteEnd: () => Promise<void>
 }
@@ -114,8 +116,16 @@ export function createStoredSession(options: StoredSessionOptions) {
   }
 }
 
-const notLoggedIn = ({ apiUrl, loginCommand }: StoredSessionOptions): AtlasError =>
-  new AtlasError('not_logged_in', `Not logged in to ${apiUrl}.`, `Log in with: ${loginCommand}`)
+function notLoggedIn({ apiUrl, store, loginCommand, elsewhere }: StoredSessionOptions): AtlasError {
+  const other = elsewhere()
+  if (other === undefined)
+    return new AtlasError('not_logged_in', `Not logged in to ${apiUrl}.`, `Log in with: ${loginCommand}`)
+  return new AtlasError(
+    'not_logged_in',
+    `Not logged in to ${apiUrl} in ${store.location}. ${other.email} is logged in there with the store "${other.store}".`,
+    `Use that login with ATLAS_CREDENTIAL_STORE=${other.store}, or log in here with: ${loginCommand}`,
+  )
+}
 
 const hidden =
   ({ add }: Secrets) =>

@@ -1,8 +1,12 @@
+import { posixOffset } from './posix-time-zone.ts'
+
+/** What the runtime takes for UTC where it is in the form of POSIX. */
+const ZONE = process.env['TZ'] ?? ''
+
 /** A moment as a person reads it: local time and how far away it is. */
-export function describeMoment(moment: Date, now: Date): string {
-  const two = (value: number): string => String(value).padStart(2, '0')
-  const date = `${moment.getFullYear()}-${two(moment.getMonth() + 1)}-${two(moment.getDate())}`
-  const time = `${two(moment.getHours())}:${two(moment.getMinutes())}`
+export function describeMoment(moment: Date, now: Date, zone = ZONE): string {
+  const offsetS = posixOffset(zone, moment) ?? -moment.getTimezoneOffset() * 60
+  const [date, time] = new Date(moment.getTime() + offsetS * 1000).toISOString().slice(0, 16).split('T')
   const aheadMs = moment.getTime() - now.getTime()
   const distance = describeDuration(Math.abs(aheadMs))
   return `${date} ${time} (${aheadMs < 0 ? `${distance} ago` : `in ${distance}`})`

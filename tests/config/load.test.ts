@@ -55,6 +55,7 @@ describe('a value comes from', () => {
       keychainTimeoutMs: byDefault(3_000),
       allowHttp: byDefault(false),
       mayAsk: byDefault(false),
+      keychainMayAsk: true,
       debug: byDefault(false),
     })
     expect(file).toEqual({ currentProfile: undefined, logins: [] })

@@ -45,6 +45,9 @@ describe('a server URL', () => {
     ['https://a.example/x/%%32e%%32e', 'https://a.example'],
     ['https://a.example/%2561pi', 'https://a.example/%2561pi'],
     ['http://127.1:8000', 'http://127.0.0.1:8000'],
+    ['http://0.0.0.0:8000', 'http://127.0.0.1:8000'],
+    ['http://0:8000', 'http://127.0.0.1:8000'],
+    ['http://[::]:8000', 'http://[::1]:8000'],
     ['http://[::1]:8000', 'http://[::1]:8000'],
     ['https://bücher.example', 'https://xn--bcher-kva.example'],
   ])('%s is %s', (text, url) => {
@@ -124,13 +127,16 @@ describe('plain http', () => {
     ['http://127.0.0.1', true],
     ['http://127.255.255.254', true],
     ['http://[::1]', true],
+    ['http://atlas.localhost', true],
+    ['http://[::ffff:127.0.0.1]', true],
+    ['http://[::ffff:128.0.0.1]', false],
+    ['http://notlocalhost', false],
     ['http://localhost.', false],
     ['http://localhost.example', false],
     ['http://127.0.0.1.example', false],
     ['http://128.0.0.1', false],
     ['http://0.0.0.0', false],
     ['http://[::]', false],
-    ['http://[::ffff:127.0.0.1]', false],
     ['http://10.0.0.1', false],
   ])('to %s stays on this machine: %p', (text, loopback) => {
     const url = new URL(text)

@@ -157,8 +157,6 @@ describe('plain http', () => {
     'http://atlas.example.com',
     'http://192.0.2.1',
     'http://10.0.0.1:8000',
-    'http://0.0.0.0',
-    'http://[::]',
     'http://[2001:db8::1]',
     'http://[::ffff:192.0.2.1]',
     'http://localhost.example.com',
@@ -187,14 +185,17 @@ describe('plain http', () => {
     await using server = await startAtlasServer()
     const { port } = new URL(server.url)
     using sandbox = createSandbox()
-    for (const host of ['localhost', 'LOCALHOST', '127.0.0.1', '127.1', '2130706433', '0x7f.1']) {
+    const numbers = ['127.0.0.1', '127.1', '2130706433', '0x7f.1', '0.0.0.0', '[::ffff:127.0.0.1]']
+    const hosts = ['localhost', 'LOCALHOST', 'atlas.localhost', ...numbers]
+    for (const host of hosts) {
       const env = { ATLAS_API_URL: `http://${host}:${port}/api/v1`, ATLAS_ACCESS_TOKEN: 'abc' }
       expect({ host, status: (await sandbox.run(['api', '/auth/me'], { env })).status }).toEqual({
         host,
         status: 4,
       })
     }
-    expect(server.log()).toEqual(Array.from({ length: 6 }, () => 'GET /api/v1/auth/me'))
+    expect(server.log()).toEqual(hosts.map(() => 'GET /api/v1/auth/me'))
+    expect(server.requests[2]?.headers['host']).toBe(`atlas.localhost:${port}`)
   })
 })
 

@@ -51,6 +51,7 @@ function setUp(stored: string | undefined, listed: string | null | undefined) {
     secrets: createSecrets(),
     now: () => new Date(),
     loginCommand: 'atlas auth login',
+    elsewhere: () => undefined,
     noteEnd: async () => {},
     listedEmail: () => world.listed,
   })

@@ -88,6 +88,7 @@ export function createSessionKit({
     now,
     loginCommand: 'atlas auth login',
     noteEnd: async () => {},
+    elsewhere: () => undefined,
     listedEmail: () => undefined,
   })
   const dependencies = { http, interrupts, secrets, reader: { isSafeToShow } }

@@ -32,6 +32,7 @@ if (import.meta.main) {
   const store = createKeychainStore({
     loginCommand: 'atlas auth login',
     ...options,
+    mayOpenDialogue: true,
     timeoutMs: 20_000,
     lockFolder: '',
     addonFolders: () => [],

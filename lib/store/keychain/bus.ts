@@ -1,3 +1,4 @@
+import fs from 'node:fs'
 import net from 'node:net'
 import { marshal, typesIn, unmarshal, type Value } from './wire.ts'
 
@@ -54,6 +55,16 @@ export function sessionBusSocket(env: NodeJS.ProcessEnv): string | undefined {
   if (kind === undefined) return undefined
   const file = name.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)))
   return kind === 'abstract' ? `\0${file}` : file
+}
+
+/** The numeric id of the user whose session bus that is; undefined where its socket is not a file of this machine. */
+export function sessionBusOwner(env: NodeJS.ProcessEnv): number | undefined {
+  const socketPath = sessionBusSocket(env)
+  try {
+    return socketPath === undefined ? undefined : fs.statSync(socketPath).uid
+  } catch {
+    return undefined
+  }
 }
 
 /**

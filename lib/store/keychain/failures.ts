@@ -99,6 +99,14 @@ export const noAnswer = (waitedMs: number, { platform, loginCommand }: KeychainU
     `See whether it waits to be unlocked, allow it longer with ATLAS_KEYCHAIN_TIMEOUT=60, ${alternatives(loginCommand)}.`,
   )
 
+/** As below `sudo -E`: a bus lets in the user alone whose it is. */
+export const anotherUsersBus = ({ platform, loginCommand }: KeychainUser): AtlasError =>
+  new AtlasError(
+    'store_unavailable',
+    `${named(platform)} cannot be used: the D-Bus session is another user’s, as with "sudo -E".`,
+    `Run atlas as that user, ${alternatives(loginCommand)}.`,
+  )
+
 /** @param reason why the addon could not be unpacked, or what the system's loader says. */
 export function unloadable(
   reason: string,

@@ -10,6 +10,13 @@ export type AskSecretService = <Operation extends keyof Answers>(
   value: string,
 ) => Promise<Answers[Operation]>
 
+export interface SecretServiceOptions {
+  readonly env: NodeJS.ProcessEnv
+  readonly uid: number | undefined
+  /** Whether it may ask the person for a password. */
+  readonly mayOpenDialogue: boolean
+}
+
 const NAME = 'org.freedesktop.secrets'
 const ROOT = '/org/freedesktop/secrets'
 const INTERFACE = 'org.freedesktop.Secret'
@@ -23,15 +30,18 @@ const NONE = '/'
  * @returns undefined where the bus is not one of this machine.
  * @see https://specifications.freedesktop.org/secret-service-spec/latest/
  */
-export function openSecretService(
-  env: NodeJS.ProcessEnv,
-  uid: number | undefined,
-): AskSecretService | undefined {
+export function openSecretService({
+  env,
+  uid,
+  mayOpenDialogue,
+}: SecretServiceOptions): AskSecretService | undefined {
   const socketPath = sessionBusSocket(env)
   if (socketPath === undefined || uid === undefined) return undefined
   const bus = connectToBus(socketPath, uid)
   const call: Call = (path, kind, member, signature = '', body = []) =>
     bus.call({ destination: NAME, path, interface: `${INTERFACE}.${kind}`, member, signature, body })
+  const answer: AnswerPrompt = prompt =>
+    mayOpenDialogue ? haveAsked(bus, call, String(prompt)) : refuseToAsk(call, String(prompt))
   const session = call(ROOT, 'Service', 'OpenSession', 'sv', ['plain', ['s', '']]).then(
     ([, path = '']) => path,
   )
@@ -41,7 +51,7 @@ export function openSecretService(
   const find = async (account: string): Promise<string | undefined> => {
     const found = await call(ROOT, 'Service', 'SearchItems', 'a{ss}', [attributesOf(account)])
     const [unlocked = [], locked = []] = found as string[][]
-    if (locked.length > 0) await unlock(bus, call, locked)
+    if (locked.length > 0) await unlock(call, answer, locked)
     const [item, ...others] = [...unlocked, ...locked]
     if (others.length > 0) throw new Error(`Entry is matched by ${others.length + 1} credentials`)
     return item
@@ -68,7 +78,7 @@ export function openSecretService(
       async set(account, value) {
         const item = await find(account)
         if (item) await replace(item, Buffer.from(value))
-        else await create(bus, call, account, await sealed(Buffer.from(value)))
+        else await create(call, answer, account, await sealed(Buffer.from(value)))
       },
       async prove(account) {
         const item = await find(account)
@@ -80,7 +90,7 @@ export function openSecretService(
         if (item === undefined) return false
         try {
           const [prompt] = await call(item, 'Item', 'Delete')
-          await answerPrompt(bus, call, String(prompt))
+          await answer(prompt)
         } catch (error) {
           // What the addon asked for before it gave up may have been done meanwhile.
           if ((await find(account)) !== undefined) throw error
@@ -99,28 +109,31 @@ type Call = (
   body?: readonly Value[],
 ) => Promise<readonly Value[]>
 
+/** What to do where the service wants to ask the person something first, or has nothing to ask (`/`). */
+type AnswerPrompt = (prompt: Value | undefined) => Promise<void>
+
 const attributesOf = (account: string): Value => Object.entries({ service: SERVICE, username: account })
 
-async function create(bus: Bus, call: Call, account: string, secret: Value): Promise<void> {
+async function create(call: Call, answer: AnswerPrompt, account: string, secret: Value): Promise<void> {
   const [collection = NONE] = (await call(ROOT, 'Service', 'ReadAlias', 's', ['default'])) as string[]
   if (collection === NONE) throw new Error('Secret Service: no result found')
-  await unlock(bus, call, [collection])
+  await unlock(call, answer, [collection])
   const properties = [
     [`${INTERFACE}.Item.Label`, ['s', `keyring:${account}@${SERVICE}`]],
     [`${INTERFACE}.Item.Attributes`, ['a{ss}', attributesOf(account)]],
   ]
   const body = [properties, secret, 1]
   const [, prompt] = await call(collection, 'Collection', 'CreateItem', 'a{sv}(oayays)b', body)
-  await answerPrompt(bus, call, String(prompt))
+  await answer(prompt)
 }
 
-async function unlock(bus: Bus, call: Call, objects: readonly string[]): Promise<void> {
+async function unlock(call: Call, answer: AnswerPrompt, objects: readonly string[]): Promise<void> {
   const [, prompt] = await call(ROOT, 'Service', 'Unlock', 'ao', [objects])
-  await answerPrompt(bus, call, String(prompt))
+  await answer(prompt)
 }
 
 /** Have the Secret Service ask the person, and wait for what they say. @throws where they decline. */
-async function answerPrompt(bus: Bus, call: Call, prompt: string): Promise<void> {
+async function haveAsked(bus: Bus, call: Call, prompt: string): Promise<void> {
   if (prompt === NONE) return
   const completed = new Promise<boolean>(resolve =>
     bus.onSignal(({ path, member, body }) => {
@@ -130,6 +143,13 @@ async function answerPrompt(bus: Bus, call: Call, prompt: string): Promise<void>
   await bus.call(toBus('AddMatch', 's', [`type='signal',path='${prompt}',member='Completed'`]))
   await call(prompt, 'Prompt', 'Prompt', 's', [''])
   if (await completed) throw new Error('Secret Service: unlock prompt was dismissed')
+}
+
+/** @throws where it would ask. */
+async function refuseToAsk(call: Call, prompt: string): Promise<void> {
+  if (prompt === NONE) return
+  await call(prompt, 'Prompt', 'Dismiss')
+  throw new Error('Secret Service: object locked, and it may not ask')
 }
 
 function textOf(bytes: Buffer): string {

@@ -2,6 +2,7 @@ import { AtlasError } from '../../errors.ts'
 import type { AddonFolder } from '../../files/user-folder.ts'
 import { startTimer } from '../../timer.ts'
 import {
+  anotherUsersBus,
   isAddonTimeout,
   isItemGone,
   type KeychainUser,
@@ -9,7 +10,7 @@ import {
   noAnswer,
   unloadable,
 } from './failures.ts'
-import type { AskSecretService } from './secret-service.ts'
+import type { AskSecretService, SecretServiceOptions } from './secret-service.ts'
 import type { Answers, WorkerReply, WorkerRequest } from './worker.ts'
 
 /** How often an item is looked for that others delete and make again meanwhile. */
@@ -22,13 +23,11 @@ export type CallItem = <Operation extends keyof Answers>(
   value?: string,
 ) => Promise<Answers[Operation]>
 
-export interface KeychainCallOptions extends KeychainUser {
+export interface KeychainCallOptions extends KeychainUser, SecretServiceOptions {
   /** The longest wait for one call, in milliseconds. */
   readonly timeoutMs: number
   /** Where the addon may be unpacked; asked when it is needed. */
   readonly addonFolders: () => readonly AddonFolder[]
-  readonly env: NodeJS.ProcessEnv
-  readonly uid: number | undefined
 }
 
 /**
@@ -37,12 +36,14 @@ export interface KeychainCallOptions extends KeychainUser {
  * the time, and from then on.
  */
 export function createKeychainCalls(options: KeychainCallOptions): CallItem {
-  const { platform, timeoutMs, env, uid } = options
+  const { platform, timeoutMs, mayOpenDialogue } = options
   const givenUp = Promise.withResolvers<never>()
   // Nobody may be waiting for it.
   givenUp.promise.catch(() => {})
   const askAddon = createAddonThread(options, givenUp.reject)
-  let patient: Promise<AskSecretService | undefined> | undefined
+  const openPatient = () => import('./secret-service.ts').then(module => module.openSecretService(options))
+  // The addon cannot be kept from asking.
+  let patient = platform === 'linux' && !mayOpenDialogue ? openPatient() : undefined
 
   const ask: AskSecretService = async (operation, account, value) => {
     // A deletion that was given up may still be carried out, and then finds nothing when it is repeated.
@@ -57,7 +58,7 @@ export function createKeychainCalls(options: KeychainCallOptions): CallItem {
         const { message } = error as Error
         if (platform !== 'linux' || !isAddonTimeout(message, performance.now() - startedAt)) throw error
         failure = error
-        patient = import('./secret-service.ts').then(module => module.openSecretService(env, uid))
+        patient = openPatient()
       }
     }
     const askPatiently = await patient
@@ -83,11 +84,19 @@ export function createKeychainCalls(options: KeychainCallOptions): CallItem {
       return await Promise.race([givenUp.promise, askUntilThere(operation, account, value)])
     } catch (error) {
       if (error instanceof AtlasError || !(error instanceof Error)) throw error
+      if (await isAnotherUsersBus(options)) throw anotherUsersBus(options)
       throw keychainFailure(error.message, performance.now() - startedAt, account, options)
     } finally {
       stopClock()
     }
   }
+}
+
+async function isAnotherUsersBus({ platform, env, uid }: KeychainCallOptions): Promise<boolean> {
+  if (platform !== 'linux') return false
+  const { sessionBusOwner } = await import('./bus.ts')
+  const owner = sessionBusOwner(env)
+  return owner !== undefined && owner !== uid
 }
 
 /** The addon's own thread: it blocks for ever where a keychain hangs. @param giveUp told if it cannot run. */

@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'bun:test'
-import { createSandbox, LOGIN, type Machine } from '../../support/binary.ts'
-import { secretServiceTest } from '../../support/needs.ts'
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { createSandbox, LOGIN, type Machine, readUntil } from '../../support/binary.ts'
+import { secretServiceTest, twoUsersTest } from '../../support/needs.ts'
 import { openTerminal } from '../../support/pseudo-terminal.ts'
 import { type SecretService, startSecretService } from '../../support/secret-service.ts'
 import { startSilentBus } from '../../support/silent-bus.ts'
@@ -87,6 +90,58 @@ describe('an unavailable keychain', () => {
       expect((await atlas.run(['auth', 'status'])).status).toBe(0)
     })
   }
+
+  secretServiceTest('keychain: a locked one is not asked for a dialogue with --no-input', async () => {
+    await using atlas = await stage({ store: 'keychain', loggedIn: true })
+    atlas.keychain.lock()
+    for (const command of [['auth', 'token'], ['api', '/auth/me'], ['auth', 'logout'], LOGIN]) {
+      const { status, stderr } = await atlas.run([...command, '--no-input'], { input: 'correct horse' })
+      expect({ status, said: stderr.split('\n')[0] }).toEqual({
+        status: 6,
+        said: 'atlas: The Secret Service keychain is locked (Secret Service: object locked, and it may not ask).',
+      })
+    }
+    await atlas.keychain.restartKeyring()
+    expect((await atlas.run(['auth', 'refresh', '--no-input'])).status).toBe(0)
+  })
+
+  secretServiceTest('keychain: a login there is named where another store is used', async () => {
+    await using atlas = await stage({ store: 'keychain', loggedIn: true })
+    const { status, stderr } = await atlas.run(['auth', 'token'], { env: { ATLAS_CREDENTIAL_STORE: 'file' } })
+    expect({ status, stderr }).toEqual({
+      status: 4,
+      stderr:
+        `atlas: Not logged in to ${atlas.server.url} in ${path.join(atlas.configFolder, 'credentials')}. ada@example.com is logged in there with the store "keychain".\n` +
+        '       Use that login with ATLAS_CREDENTIAL_STORE=keychain, or log in here with: atlas auth login\n',
+    })
+    const env = { ATLAS_CREDENTIAL_STORE: 'keychain' }
+    expect((await atlas.run(['auth', 'token'], { env })).status).toBe(0)
+  })
+
+  twoUsersTest('keychain: the session of another user, as below "sudo -E", is called so', async () => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-bus-'))
+    fs.chownSync(folder, 65_534, 65_534)
+    const address = `unix:path=${folder}/bus`
+    const bus = Bun.spawn(
+      ['dbus-daemon', '--session', '--nofork', '--print-address', `--address=${address}`],
+      {
+        uid: 65_534,
+        gid: 65_534,
+        env: { HOME: folder },
+        stdout: 'pipe',
+      },
+    )
+    await readUntil(bus.stdout, /unix:path/)
+    await using atlas = await stage({ store: 'unset', env: { DBUS_SESSION_BUS_ADDRESS: address } })
+    const { status, stderr } = await atlas.logIn()
+    expect({ status, said: stderr.split('\n')[0] }).toEqual({
+      status: 6,
+      said: 'atlas: The Secret Service keychain cannot be used: the D-Bus session is another user’s, as with "sudo -E".',
+    })
+    bus.kill()
+    await bus.exited
+    fs.rmSync(folder, { recursive: true })
+  })
 
   const ABSENT: [name: string, env: Record<string, string>][] = [
     ['no bus', {}],
