@@ -30,6 +30,11 @@ main() {
       --version) need_value "$@" && version=$2 && shift 2 ;;
       --base-url) need_value "$@" && base_url=$2 && shift 2 ;;
       --dir) need_value "$@" && folder=$2 && shift 2 ;;
+      --version=?* | --base-url=?* | --dir=?*)
+        option=$1
+        shift
+        set -- "${option%%=*}" "${option#*=}" "$@"
+        ;;
       -h | --help) usage && exit 0 ;;
       *) fail "there is no option \"$1\"" "Use --version, --base-url or --dir." ;;
     esac
@@ -54,6 +59,8 @@ main() {
   [ ! -d "$folder/atlas" ] ||
     fail "$folder/atlas is a folder" 'Move it away, or choose another folder with --dir.'
 
+  require_tools
+  require_own_name
   name=atlas-$version-$(detect_target)
   work='' staged='' child=''
   trap clean_up EXIT
@@ -84,6 +91,25 @@ Environment: ATLAS_VERSION, ATLAS_INSTALL_BASE_URL, ATLAS_INSTALL_DIR.
 EOF
 }
 
+# Before anything is downloaded.
+require_tools() {
+  missing=
+  for tool in uname mktemp awk sed grep gzip tar mkdir cp cat chmod mv rm ls; do
+    has "$tool" || missing="$missing $tool"
+  done
+  has sha256sum || has shasum || missing="$missing sha256sum"
+  [ -z "$missing" ] || fail "these programs are missing:$missing" 'Install them and try again.'
+}
+
+# There are other programs of that name.
+require_own_name() {
+  [ -e "$folder/atlas" ] || return 0
+  case $("$folder/atlas" --version 2>/dev/null </dev/null || :) in
+    atlas/[0-9]*) ;;
+    *) fail "$folder/atlas is another program" 'Remove it if it is not needed, or choose another folder with --dir.' ;;
+  esac
+}
+
 need_value() {
   if [ $# -lt 2 ] || [ -z "$2" ]; then fail "$1 needs a value" 'See: sh install.sh --help'; fi
 }
@@ -92,7 +118,12 @@ detect_target() {
   system=$(uname -s)
   machine=$(uname -m)
   case $machine in
-    x86_64 | amd64) arch=x64 ;;
+    x86_64 | amd64)
+      arch=x64
+      # Older processors end the program with "Illegal instruction".
+      [ ! -r /proc/cpuinfo ] || grep -q '^flags.* sse4_2' /proc/cpuinfo ||
+        fail 'this processor is too old for atlas' 'It needs the instructions called SSE4.2, which processors have had since 2009.'
+      ;;
     aarch64 | arm64) arch=arm64 ;;
     *) fail "there is no atlas for $machine" 'It is built for x86-64 and arm64.' ;;
   esac
@@ -153,27 +184,60 @@ download() {
   fail "$1 redirects more than five times" 'Report it. Nothing was installed.'
 }
 
-# One request, without the configuration files of curl and wget, and without a proxy for this machine.
+# One request, without the configuration files of curl and wget, and without a proxy for this machine. A server that says
+# nothing is given up, with what is tried again, within a minute.
 fetch() {
   advice='Check the connection, the version and the base URL.'
   if has curl; then
     case $1 in https://*) no_proxy_for= ;; *) no_proxy_for='*' ;; esac
-    interruptible curl -q --fail --silent --show-error --globoff --proto "=${1%%:*}" --retry 2 --connect-timeout 30 \
-      --speed-limit 1 --speed-time 60 ${no_proxy_for:+--noproxy "$no_proxy_for"} \
-      --output "$2" --write-out '%{http_code} %{redirect_url}' "$1" >"$work/answer" || return 1
+    progress=--silent
+    case $2 in *.tar.gz) [ ! -t 2 ] || progress=--progress-bar ;; esac
+    : >"$2" && : >"$work/answer" || return 1
+    interruptible curl -q --fail "$progress" --show-error --globoff --proto "=${1%%:*}" --retry 2 --retry-max-time 30 \
+      --connect-timeout 15 --speed-limit 100 --speed-time 15 ${no_proxy_for:+--noproxy "$no_proxy_for"} \
+      --output "$2" --write-out '%{http_code} %{size_download} %{redirect_url}' "$1" >"$work/answer" || failed_by curl $? || return 1
     # The line has no end, which read takes for a failure.
-    read -r status redirect <"$work/answer" || :
-    [ -n "$redirect" ] || [ "$status" = 200 ]
-    return
+    read -r status size redirect <"$work/answer" || :
+    [ -n "$redirect" ] && return 0
+    [ "$status" = 200 ] || return 1
+    [ "$size" = 0 ] || [ -s "$2" ] || curl_is_confined
+    return 0
   fi
   # Neither BusyBox nor Wget2 can be told not to follow a redirect to plain http.
   case $(wget --version 2>&1 </dev/null || :) in
     'GNU Wget 1.'*) ;;
     *) fail 'neither curl nor GNU Wget 1 is here' 'Install curl and try again.' ;;
   esac
-  advice="$advice Redirects are followed with curl alone."
   case $1 in https://*) proxy=on ;; *) proxy=off ;; esac
-  interruptible wget --no-config -q --max-redirect=0 -e "use_proxy=$proxy" -O "$2" "$1"
+  exit_status=0
+  interruptible wget --no-config -q -S --max-redirect=0 --tries=3 --waitretry=2 --timeout=15 -e "use_proxy=$proxy" \
+    -O "$2" "$1" 2>"$work/answer" || exit_status=$?
+  [ "$exit_status" -ne 0 ] || return 0
+  redirect=$(sed -n 's/^ *[Ll]ocation: *//p' "$work/answer" | sed -n '$p' | awk '{ sub(/\r$/, ""); print }')
+  case $redirect in
+    '')
+      sed '/^ /d' "$work/answer" >&2
+      failed_by wget "$exit_status"
+      ;;
+    /*) redirect=${1%%://*}://$authority$redirect ;;
+  esac
+}
+
+curl_is_confined() {
+  fail "curl cannot write to $work" 'One that comes as a snap may not: install curl as a package of the system, and try again.'
+}
+
+# @param $1 curl or wget, $2 its exit status. Always fails.
+failed_by() {
+  case $1$2 in
+    curl23 | wget3)
+      # The shell itself may write where a confined program may not.
+      if { echo room >"$work/room"; } 2>/dev/null; then curl_is_confined; fi
+      fail "${TMPDIR:-/tmp} has no room" 'Make room there, or set TMPDIR to another folder. Nothing was installed.'
+      ;;
+    curl28) fail "${url%/*} does not answer" 'Check the connection, or try again later. Nothing was installed.' ;;
+  esac
+  return 1
 }
 
 # While a program runs in the foreground, a signal to this script waits.
@@ -218,7 +282,13 @@ install_program() {
   staged=$(mktemp "$folder/.atlas.XXXXXX") || fail "$folder cannot be written" 'Choose another folder with --dir.'
   cp "$1" "$staged" || fail "$folder has no room" 'Make room and try again.'
   chmod 755 "$staged"
-  running=$("$staged" --version </dev/null) || case $name in
+  exit_status=0
+  running=$("$staged" --version </dev/null 2>"$work/said") || exit_status=$?
+  # What shells say where a program may not be run.
+  [ "$exit_status" -ne 126 ] ||
+    fail "programs may not run in $folder" 'It may be mounted noexec: choose another folder with --dir.'
+  cat "$work/said" >&2
+  [ "$exit_status" -eq 0 ] || case $name in
     *-musl) fail "this machine cannot run $name" 'It needs libstdc++ (on Alpine: apk add libstdc++).' ;;
     *) fail "this machine cannot run $name" 'Report it with the output of: uname -a' ;;
   esac
@@ -234,8 +304,25 @@ install_program() {
       found=$(command -v atlas || :)
       [ "$found" = "$folder/atlas" ] || say "Another atlas comes first on your PATH: $found"
       ;;
-    *) say "Put it on your PATH with this line in ~/.profile:" "  export PATH=\"$(quotable "$folder"):\$PATH\"" ;;
+    *) say_path_line ;;
   esac
+}
+
+# For the shell in which people of this account log in.
+# shellcheck disable=SC2088 # For people to read.
+say_path_line() {
+  line="export PATH=\"$(quotable "$folder"):\$PATH\""
+  case ${SHELL:-} in
+    */fish)
+      say 'Put it on your PATH with:' "  fish_add_path \"$(quotable "$folder")\""
+      return
+      ;;
+    */zsh) file='~/.zshrc' ;;
+    # Where it is there, bash reads no ~/.profile.
+    */bash) if [ -e "${HOME:-}/.bash_profile" ]; then file='~/.bash_profile'; else file='~/.profile'; fi ;;
+    *) file='~/.profile' ;;
+  esac
+  say "Put it on your PATH with this line in $file:" "  $line"
 }
 
 # A folder that was there keeps its mode.

@@ -2,7 +2,9 @@ import { beforeEach, describe, expect } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { archiveOf, INSTALL_SCRIPT, type InstallStage, installStage } from '../support/install-stage.ts'
+import { mountTest } from '../support/mounts.ts'
 import { posixTest, testWithTools } from '../support/needs.ts'
+import { startRawServer } from '../support/raw-server.ts'
 import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
 
 let stage: InstallStage
@@ -237,4 +239,178 @@ posixTest('install.sh: the line for the PATH means the folder, whatever its name
   expect(shown.stdout.toString()).toBe(`${folder}:/usr/bin:/bin`)
   expect(stage.runInstalled(folder)).toBe('atlas/9.0.0 test\n')
   expect(fs.readdirSync(stage.home)).toEqual([path.basename(folder)])
+})
+
+describe('install.sh: what is found before anything is downloaded', () => {
+  /** A folder with all the programs that the script uses, but some. */
+  const toolsWithout = (...missing: string[]): string => {
+    const folder = path.join(stage.home, 'tools')
+    fs.mkdirSync(folder)
+    const used = [
+      'uname',
+      'mktemp',
+      'awk',
+      'sed',
+      'grep',
+      'gzip',
+      'tar',
+      'mkdir',
+      'cp',
+      'cat',
+      'chmod',
+      'mv',
+      'rm',
+      'ls',
+    ]
+    for (const name of [...used, 'ldd', 'curl', 'sha256sum', 'sh'].filter(name => !missing.includes(name)))
+      fs.symlinkSync(Bun.which(name) ?? '', path.join(folder, name))
+    return folder
+  }
+  posixTest.each(['tar', 'gzip', 'awk', 'mktemp', 'cp', 'sha256sum'])('%s that is missing', async name => {
+    stage.publish('9.0.0')
+    const { status, stderr } = await stage.install('9.0.0', { env: { PATH: toolsWithout(name) } })
+    expect({ status, stderr, asked: stage.asked }).toEqual({
+      status: 1,
+      stderr: `install.sh: these programs are missing: ${name}.\n            Install them and try again.\n`,
+      asked: [],
+    })
+  })
+
+  posixTest('another program of that name, which stays', async () => {
+    stage.publish('9.0.0')
+    fs.mkdirSync(bin(), { recursive: true })
+    const other = path.join(bin(), 'atlas')
+    fs.writeFileSync(other, '#!/bin/sh\necho "atlascli version: 1.2.3"\n', { mode: 0o755 })
+    const before = fs.readFileSync(other, 'utf8')
+    expect(await stage.install('9.0.0')).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: `install.sh: ${other} is another program.\n            Remove it if it is not needed, or choose another folder with --dir.\n`,
+    })
+    expect({ after: fs.readFileSync(other, 'utf8'), asked: stage.asked }).toEqual({
+      after: before,
+      asked: [],
+    })
+  })
+
+  mountTest('a processor that is too old', async () => {
+    stage.publish('9.0.0')
+    const processors = path.join(stage.home, 'cpuinfo')
+    fs.writeFileSync(processors, 'processor\t: 0\nflags\t\t: fpu sse sse2 ssse3 sse4_1\n')
+    const shell = [
+      'unshare',
+      '--mount',
+      'sh',
+      '-c',
+      `mount --bind '${processors}' /proc/cpuinfo && exec dash "$@"`,
+      'sh',
+    ]
+    const { status, stderr } = await stage.install('9.0.0', { shell })
+    expect({ status, says: stderr.split('\n')[0], asked: stage.asked }).toEqual(
+      process.arch === 'x64'
+        ? { status: 1, says: 'install.sh: this processor is too old for atlas.', asked: [] }
+        : { status: 0, says: '', asked: ['/SHA256SUMS', expect.any(String)] },
+    )
+  })
+
+  posixTest('options with an equals sign', async () => {
+    stage.publish('9.0.0')
+    const folder = path.join(stage.home, 'a=b')
+    expect(await stage.install('9.0.0', { args: [`--dir=${folder}`] })).toMatchObject({
+      status: 0,
+      stderr: '',
+    })
+    expect(stage.runInstalled(folder)).toBe('atlas/9.0.0 test\n')
+  })
+})
+
+describe('install.sh: what goes wrong on the way', () => {
+  smallDiskTest('no room for the download is named with its folder', async () => {
+    using disk = createSmallDisk()
+    stage.publish('9.0.0')
+    const work = path.join(disk.folder, 'tmp')
+    fs.mkdirSync(work)
+    disk.fill()
+    const { status, stderr } = await stage.install('9.0.0', { env: { TMPDIR: work } })
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringContaining(
+        `install.sh: ${work} has no room.\n            Make room there, or set TMPDIR to another folder. Nothing was installed.\n`,
+      ),
+    })
+    expect(stage.left()).toEqual([])
+  })
+
+  posixTest('a curl that may not write there', async () => {
+    stage.publish('9.0.0')
+    const tools = path.join(stage.home, 'tools')
+    fs.mkdirSync(tools)
+    // As one that comes as a snap: it says that all went well, and has written to a folder of its own.
+    fs.writeFileSync(path.join(tools, 'curl'), '#!/bin/sh\nprintf "200 1234 "\n', { mode: 0o755 })
+    const { status, stderr } = await stage.install('9.0.0', {
+      env: { PATH: `${tools}:${process.env['PATH']}` },
+    })
+    expect({ status, says: stderr.split('\n')[0] }).toEqual({
+      status: 1,
+      says: expect.stringMatching(/^install\.sh: curl cannot write to .*atlas-install\.\w+\.$/),
+    })
+  })
+
+  mountTest('a folder whose programs may not run', async () => {
+    stage.publish('9.0.0')
+    const folder = path.join(stage.home, 'noexec')
+    fs.mkdirSync(folder)
+    Bun.spawnSync(['mount', '-t', 'tmpfs', '-o', 'noexec', 'none', folder])
+    try {
+      const { status, stderr } = await stage.install('9.0.0', { args: ['--dir', folder] })
+      expect({ status, stderr, left: fs.readdirSync(folder) }).toEqual({
+        status: 1,
+        stderr: `install.sh: programs may not run in ${folder}.\n            It may be mounted noexec: choose another folder with --dir.\n`,
+        left: [],
+      })
+    } finally {
+      Bun.spawnSync(['umount', folder])
+    }
+  })
+
+  posixTest(
+    'a server that says nothing is given up within a minute',
+    async () => {
+      await using silent = await startRawServer(() => {})
+      const url = `http://127.0.0.1:${silent.port}`
+      const startedAt = performance.now()
+      const { status, stderr } = await stage.install('9.0.0', { env: { ATLAS_INSTALL_BASE_URL: url } })
+      expect({
+        status,
+        said: stderr.split('\n').at(-3),
+        inTime: performance.now() - startedAt < 60_000,
+      }).toEqual({
+        status: 1,
+        said: `install.sh: ${url} does not answer.`,
+        inTime: true,
+      })
+    },
+    70_000,
+  )
+})
+
+describe('install.sh: the line for the PATH', () => {
+  const SHELLS: [shell: string, profile: string | undefined, line: string][] = [
+    ['/bin/zsh', undefined, '~/.zshrc'],
+    ['/bin/bash', undefined, '~/.profile'],
+    ['/bin/bash', '.bash_profile', '~/.bash_profile'],
+    ['/bin/sh', '.bash_profile', '~/.profile'],
+    ['/usr/bin/fish', undefined, 'fish_add_path'],
+  ]
+  posixTest.each(SHELLS)('in %s with %s is for %s', async (shell, profile, place) => {
+    stage.publish('9.0.0')
+    if (profile !== undefined) fs.writeFileSync(path.join(stage.home, profile), '')
+    const { stdout } = await stage.install('9.0.0', { env: { SHELL: shell } })
+    const said = stdout.split('\n').slice(-3)
+    expect(said).toEqual(
+      place === 'fish_add_path'
+        ? ['Put it on your PATH with:', `  fish_add_path "${bin()}"`, '']
+        : [`Put it on your PATH with this line in ${place}:`, `  export PATH="${bin()}:$PATH"`, ''],
+    )
+  })
 })
