@@ -1,7 +1,11 @@
 import { expect, test } from 'bun:test'
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import { ALL_SETTINGS, flagOf } from '../lib/config/settings.ts'
+import { outcomeOf } from './support/binary.ts'
+import { testWithTools } from './support/needs.ts'
+import { openPty } from './support/pseudo-terminal.ts'
 
 const ROOT = path.resolve(import.meta.dir, '..')
 const DOCUMENTS = ['.', 'docs', 'tests'].flatMap(folder =>
@@ -76,3 +80,36 @@ test('configuration: every setting has a row with its flag and its variable', ()
 test('the README: fits on a few screens', () => {
   expect(read('README.md').split('\n').length).toBeLessThanOrEqual(161)
 })
+
+testWithTools('bash')(
+  'docs/sync.md: nobody waits for the sync at login, and what it says is shown',
+  async () => {
+    const [, snippet = ''] =
+      /## At login\n[^`]*(?:`[^`\n]+`[^`]*)*```sh\n(.*?)```/s.exec(read('docs/sync.md')) ?? []
+    expect(snippet).toContain('atlas sync')
+    const home = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-home-'))
+    try {
+      fs.writeFileSync(path.join(home, '.bash_profile'), `PATH="${home}:$PATH"\n${snippet}`)
+      Bun.spawnSync(['mkfifo', path.join(home, 'go')])
+      const program = `#!/bin/sh\nread line <"${home}/go"\necho "$line" >&2\nexit 1\n`
+      fs.writeFileSync(path.join(home, 'atlas'), program, { mode: 0o755 })
+      const env = { HOME: home, PATH: process.env['PATH'] ?? '' }
+      const script = 'answer=$(bash -lc "echo here"); echo "the answer is $answer"; sleep 60'
+      const pty = openPty(['bash', '--norc', '--noprofile', '-c', script], { cwd: home, env, columns: 80 })
+      await pty.see('the answer is here')
+      fs.writeFileSync(path.join(home, 'go'), 'there are local changes\n')
+      await pty.see('there are local changes')
+      pty.close()
+      // Without a terminal there is nobody to tell.
+      const piped = Bun.spawn(['bash', '-lc', 'echo here'], {
+        env,
+        stdin: 'pipe',
+        stdout: 'pipe',
+        stderr: 'pipe',
+      })
+      expect(await outcomeOf(piped)).toEqual({ status: 0, stdout: 'here\n', stderr: '' })
+    } finally {
+      fs.rmSync(home, { recursive: true })
+    }
+  },
+)
