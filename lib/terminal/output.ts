@@ -1,4 +1,5 @@
 import { type AtlasCode, Cancelled } from '../errors.ts'
+import { type Charset, charsetOf, encode } from './charset.ts'
 import type { Prompt } from './prompt.ts'
 import { safeJson, sanitizeLine } from './safe-text.ts'
 import type { Secrets } from './secrets.ts'
@@ -26,11 +27,12 @@ export interface Device {
   isTerminal(descriptor: number): boolean
   writeStdout(data: string | Uint8Array): Promise<void>
   /** Queue a text, unless more than `maxWaitingBytes` wait already. @returns whether it was queued. */
-  writeStderr(text: string, maxWaitingBytes?: number): boolean
+  writeStderr(text: string | Uint8Array, maxWaitingBytes?: number): boolean
   flush(): Promise<void>
   /** The width of a terminal, in characters; 0 or undefined where it does not say. */
   columns(stream: 'stdout' | 'stderr'): number | undefined
-  openPrompt(): Promise<Prompter>
+  /** @param encoding of what is typed. */
+  openPrompt(write: (text: string) => void, encoding: BufferEncoding): Promise<Prompter>
 }
 
 const processDevice: Device = {
@@ -40,9 +42,9 @@ const processDevice: Device = {
   flush: flushOutput,
   // Called late, and for a terminal only, because it loads the stream: see `isTerminal`.
   columns: stream => process[stream].columns,
-  async openPrompt() {
+  async openPrompt(write, encoding) {
     const { Prompt } = await import('./prompt.ts')
-    return new Prompt(process.stdin, writeStderr, flushOutput)
+    return new Prompt(process.stdin, write, flushOutput, encoding)
   },
 }
 
@@ -99,24 +101,36 @@ export interface TerminalOptions {
   readonly device?: Device
 }
 
+/** The outputs of a device, whose terminals get texts in their own character set. */
+function inCharset(charset: Charset, { isTerminal, writeStdout, writeStderr }: Device) {
+  const encoded = (data: string | Uint8Array, descriptor: number): string | Uint8Array =>
+    typeof data === 'string' && isTerminal(descriptor) ? encode(data, charset) : data
+  return {
+    charset,
+    writeStdout: (data: string | Uint8Array) => writeStdout(encoded(data, 1)),
+    writeStderr: (text: string, maxWaitingBytes?: number) => writeStderr(encoded(text, 2), maxWaitingBytes),
+  }
+}
+
 export function createTerminal({ json, env, secrets, device = processDevice }: TerminalOptions): Terminal {
   const { mask } = secrets
   const stdoutIsTerminal = device.isTerminal(1)
   const stderrIsTerminal = device.isTerminal(2)
+  const { charset, writeStdout, writeStderr } = inCharset(charsetOf(env), device)
   const colour = { stdout: wantsColour(env, stdoutIsTerminal), stderr: wantsColour(env, stderrIsTerminal) }
   let prompt: Prompter | undefined
   let stopSpinner = (): void => {}
 
   const say = (...lines: readonly Line[]): Promise<void> =>
-    device.writeStdout(lines.map(line => `${renderLine(line, colour.stdout)}\n`).join(''))
+    writeStdout(lines.map(line => `${renderLine(line, colour.stdout)}\n`).join(''))
   const tell = (lines: readonly Line[], maxWaitingBytes?: number): boolean => {
     stopSpinner()
     const text = lines.map(line => `${renderLine(line, colour.stderr, mask)}\n`).join('')
-    return text === '' || device.writeStderr(text, maxWaitingBytes)
+    return text === '' || writeStderr(text, maxWaitingBytes)
   }
   const diagnostics = createDiagnostics(tell)
   const askUntilValid = async (question: string, hidden: boolean, invalid: Validate): Promise<string> => {
-    prompt ??= await device.openPrompt()
+    prompt ??= await device.openPrompt(writeStderr, charset === 'latin1' ? charset : 'utf8')
     for (;;) {
       const answer = await prompt.ask(sanitizeLine(question), { hidden })
       if (answer === undefined) throw new Cancelled()
@@ -137,8 +151,8 @@ export function createTerminal({ json, env, secrets, device = processDevice }: T
     },
     say: line => say(line),
     sayRows: rows => say(...alignRows(rows)),
-    sayJson: value => device.writeStdout(`${safeJson(value)}\n`),
-    raw: device.writeStdout,
+    sayJson: value => writeStdout(`${safeJson(value)}\n`),
+    raw: writeStdout,
     ...createNotices(tell, json, stdoutIsTerminal && stderrIsTerminal && !json),
     diagnose: diagnostics.print,
     fail({ code, message, hint }) {
@@ -157,7 +171,7 @@ export function createTerminal({ json, env, secrets, device = processDevice }: T
       if (!stderrIsTerminal || env['TERM'] === 'dumb' || env['CI'] || json) return work
       const text = (): string => sanitizeLine(mask(typeof label === 'string' ? label : label()))
       const columns = (): number => device.columns('stderr') || DEFAULT_COLUMNS
-      stopSpinner = startSpinner(text, delayMs, device.writeStderr, columns, framesFor(env))
+      stopSpinner = startSpinner(text, delayMs, writeStderr, columns, framesFor(charset))
       return work.finally(() => stopSpinner())
     },
     async flush() {

@@ -36,9 +36,17 @@ export class Prompt {
   #wasStopped = false
   #wake = (): void => {}
 
-  /** @param flush waits until all that was written is on the screen. */
-  constructor(input: Terminal, write: (text: string) => void, flush: () => Promise<void>) {
-    this.#input = input.setEncoding('utf8').on('error', this.#lose)
+  /**
+   * @param flush waits until all that was written is on the screen.
+   * @param encoding of what is typed.
+   */
+  constructor(
+    input: Terminal,
+    write: (text: string) => void,
+    flush: () => Promise<void>,
+    encoding: BufferEncoding = 'utf8',
+  ) {
+    this.#input = input.setEncoding(encoding).on('error', this.#lose)
     this.#write = write
     this.#flush = flush
   }

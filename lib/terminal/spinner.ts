@@ -1,13 +1,12 @@
+import type { Charset } from './charset.ts'
+
 const FRAMES: readonly string[] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
 const ASCII_FRAMES = ['|', '/', '-', '\\']
 const INTERVAL_MS = 80
 const CLEAR_LINE = '\r\u001b[K'
 
-/** The frames that a terminal can show, by its character set; one that is not named is UTF-8. @see POSIX, XBD §8.2 */
-export function framesFor(env: Readonly<Record<string, string | undefined>>): readonly string[] {
-  const locale = env['LC_ALL'] || env['LC_CTYPE'] || env['LANG']
-  return !locale || /utf-?8/i.test(locale) ? FRAMES : ASCII_FRAMES
-}
+/** The frames that a terminal can show. */
+export const framesFor = (charset: Charset): readonly string[] => (charset === 'utf8' ? FRAMES : ASCII_FRAMES)
 
 /**
  * Show a spinner and a label once `delayMs` have passed. What it returns stops the spinner and clears the line.

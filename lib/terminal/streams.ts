@@ -127,7 +127,7 @@ function refuseOutput(error: unknown): never {
  * Queue a text for standard error, unless more than `maxWaitingBytes` wait there already. Errors are ignored, as there
  * is no other place to report them. @returns whether it was queued.
  */
-export function writeStderr(text: string, maxWaitingBytes = Number.POSITIVE_INFINITY): boolean {
+export function writeStderr(text: string | Uint8Array, maxWaitingBytes = Number.POSITIVE_INFINITY): boolean {
   if (stderr.waitingBytes > maxWaitingBytes) return false
   stderr.write(Buffer.from(text)).catch(() => {})
   return true

@@ -6,7 +6,7 @@ export interface TerminalSession {
   readonly transcript: string
   /** Wait until the text has appeared, at or behind a place of the transcript. @throws after ten seconds. */
   see(text: string, from?: number): Promise<void>
-  type(keys: string): void
+  type(keys: string | Uint8Array): void
   /** Send a signal to the program. */
   signal(name: NodeJS.Signals): void
   /** The exit status, once the program has ended. */
@@ -36,7 +36,7 @@ export interface Pty {
   wait(find: () => boolean, what: string): Promise<void>
   /** Wait until the text has appeared, at or behind a place of the transcript. @throws after ten seconds. */
   see(text: string, from?: number): Promise<void>
-  type(keys: string): void
+  type(keys: string | Uint8Array): void
   resize(columns: number, rows: number): void
   close(): void
 }

@@ -60,7 +60,7 @@ test('diagnostics that nobody reads are left out beyond a MiB, and counted', asy
       async writeStdout() {},
       writeStderr(text, maxWaitingBytes = Number.POSITIVE_INFINITY) {
         if (waitingBytes > maxWaitingBytes) return false
-        written.push(text)
+        written.push(String(text))
         return true
       },
       async flush() {},
