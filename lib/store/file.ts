@@ -1,6 +1,6 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { AtlasError } from '../errors.ts'
+import { AtlasError, errorCode } from '../errors.ts'
 import { removeFile, temporariesOf } from '../files/atomic.ts'
 import { faultOf } from '../files/faults.ts'
 import { checkPrivateFolder, makePrivateFolder, readPrivateFile, requireWritable } from '../files/private.ts'
@@ -69,14 +69,16 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
       }),
     read: account => use('read', fileOf(account), readRecord),
     write: (account, record) =>
-      attempt('write', fileOf(account), file => {
-        const isThere = (): boolean => fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined
-        const wasThere = isThere()
-        // What must be kept is not lost because others can change its folder by now, or read what it replaces.
-        if (!wasThere) makePrivateFolder(folder, uid)
-        // A logout deletes the record, and what was to take its place.
-        replaceOrOverwrite(file, record, () => !wasThere || isThere())
-      }),
+      attempt('write', fileOf(account), file =>
+        reopening(folder, () => {
+          const isThere = (): boolean => fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined
+          const wasThere = isThere()
+          // What must be kept is not lost because others can change its folder by now, or read what it replaces.
+          if (!wasThere) makePrivateFolder(folder, uid)
+          // A logout deletes the record, and what was to take its place.
+          replaceOrOverwrite(file, record, () => !wasThere || isThere())
+        }),
+      ),
     delete: account => use('delete', fileOf(account), removeFile),
     async accounts() {
       const files = await use('list', folder, recordsIn).catch(asAtlasError)
@@ -84,6 +86,21 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
       const read = (file: string) => use('read', file, () => accountOf(file, readRecord)).catch(asAtlasError)
       return (await Promise.all(files.map(read))).filter(account => account !== undefined)
     },
+  }
+}
+
+/** Do something in a folder of atlas's own, which is opened again if its owner has closed it meanwhile. */
+function reopening(folder: string, work: () => void): void {
+  try {
+    work()
+  } catch (error) {
+    if (errorCode(error) !== 'EACCES') throw error
+    try {
+      fs.chmodSync(folder, 0o700)
+    } catch {
+      throw error
+    }
+    work()
   }
 }
 

@@ -69,6 +69,14 @@ describe('a credential file that cannot be replaced any more when the answer com
   const CHANGES: [what: string, change: (folder: string) => unknown][] = [
     ['others may change its folder', folder => fs.chmodSync(folder, 0o777)],
     ['nobody may change its folder', folder => fs.chmodSync(folder, 0o500)],
+    ['nobody may look into its folder', folder => fs.chmodSync(folder, 0o000)],
+    [
+      'neither it nor its folder may be changed',
+      folder => {
+        fs.chmodSync(recordIn(folder), 0o400)
+        fs.chmodSync(folder, 0o500)
+      },
+    ],
     ['it is read by others', folder => fs.chmodSync(recordIn(folder), 0o644)],
     ['it is not one any more', folder => fs.writeFileSync(recordIn(folder), 'not a record')],
   ]
