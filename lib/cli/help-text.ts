@@ -27,6 +27,14 @@ export const DETAILS: Readonly<Record<string, readonly string[]>> = {
     'Fields make a JSON body, or the query of a GET. A key may be nested, as in a[b]=1; a[]=1 adds to a list, and a[] is an empty list. With -F, true, false, null and whole numbers are sent as JSON values, @file as the text of a file and @- as that of standard input.',
     'The response body is written to a pipe or a file unchanged, whatever its length. On a terminal JSON is indented. The command exits 1 after a status of 300 or above, and 4 after 401.',
   ],
+  push: [
+    'A text on the server that was not synced here is not overwritten: the command shows what differs and exits 1. --force overwrites it and keeps it in a dated backup beside the file.',
+    'What was saved is read back and compared. The text must be UTF-8, of 1 MiB at most, and not empty.',
+  ],
+  history: ['The version that is synced here is marked with *.'],
+  rollback: [
+    'COMMIT is one that history lists, or at least its first 7 characters. On a terminal the command asks first; elsewhere it needs --yes. No local file is changed: bring the text here with "atlas sync".',
+  ],
   sync: [
     'Text that you edited since the last sync is not overwritten: the command shows what differs and exits 1. So does a first sync over a file that is not the server’s text. --force overwrites it and keeps your text in a dated backup beside the file; the newest five are kept.',
     'If nothing differs, nothing is written, so a cron job or a login hook can run it often. A dry run exits 0 whatever it finds.',

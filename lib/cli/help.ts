@@ -20,7 +20,7 @@ const MAX_WIDTH = 100
 const GROUPS = {
   Session: ['auth'],
   Requests: ['api'],
-  Configuration: ['sync', 'status'],
+  Configuration: ['sync', 'push', 'history', 'rollback', 'status'],
   'Help and repair': ['doctor', 'completion'],
 }
 

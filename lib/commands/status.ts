@@ -119,11 +119,11 @@ const MEANING: Partial<Record<Verdict | 'unknown', string>> = {
   remote_empty: 'the server has no configuration for you yet.',
 }
 
-const SEE_DIFF = 'See the differences with: atlas sync --dry-run'
 const NEXT: Partial<Record<Verdict | 'unknown', string>> = {
   remote_changed: 'Take it over with: atlas sync',
-  local_changed: SEE_DIFF,
-  diverged: SEE_DIFF,
+  local_changed: 'See the differences with: atlas push --dry-run, and send them with: atlas push',
+  diverged:
+    'See the differences with: atlas sync --dry-run. Keep yours with "atlas push --force", or the server’s with "atlas sync --force".',
   local_missing: 'Write it with: atlas sync',
 }
 

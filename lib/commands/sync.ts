@@ -1,22 +1,14 @@
-import path from 'node:path'
 import type { Flags } from '../cli/flags.ts'
 import { AtlasError } from '../errors.ts'
 import type { Run } from '../run.ts'
 import { findPlace, type Place } from '../sync/place.ts'
 import { type Synced, type SyncOptions, sync as syncFile } from '../sync/pull.ts'
 import { remoteUnreadable, shortCommit } from '../sync/remote.ts'
-import { type TextDiff, unifiedDiff } from '../sync/text-diff.ts'
 import { differInLineEndings, isEdited } from '../sync/verdict.ts'
-import type { Terminal } from '../terminal/output.ts'
-import { type Line, renderLine, type Style, styled } from '../terminal/style.ts'
+import { styled } from '../terminal/style.ts'
 import type { Register } from './context.ts'
+import { diffOf, linesOf, showDiff, showShortDiff, textOf } from './sync-diff.ts'
 import { askServer, DIR_FLAG, memoryOf } from './sync-file.ts'
-
-/** How much of a diff is shown before an error. */
-const SHORT_DIFF_LINES = 20
-const SHORT_DIFF_COLUMNS = 160
-/** With its escapes and colours, all of a long diff would take several times its size. */
-const LINES_AT_ONCE = 1_000
 
 /**
  * Bring the server's configuration into the local file, unless that would lose local changes.
@@ -38,10 +30,15 @@ export async function sync(dir: string | undefined, options: SyncOptions, run: R
     terminal.notice(`An interrupted sync had moved a local text aside; it is kept in ${recovered}`)
   if (result === 'remote_unreadable') throw remoteUnreadable(config.apiUrl.value, remote)
   if (result === 'refused') {
-    if (!terminal.json) showShortDiff(linesOf(await diffOf(place, synced), synced), terminal)
+    if (!terminal.json)
+      showShortDiff(
+        linesOf(await diffOf(place, local, remote, 'pull'), local, remote),
+        'atlas sync --dry-run',
+        terminal,
+      )
     throw localChanges(place, synced)
   }
-  const diff = result === 'dry_run' ? await diffOf(place, synced) : undefined
+  const diff = result === 'dry_run' ? await diffOf(place, local, remote, 'pull') : undefined
   if (terminal.json)
     return terminal.sayJson({
       result,
@@ -52,10 +49,10 @@ export async function sync(dir: string | undefined, options: SyncOptions, run: R
       commit_sha: remote.commitSha,
       updated_at: remote.updatedAt,
       backup,
-      diff: diff && 'lines' in diff ? `${diff.lines.join('\n')}\n` : null,
+      diff: textOf(diff),
     })
   if (diff) {
-    await showDiff(linesOf(diff, synced), terminal)
+    await showDiff(linesOf(diff, local, remote), terminal)
     return terminal.notice(describeDryRun(place, synced, options.force))
   }
   if (result === 'written' && (local?.stats.nlink ?? 1) > 1)
@@ -88,52 +85,10 @@ function localChanges({ file }: Place, { verdict, local, remote, state }: Synced
   return new AtlasError(
     'local_changes',
     `${file} ${reason}; nothing was written.`,
-    'Overwrite it with --force (your text is kept as a backup), see all of the diff with --dry-run, or take your text to the web editor first.',
+    verdict === 'diverged'
+      ? 'See both with: atlas sync --dry-run. Keep yours with "atlas push --force" (the server’s is kept as a backup), or the server’s with "atlas sync --force" (yours is kept as a backup).'
+      : 'Send yours to the server with: atlas push. Or overwrite it with "atlas sync --force" (your text is kept as a backup).',
   )
-}
-
-const diffOf = ({ file }: Place, { local, remote }: Synced): Promise<TextDiff> =>
-  unifiedDiff(local?.bytes ?? new Uint8Array(), remote.content, {
-    file: path.basename(file),
-    before: 'here',
-    after: remote.commitSha === null ? 'server' : `server, commit ${shortCommit(remote.commitSha)}`,
-  })
-
-/** What is shown of a diff; a sentence where there is none. */
-function linesOf(diff: TextDiff, { local, remote }: Synced): readonly string[] {
-  if ('lines' in diff) return diff.lines
-  const here = local ? `${local.bytes.byteLength} bytes here` : 'no file here'
-  return [`No diff: ${diff.reason} (${here}, ${remote.content.byteLength} bytes on the server).`]
-}
-
-const STYLES: Record<string, Style> = { '+': 'green', '-': 'red', '@': 'cyan' }
-
-function stylePiece(piece: string, line: string, index: number): Line {
-  const style = index < 2 ? 'bold' : STYLES[line[0] ?? '']
-  return style ? [styled(style, piece)] : piece
-}
-
-/** Tabs are kept, as the diff may be handed on to another program. */
-async function showDiff(lines: readonly string[], { raw, colour }: Terminal): Promise<void> {
-  const render = (line: string, index: number): string =>
-    line
-      .split('\t')
-      .map(piece => renderLine(stylePiece(piece, line, index), colour.stdout))
-      .join('\t')
-  for (let start = 0; start < lines.length; start += LINES_AT_ONCE) {
-    const part = lines.slice(start, start + LINES_AT_ONCE)
-    await raw(part.map((line, index) => `${render(line, start + index)}\n`).join(''))
-  }
-}
-
-function showShortDiff(lines: readonly string[], terminal: Terminal): void {
-  for (const [index, line] of lines.slice(0, SHORT_DIFF_LINES).entries()) {
-    const shown = line.replaceAll('\t', '    ')
-    const cut = shown.length > SHORT_DIFF_COLUMNS ? `${shown.slice(0, SHORT_DIFF_COLUMNS)}…` : shown
-    terminal.notice(stylePiece(cut, line, index))
-  }
-  const more = lines.length - SHORT_DIFF_LINES
-  if (more > 0) terminal.notice(`… ${more} more lines; all of them: atlas sync --dry-run`)
 }
 
 export const registerSync: Register = (cli, context) =>

@@ -28,10 +28,18 @@ export interface Http {
   /** A client that carries a credential's token, replaced as needed. */
   client(credential: ClientOptions): Promise<$Fetch>
   /** The answer to a GET by that client, whatever its status. @throws {AtlasError} as the client does. */
-  get(credential: ClientOptions, path: string, limits: GetLimits): Promise<BytesAnswer>
+  get(credential: ClientOptions, path: string, limits: Limits): Promise<BytesAnswer>
+  /** The same for a request that carries JSON, or nothing. */
+  send(
+    method: 'PUT' | 'POST',
+    credential: ClientOptions,
+    path: string,
+    json: unknown,
+    limits: Limits,
+  ): Promise<BytesAnswer>
 }
 
-export type GetLimits = Guard & { readonly signal?: AbortSignal }
+export type Limits = Guard & { readonly signal?: AbortSignal }
 
 /** The body as bytes: a text decoder would put U+FFFD in the place of what is not UTF-8. */
 export type BytesAnswer = Omit<Answer, 'body'> & { readonly body: Uint8Array }
@@ -46,6 +54,26 @@ export function createHttp(policy: TransportPolicy, now: () => Date): Http {
   const fetch: Transport = async (input, init) => {
     transport ??= import('./transport.ts').then(({ createTransport }) => createTransport(policy))
     return (await transport)(input, init)
+  }
+  const ask: AskByClient = async (method, credential, path, json, { signal, ...guard }) => {
+    const { answered, createClient } = await import('./client.ts')
+    const { status, statusText, headers, _data } = await answered(
+      createClient(credential, fetch).raw(path, {
+        method,
+        headers: {
+          accept: 'application/json',
+          ...(json !== undefined && { 'content-type': 'application/json' }),
+        },
+        responseType: 'stream',
+        guard,
+        ...(json !== undefined && { body: JSON.stringify(json) }),
+        ...(signal && { signal }),
+      }),
+    )
+    const [request, url] = [`${method} ${path}`, new URL((await credential.apiRoot()) + path)]
+    // Read already, and in one piece: see `readWhole`.
+    const { value: body = new Uint8Array() } = (await _data?.getReader().read()) ?? {}
+    return { request, url, status, statusText, headers, body, receivedAt: now() }
   }
   return {
     fetch,
@@ -68,20 +96,15 @@ export function createHttp(policy: TransportPolicy, now: () => Date): Http {
       const { createClient } = await import('./client.ts')
       return createClient(credential, fetch)
     },
-    async get(credential, path, { signal, ...guard }) {
-      const { answered, createClient } = await import('./client.ts')
-      const { status, statusText, headers, _data } = await answered(
-        createClient(credential, fetch).raw(path, {
-          headers: { accept: 'application/json' },
-          responseType: 'stream',
-          guard,
-          ...(signal && { signal }),
-        }),
-      )
-      const [request, url] = [`GET ${path}`, new URL((await credential.apiRoot()) + path)]
-      // Read already, and in one piece: see `readWhole`.
-      const { value: body = new Uint8Array() } = (await _data?.getReader().read()) ?? {}
-      return { request, url, status, statusText, headers, body, receivedAt: now() }
-    },
+    get: (credential, path, limits) => ask('GET', credential, path, undefined, limits),
+    send: ask,
   }
 }
+
+type AskByClient = (
+  method: 'GET' | 'PUT' | 'POST',
+  credential: ClientOptions,
+  path: string,
+  json: unknown,
+  limits: Limits,
+) => Promise<BytesAnswer>

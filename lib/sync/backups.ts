@@ -1,6 +1,6 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { removeAbandoned, syncFolder } from '../files/atomic.ts'
+import { createFile, removeAbandoned, syncFolder } from '../files/atomic.ts'
 import { displacedOf, orFileError, readLocal } from './local-file.ts'
 import { isKnown, type Known, sameBytes, sha256 } from './verdict.ts'
 
@@ -23,16 +23,24 @@ export const settleDisplaced = (target: string, known: Known, now: Date): string
     // The same text is still in its place where the replacement was cut off before it happened.
     const latest = readLocal(target)
     const isInPlace = latest !== undefined && sameBytes(latest.bytes, left.bytes)
-    if (!isInPlace && !isKnown(sha256(left.bytes), known)) return makeBackup(target, displaced, now)
+    if (!isInPlace && !isKnown(sha256(left.bytes), known))
+      return makeBackup(target, now, backup => fs.renameSync(displaced, backup))
     fs.rmSync(displaced)
     return undefined
   })
 
-function makeBackup(target: string, displaced: string, now: Date): string {
+/**
+ * Keep a text of the server that is about to be overwritten there, as a dated backup beside the local file.
+ * @returns its path. @throws {AtlasError} `file_error`
+ */
+export const backUpRemote = (target: string, content: Uint8Array, now: Date): string =>
+  orFileError(target, () => makeBackup(target, now, backup => createFile(backup, content, { mode: 0o600 })))
+
+function makeBackup(target: string, now: Date, make: (backup: string) => void): string {
   const folder = path.dirname(target)
   const older = listBackups(target)
   const backup = path.join(folder, `${path.basename(target)}.${dateAfter(older.at(-1), now)}.bak`)
-  fs.renameSync(displaced, backup)
+  make(backup)
   for (const surplus of older.slice(0, -(MAX_BACKUPS - 1))) fs.rmSync(path.join(folder, surplus))
   syncFolder(folder)
   return backup

@@ -3,7 +3,8 @@ import { replaceFile } from '../files/atomic.ts'
 import { readRegularFile } from '../files/private.ts'
 import { parseJsonObject } from '../json-object.ts'
 import { orFileError } from './local-file.ts'
-import type { Known } from './verdict.ts'
+import type { Configuration } from './remote.ts'
+import { type Known, sha256 } from './verdict.ts'
 
 const MAX_STATE_BYTES = 64 * 1024
 const SHA256 = /^[0-9a-f]{64}$/
@@ -28,6 +29,19 @@ export interface SyncMemory {
   recall(): SyncState
   /** @throws `file_error` */
   remember(state: SyncState): void
+}
+
+/** Remember that a text is both here and on the server, unless that is known. */
+export function rememberSynced(
+  memory: SyncMemory,
+  { content, commitSha }: Pick<Configuration, 'content' | 'commitSha'>,
+  now: () => Date,
+): void {
+  const state = memory.recall()
+  const syncedSha256 = sha256(content)
+  const isKnown =
+    state.syncedSha256 === syncedSha256 && state.pendingSha256 === null && state.commitSha === commitSha
+  if (!isKnown) memory.remember({ syncedSha256, pendingSha256: null, commitSha, syncedAt: now() })
 }
 
 export interface SyncMemoryOptions {

@@ -2,7 +2,7 @@ import { AtlasError } from '../errors.ts'
 import type { Lock } from '../files/lock.ts'
 import { settleDisplaced } from './backups.ts'
 import { type LocalFile, readLocal, replaceLocal } from './local-file.ts'
-import type { SyncMemory, SyncState } from './memory.ts'
+import { rememberSynced, type SyncMemory, type SyncState } from './memory.ts'
 import type { Place } from './place.ts'
 import type { Configuration } from './remote.ts'
 import { isEdited, isKnown, judge, sha256, type Verdict } from './verdict.ts'
@@ -61,7 +61,8 @@ export async function sync({ force, dryRun }: SyncOptions, dependencies: SyncDep
       const comparison = compare(place, memory, remote)
       const { verdict } = comparison
       const ended = { ...comparison, backup: null, recovered }
-      if (verdict === 'in_sync') rememberUnwritten(comparison, dependencies)
+      // The text may be here by a first sync, by one that was killed at its end, or by hand.
+      if (verdict === 'in_sync') rememberSynced(memory, remote, now)
       const result = resting(comparison)
       if (result !== undefined) return { ...ended, result }
       if (isEdited(verdict) && !force) return { ...ended, result: 'refused' }
@@ -86,15 +87,6 @@ function compare(place: Place, memory: SyncMemory, remote: Configuration): Compa
 function resting({ verdict }: Comparison): Synced['result'] | undefined {
   if (verdict === 'in_sync') return 'up_to_date'
   return verdict === 'remote_empty' || verdict === 'remote_unreadable' ? verdict : undefined
-}
-
-/** The text is here already: by a first sync, by a sync that was killed at its end, or by hand. */
-function rememberUnwritten({ remote, state }: Comparison, { memory, now }: SyncDependencies): void {
-  const syncedSha256 = sha256(remote.content)
-  const { commitSha } = remote
-  const isRemembered =
-    state.syncedSha256 === syncedSha256 && state.pendingSha256 === null && state.commitSha === commitSha
-  if (!isRemembered) memory.remember({ syncedSha256, pendingSha256: null, commitSha, syncedAt: now() })
 }
 
 /** @returns undefined where the file is no longer as it was compared; nothing was written then. */

@@ -1,7 +1,7 @@
 import { isAscii, isUtf8 } from 'node:buffer'
 import { AtlasError } from '../errors.ts'
-import { type Answer, badResponse, errorFor, type Reader } from '../http/answer.ts'
-import type { Http } from '../http/requests.ts'
+import { type Answer, apiError, badResponse, errorFor, type Reader } from '../http/answer.ts'
+import type { BytesAnswer, Http } from '../http/requests.ts'
 import type { Interrupts } from '../interrupts.ts'
 import { parseJsonObject } from '../json-object.ts'
 import type { Credential } from '../session/credentials.ts'
@@ -9,7 +9,7 @@ import type { Credential } from '../session/credentials.ts'
 /** The most that a configuration may hold, in bytes of UTF-8. */
 export const MAX_CONTENT_BYTES = 10 * 1024 * 1024
 /** In JSON one byte of content takes up to six (`\u0000`); the rest is for the other fields. */
-const MAX_ANSWER_BYTES = 6 * MAX_CONTENT_BYTES + 64 * 1024
+export const MAX_ANSWER_BYTES = 6 * MAX_CONTENT_BYTES + 64 * 1024
 const MAX_COMMIT_LENGTH = 128
 
 export interface Configuration {
@@ -38,6 +38,29 @@ export async function fetchConfiguration(
   const answer = await http.get(credential, '/configuration/me', limits)
   if (answer.status !== 200) throw errorFor(answer, reader)
   return parseConfiguration(answer.body, answer)
+}
+
+/**
+ * Save a text as the user's configuration: the last writer wins.
+ * @throws {AtlasError} `api_error`: the server refuses it, in its own words; else as `fetchConfiguration` does.
+ */
+export async function saveConfiguration(
+  content: Uint8Array,
+  message: string | undefined,
+  credential: Credential,
+  { http, reader, interrupts }: ConfigurationDependencies,
+): Promise<void> {
+  const limits = { maxBytes: MAX_ANSWER_BYTES, signal: interrupts.cancelled }
+  const json = { content: Buffer.from(content).toString(), ...(message !== undefined && { message }) }
+  const answer = await http.send('PUT', credential, '/configuration/me', json, limits)
+  if (answer.status < 200 || answer.status > 299) throw refusalOf(answer, reader)
+}
+
+/** Why the server did not do what changes something there. */
+export function refusalOf(answer: BytesAnswer, reader: Reader): AtlasError {
+  const { status } = answer
+  const isRefused = status >= 400 && status < 500 && status !== 401 && status !== 429
+  return isRefused ? apiError(answer, reader) : errorFor(answer, reader)
 }
 
 type Asked = Pick<Answer, 'request' | 'url'>
@@ -87,7 +110,7 @@ function parseFields(body: Uint8Array) {
 }
 
 /** ISO 8601; UTC where no zone is given, as Python servers mean it. Any other text is null, since it decides nothing. */
-function parseMoment(value: unknown, asked: Asked): Date | null {
+export function parseMoment(value: unknown, asked: Asked): Date | null {
   if (value === null) return null
   if (typeof value !== 'string') throw badResponse(asked, '"updated_at" is not a time')
   const hasZone = /(Z|[+-]\d\d:?\d\d)$/i.test(value.slice('YYYY-MM-DD'.length))

@@ -39,7 +39,7 @@ const CASES: [typed: string[], offered: string[]][] = [
     ['auth', 'lo'],
     ['login', 'logout'],
   ],
-  [['h'], ['help']],
+  [['h'], ['history', 'help']],
   [
     ['help', 'e'],
     ['environment', 'exit-codes'],

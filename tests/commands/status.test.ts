@@ -70,7 +70,7 @@ test('status: prints a table', async () => {
   const fixed = stdout.replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d \([^)]*\)/g, 'WHEN')
   expect({ status, stderr, fixed: fixed.split('\n') }).toEqual({
     status: 0,
-    stderr: 'See the differences with: atlas sync --dry-run\n',
+    stderr: 'See the differences with: atlas push --dry-run, and send them with: atlas push\n',
     fixed: [
       `Server     ${atlas.server.url}`,
       'Profile    default',

@@ -9,8 +9,10 @@ import { stage } from '../support/stage.ts'
 
 const ASK = 'GET /api/v1/configuration/me'
 const REFRESH = 'POST /api/v1/auth/refresh'
-const HINT =
-  'Overwrite it with --force (your text is kept as a backup), see all of the diff with --dry-run, or take your text to the web editor first.'
+const SEND_OR_OVERWRITE =
+  'Send yours to the server with: atlas push. Or overwrite it with "atlas sync --force" (your text is kept as a backup).'
+const CHOOSE =
+  'See both with: atlas sync --dry-run. Keep yours with "atlas push --force" (the server’s is kept as a backup), or the server’s with "atlas sync --force" (yours is kept as a backup).'
 const BACKUP = /^CLAUDE\.md\.\d{4}-\d\d-\d\dT\d{9}Z\.bak$/
 
 describe('atlas sync', () => {
@@ -68,6 +70,7 @@ describe('atlas sync', () => {
     atlas.claude.edit('# Mine\tand mine\n')
     atlas.server.setConfiguration(remote, '0123456789abcdef')
     const message = `${file} ${reason}; nothing was written.`
+    const hint = reason === 'has local changes' ? SEND_OR_OVERWRITE : CHOOSE
     expect(await atlas.run(['sync'])).toEqual({
       status: 1,
       stdout: '',
@@ -78,7 +81,7 @@ describe('atlas sync', () => {
         '-# Mine    and mine',
         `+${remote.trim()}`,
         `atlas: ${message}`,
-        `       ${HINT}`,
+        `       ${hint}`,
         '',
       ].join('\n'),
     })
@@ -86,7 +89,7 @@ describe('atlas sync', () => {
     expect({ status, stdout, told: JSON.parse(stderr) }).toEqual({
       status: 1,
       stdout: '',
-      told: { error: { code: 'local_changes', message, hint: HINT } },
+      told: { error: { code: 'local_changes', message, hint } },
     })
     expect([atlas.claude.text(), atlas.claude.names()]).toEqual(['# Mine\tand mine\n', ['CLAUDE.md']])
 

@@ -1,4 +1,4 @@
-import { createHmac, randomUUID } from 'node:crypto'
+import { createHash, createHmac, randomUUID } from 'node:crypto'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 
@@ -84,6 +84,10 @@ export interface AtlasServer extends AsyncDisposable {
   /** How often a refresh token came back that had been replaced. */
   readonly reuses: number
   readonly lastTokens: { readonly access: string; readonly refresh: string }
+  /** The text of Ada's configuration. */
+  configuration(): string
+  /** Save another one, with a commit and a line in the history, as another machine does. */
+  saveConfiguration(content: string, message?: string): void
   /** What Ada's configuration is from now on. */
   setConfiguration(content: string, commitSha?: string): void
 }
@@ -135,6 +139,21 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
     content: '# Rules\n',
     commit_sha: '0123456789abcdef',
     updated_at: '2026-01-02T03:04:05.678901',
+  }
+
+  /** Oldest first. */
+  const versions: {
+    content: string
+    commit_sha: string
+    message: string
+    author: string
+    timestamp: string
+  }[] = []
+  const save = (content: string, message: string, { email: author }: Pick<User, 'email'>): void => {
+    const commit = createHash('sha1').update(`${versions.length} ${content}`).digest('hex')
+    const timestamp = new Date(Date.UTC(2026, 1, 1, 0, 0, versions.length)).toISOString().slice(0, 19)
+    versions.push({ content, commit_sha: commit, message, author, timestamp })
+    configuration = { content, commit_sha: commit, updated_at: timestamp }
   }
 
   const give = (user: User, family: string, withCookie: boolean) => {
@@ -232,6 +251,20 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
       if (!holder(request)) return refuse(request, response)
       answer(response, 200, configuration)
     },
+    'PUT /configuration/me'(request, response) {
+      const user = holder(request)
+      if (!user) return refuse(request, response)
+      const { content, message = 'Saved' } = JSON.parse(request.body)
+      if (typeof content !== 'string') return answer(response, 422, { detail: 'content is not a string' })
+      save(content, message, user)
+      answer(response, 200, configuration)
+    },
+    'GET /configuration/me/history'(request, response) {
+      if (!holder(request)) return refuse(request, response)
+      const limit = Number(new URL(request.path, 'http://h').searchParams.get('limit') ?? 20)
+      const listed = versions.map(({ content: _, ...version }) => version).reverse()
+      answer(response, 200, { versions: listed.slice(0, limit), total: listed.length })
+    },
     'GET /catalog'(request, response) {
       // A bad token is not refused here.
       const items = holder(request) ? ['public', 'private'] : ['public']
@@ -277,6 +310,15 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
     if (below === '/echo' || below?.startsWith('/echo/')) return echo(request, response)
     const handler = routes[`${request.method} ${below}`]
     if (handler) return handler(request, response)
+    const [, commit] = /^\/configuration\/me\/rollback\/(\w+)$/.exec(below ?? '') ?? []
+    if (request.method === 'POST' && commit !== undefined) {
+      const user = holder(request)
+      const version = versions.find(({ commit_sha: sha }) => sha === commit)
+      if (!user) return refuse(request, response)
+      if (version === undefined) return answer(response, 404, { detail: 'No such version' })
+      save(version.content, `Back to ${commit}`, user)
+      return answer(response, 200, configuration)
+    }
     if (below === undefined) return aroundApi(request, response, webApplication)
     const withSlash = `${pathname}/`.slice(apiPath.length)
     if (Object.keys(routes).some(known => known.endsWith(` ${withSlash}`))) {
@@ -315,6 +357,9 @@ export async function startAtlasServer(options: AtlasServerOptions = {}): Promis
       const grant = refreshTokens.get(refreshToken)
       return grant?.valid === true && !grant.replaced
     },
+    configuration: () => configuration.content,
+    saveConfiguration: (content, message = 'Elsewhere') =>
+      save(content, message, { email: 'web@example.com' }),
     setConfiguration(content, commitSha = 'fedcba9876543210') {
       configuration = { content, commit_sha: commitSha, updated_at: '2026-02-03T04:05:06' }
     },
