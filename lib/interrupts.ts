@@ -1,4 +1,5 @@
 import { Cancelled, type EndingSignal, SIGNAL_NUMBER } from './errors.ts'
+import { startTimer } from './timer.ts'
 
 /** How long a request that can cost the session when it is cut off goes on after Ctrl-C, in milliseconds. */
 const GRACE_MS = 5_000
@@ -46,8 +47,8 @@ export function createInterrupts(
     const hurryAll = (): void => {
       for (const shield of shields) shield.abort(pending)
     }
-    if (again) hurryAll()
-    else setTimeout(hurryAll, graceMs).unref()
+    // An answer that came while the process was stopped is there, and is read first.
+    startTimer(again ? 0 : graceMs, hurryAll)
   }
   // Windows knows a few of them.
   for (const signal of Object.keys(SIGNAL_NUMBER) as EndingSignal[])

@@ -154,7 +154,13 @@ function prepare(
     requirePrivate(file, found, 'file', uid)
     // SQLite would take a few bytes of anything for an empty file.
     if (found.size > 0) throw new FileFault('unfit', 'it holds something that is not a lock', file)
-    fs.accessSync(file, fs.constants.W_OK)
+    try {
+      fs.accessSync(file, fs.constants.W_OK)
+    } catch (error) {
+      // Deleted since it was found.
+      if (errorCode(error) === 'ENOENT') return undefined
+      throw error
+    }
     return found
   })
 }

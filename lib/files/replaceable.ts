@@ -86,27 +86,41 @@ export function isMounted(file: string): boolean {
  * closed its folder or deletes each new file there. Text and file are as `overwriteFile` wants them.
  * @throws what kept it from being replaced.
  */
-export function replaceOrOverwrite(file: string, text: string, isWanted = (): boolean => true): void {
+export function replaceOrOverwrite(
+  file: string,
+  text: string,
+  { isWanted = () => true, mayOverwrite = () => true }: ReplaceOptions = {},
+): void {
   if (isMounted(file)) {
-    overwriteFile(file, text)
+    overwriteFile(file, text, mayOverwrite)
     return
   }
   try {
     replaceFile(file, text, { isWanted })
   } catch (error) {
     try {
-      overwriteFile(file, text)
+      overwriteFile(file, text, mayOverwrite)
     } catch {
       throw error
     }
   }
 }
 
+interface ReplaceOptions {
+  readonly isWanted?: () => boolean
+  /** Whether the file that is there, as it was opened, may be written over. */
+  readonly mayOverwrite?: (found: fs.Stats) => boolean
+}
+
 /**
  * Write over a file, which keeps its access rights; it must be there. Its text must be one that blanks at its end do
  * not change: they keep a reader, and a crash, from finding the end of a longer older text.
  */
-export function overwriteFile(file: string, text: string | Uint8Array): void {
+export function overwriteFile(
+  file: string,
+  text: string | Uint8Array,
+  mayOverwrite = (_: fs.Stats): boolean => true,
+): void {
   const content = Buffer.from(text)
   const descriptor = fs.openSync(file, fs.constants.O_RDWR | (fs.constants.O_NOFOLLOW ?? 0))
   const write = (bytes: Buffer, from: number): void => {
@@ -114,7 +128,10 @@ export function overwriteFile(file: string, text: string | Uint8Array): void {
       done += fs.writeSync(descriptor, bytes, done, bytes.length - done, from + done)
   }
   try {
-    const { size } = fs.fstatSync(descriptor)
+    const found = fs.fstatSync(descriptor)
+    if (!found.isFile() || !mayOverwrite(found))
+      throw new FileFault('unfit', 'another file has taken its place', file)
+    const { size } = found
     try {
       // Room for what it grows by comes first.
       write(Buffer.alloc(Math.max(0, content.length - size), ' '), size)

@@ -9,6 +9,8 @@ import { isAloneUnder, type StoredSession } from './stored-session.ts'
 /** How often storing a refreshed session is tried, and the first pause in milliseconds; each next one is twice as long. */
 const WRITE_ATTEMPTS = 6
 const WRITE_PAUSE_MS = 100
+/** How often a record is looked for that is not there, before that is taken for a logout. */
+const MISSES = 4
 
 /**
  * Replace a session's tokens, or take over those that another process has stored meanwhile. A signal may interrupt
@@ -84,17 +86,22 @@ async function keep(
       // Somebody may have deleted the lock, or share the file from another machine. A record that cannot be read
       // is no reason to lose what the server gives once.
       const latest = await stored.readOrDamaged().catch(() => null)
+      // A logout deletes the record. A folder that is moved or mounted over for a moment hides it.
+      if (latest === undefined && attempt < MISSES) throw new Missed()
       if (latest !== null && !(latest && isSameWriting(latest, session))) return await stored.require()
       return await stored.write(renewed, held)
     } catch (error) {
       // Deleted by a logout, or another account's by now.
       if (error instanceof AtlasError && error.code === 'not_logged_in') throw error
       if (attempt === WRITE_ATTEMPTS) throw error instanceof AtlasError ? unstored(error, stored) : error
-      giveRoomBack()
+      if (!(error instanceof Missed)) giveRoomBack()
       await Bun.sleep(WRITE_PAUSE_MS * 2 ** (attempt - 1))
     }
   }
 }
+
+/** The record was not there, which may be for a moment. */
+class Missed extends Error {}
 
 const isSameWriting = (one: Session, other: Session): boolean => one.writing?.id === other.writing?.id
 

@@ -46,6 +46,12 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
     }
   }
 
+  // Somebody may have put a file of theirs there, or hold it open since others could read it.
+  const isPrivateRecord = (found: fs.Stats): boolean =>
+    found.uid === (uid ?? found.uid) &&
+    (uid === undefined || (found.mode & 0o077) === 0) &&
+    found.size <= MAX_RECORD_BYTES
+
   const use = <T>(operation: string, place: string, work: (place: string) => T): Promise<T> =>
     attempt(operation, place, () => {
       checkPrivateFolder(folder, uid)
@@ -70,13 +76,16 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
     read: account => use('read', fileOf(account), readRecord),
     write: (account, record) =>
       attempt('write', fileOf(account), file =>
-        reopening(folder, () => {
+        reopening(folder, uid, () => {
           const isThere = (): boolean => fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined
           const wasThere = isThere()
           // What must be kept is not lost because others can change its folder by now, or read what it replaces.
           if (!wasThere) makePrivateFolder(folder, uid)
           // A logout deletes the record, and what was to take its place.
-          replaceOrOverwrite(file, record, () => !wasThere || isThere())
+          replaceOrOverwrite(file, record, {
+            isWanted: () => !wasThere || isThere(),
+            mayOverwrite: isPrivateRecord,
+          })
         }),
       ),
     delete: account => use('delete', fileOf(account), removeFile),
@@ -90,16 +99,14 @@ export function createFileStore({ configFolder, uid, debug }: FileStoreOptions):
 }
 
 /** Do something in a folder of atlas's own, which is opened again if its owner has closed it meanwhile. */
-function reopening(folder: string, work: () => void): void {
+function reopening(folder: string, uid: number | undefined, work: () => void): void {
   try {
     work()
   } catch (error) {
     if (errorCode(error) !== 'EACCES') throw error
-    try {
-      fs.chmodSync(folder, 0o700)
-    } catch {
-      throw error
-    }
+    const found = fs.lstatSync(folder, { throwIfNoEntry: false })
+    if (!found?.isDirectory() || found.uid !== uid) throw error
+    fs.chmodSync(folder, 0o700)
     work()
   }
 }

@@ -6,7 +6,7 @@ import { userLockFolder } from '../../lib/files/user-folder.ts'
 import { accountOf } from '../../lib/session/stored-session.ts'
 import { answer, type Fault, type Held } from '../support/atlas-server.ts'
 import { outcomeOf, readUntil } from '../support/binary.ts'
-import { posixTest, secretServiceTest } from '../support/needs.ts'
+import { posixTest, secretServiceTest, twoUsersTest } from '../support/needs.ts'
 import { stage } from '../support/stage.ts'
 
 const REFRESH = 'POST /api/v1/auth/refresh'
@@ -63,6 +63,23 @@ describe('a refresh that was sent', () => {
       expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
     },
   )
+
+  posixTest('refresh: an answer that came while the process was stopped after a signal is kept', async () => {
+    await using atlas = await stage({ rotate: true, loggedIn: true })
+    const { server } = atlas
+    const held = server.hold('POST /auth/refresh')
+    const child = atlas.start(['auth', 'refresh'], { input: '' })
+    await held.arrived
+    child.kill('SIGTERM')
+    await Bun.sleep(200)
+    child.kill('SIGSTOP')
+    held.release()
+    await held.answered
+    await Bun.sleep(5_500)
+    child.kill('SIGCONT')
+    expect((await outcomeOf(child)).status).toBe(143)
+    expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
+  })
 })
 
 describe('a credential file that cannot be replaced any more when the answer comes', () => {
@@ -95,6 +112,46 @@ describe('a credential file that cannot be replaced any more when the answer com
     fs.chmodSync(recordIn(folder), 0o600)
     expect((await atlas.run(['auth', 'refresh'])).status).toBe(0)
   })
+
+  posixTest('refresh: is stored although its folder was away for a moment', async () => {
+    await using atlas = await stage({ rotate: true, loggedIn: true })
+    const folder = path.join(atlas.configFolder, 'credentials')
+    const held = atlas.server.hold('POST /auth/refresh')
+    const child = atlas.start(['auth', 'refresh'], { input: '' })
+    await held.arrived
+    fs.renameSync(folder, `${folder}-away`)
+    held.release()
+    await held.answered
+    await Bun.sleep(200)
+    fs.renameSync(`${folder}-away`, folder)
+    expect((await outcomeOf(child)).status).toBe(0)
+    expect(atlas.filesHolding(atlas.server.lastTokens.refresh)).toEqual([recordIn(folder)])
+  })
+
+  twoUsersTest.each([0o666, 0o600])(
+    'refresh: is not written into a file of another user (%o)',
+    async mode => {
+      await using atlas = await stage({ rotate: true, loggedIn: true, unprivileged: true })
+      const { server } = atlas
+      const held = server.hold('POST /auth/refresh')
+      const child = atlas.start(['auth', 'refresh'], { input: '' })
+      await held.arrived
+      const folder = path.join(atlas.configFolder, 'credentials')
+      const record = recordIn(folder)
+      fs.copyFileSync(record, `${record}.theirs`)
+      fs.chownSync(`${record}.theirs`, 0, 0)
+      fs.chmodSync(`${record}.theirs`, mode)
+      fs.renameSync(`${record}.theirs`, record)
+      fs.chownSync(folder, 0, 0)
+      fs.chmodSync(folder, 0o755)
+      held.release()
+      const outcome = await outcomeOf(child)
+      expect({ status: outcome.status, files: atlas.filesHolding(server.lastTokens.refresh) }).toEqual({
+        status: 6,
+        files: [],
+      })
+    },
+  )
 
   posixTest('refresh: is stored although a program deletes each file beside it at once', async () => {
     await using atlas = await stage({ rotate: true, loggedIn: true })
