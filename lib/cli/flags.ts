@@ -1,4 +1,5 @@
 import type { Command } from 'cac'
+import { usageError } from '../errors.ts'
 
 /** One flag of a command, which is an option of `parseArgs` too. */
 export interface FlagDefinition {
@@ -41,4 +42,16 @@ export class Flags extends Map<string, readonly string[]> {
   all(name: string): readonly string[] {
     return this.get(name) ?? []
   }
+}
+
+const UNIT_MS: Record<string, number> = { '': 1000, s: 1000, m: 60_000, h: 3_600_000 }
+
+/** A duration as people write it (`90s`, `10m`, `1h`, bare seconds), in milliseconds. @throws {AtlasError} `usage` */
+export function parseDuration(text: string, flag: string): number {
+  const [, number, unit = ''] = /^(\d{1,9}(?:\.\d+)?)([smh]?)$/.exec(text) ?? []
+  if (number !== undefined) return Number(number) * (UNIT_MS[unit] ?? 0)
+  throw usageError(
+    `${flag} is "${text.slice(0, 80)}", which is not a duration.`,
+    'Give one such as 90s, 10m or 1h.',
+  )
 }

@@ -1,5 +1,5 @@
-import type { Flags } from '../cli/flags.ts'
-import { AtlasError, usageError } from '../errors.ts'
+import { type Flags, parseDuration } from '../cli/flags.ts'
+import { AtlasError } from '../errors.ts'
 import type { Run } from '../run.ts'
 import { endsWithin, FRESH_MS } from '../session/record.ts'
 import { describeDuration } from '../terminal/time.ts'
@@ -29,18 +29,6 @@ export async function token(
   }
   if (terminal.json) return terminal.sayJson({ access_token: accessToken, expires_at: expiresAt, source })
   return terminal.say(accessToken)
-}
-
-const UNIT_MS: Record<string, number> = { '': 1000, s: 1000, m: 60_000, h: 3_600_000 }
-
-/** A duration as people write it (`90s`, `10m`, `1h`, bare seconds), in milliseconds. */
-function parseDuration(text: string, flag: string): number {
-  const [, number, unit = ''] = /^(\d{1,9}(?:\.\d+)?)([smh]?)$/.exec(text) ?? []
-  if (number !== undefined) return Number(number) * (UNIT_MS[unit] ?? 0)
-  throw usageError(
-    `${flag} is "${text.slice(0, 80)}", which is not a duration.`,
-    'Give one such as 90s, 10m or 1h.',
-  )
 }
 
 export const registerToken: Register = (cli, context) =>

@@ -1,6 +1,8 @@
-import type { Flags } from '../cli/flags.ts'
+import { type Flags, parseDuration } from '../cli/flags.ts'
 import { AtlasError } from '../errors.ts'
 import type { Run } from '../run.ts'
+import { isFresh } from '../sync/freshness.ts'
+import type { SyncMemory } from '../sync/memory.ts'
 import { findPlace, type Place } from '../sync/place.ts'
 import { type Synced, type SyncOptions, sync as syncFile } from '../sync/pull.ts'
 import { remoteUnreadable, shortCommit } from '../sync/remote.ts'
@@ -13,17 +15,26 @@ import { askServer, DIR_FLAG, memoryOf } from './sync-file.ts'
 /**
  * Bring the server's configuration into the local file, unless that would lose local changes.
  * @param dir the folder as typed; undefined where it follows from the environment.
+ * @param maxAgeMs how old the last sync may be, so that nothing is asked; undefined to ask always.
  * @throws {AtlasError} `local_changes`: there are some, a part of the diff was shown, nothing was written;
  * `remote_unreadable`: the server has a commit and sent no text;
  * `file_error`, `lock_timeout`, and what a request may throw: the local file is as it was.
  */
-export async function sync(dir: string | undefined, options: SyncOptions, run: Run): Promise<void> {
+export async function sync(
+  dir: string | undefined,
+  maxAgeMs: number | undefined,
+  { force, dryRun }: SyncOptions,
+  run: Run,
+): Promise<void> {
   const { config, credentials, terminal, lockOf, now } = run
   const place = findPlace(dir, run)
+  const memory = memoryOf(place, run)
+  if (maxAgeMs !== undefined && !dryRun && isFresh(place, memory.recall(), maxAgeMs, now()))
+    return sayFresh(place, memory, run)
   const credential = await credentials.require()
   const fetchConfiguration = () => askServer(credential, run)
-  const memory = memoryOf(place, run)
   const lock = lockOf(place.target)
+  const options = { force, dryRun, notesCheck: maxAgeMs !== undefined }
   const synced = await syncFile(options, { place, memory, lock, fetchConfiguration, now })
   const { result, verdict, local, remote, backup, recovered } = synced
   if (recovered !== null)
@@ -53,12 +64,34 @@ export async function sync(dir: string | undefined, options: SyncOptions, run: R
     })
   if (diff) {
     await showDiff(linesOf(diff, local, remote), terminal)
-    return terminal.notice(describeDryRun(place, synced, options.force))
+    return terminal.notice(describeDryRun(place, synced, force))
   }
   if (result === 'written' && (local?.stats.nlink ?? 1) > 1)
     terminal.notice(`${place.file} had another name (a hard link), which keeps the old text.`)
   const said = describe(place, synced, config.apiUrl.value)
   return terminal.say(result === 'remote_empty' ? said : [styled('green', said)])
+}
+
+function sayFresh({ file }: Place, memory: SyncMemory, { config, terminal }: Run): Promise<void> {
+  const { commitSha } = memory.recall()
+  if (!terminal.json)
+    return terminal.say([
+      styled(
+        'green',
+        `Synced a short while ago${commitSha === null ? '' : ` (commit ${shortCommit(commitSha)})`}`,
+      ),
+    ])
+  return terminal.sayJson({
+    result: 'up_to_date',
+    verdict: 'in_sync',
+    profile: config.profile.value,
+    api_url: config.apiUrl.value,
+    file,
+    commit_sha: commitSha,
+    updated_at: null,
+    backup: null,
+    diff: null,
+  })
 }
 
 function describe({ file }: Place, { result, local, remote, backup }: Synced, apiUrl: string): string {
@@ -96,11 +129,14 @@ export const registerSync: Register = (cli, context) =>
     .command('sync', 'Bring the configuration that the server keeps for you into CLAUDE.md')
     .option('-n, --dry-run', 'Show what would change, and write nothing')
     .option('-f, --force', 'Overwrite local changes; your text is kept as a dated backup')
+    .option('--max-age <duration>', 'Ask the server only if the last sync is as old as this, such as 30m')
     .option(...DIR_FLAG)
     .example('  $ atlas sync')
     .example('  $ atlas sync --dry-run')
     .example('  $ atlas sync --dir ~/work/.claude --json')
     .action(async (flags: Flags) => {
       const options = { force: flags.has('force'), dryRun: flags.has('dry-run') }
-      await sync(flags.text('dir'), options, await context.run(flags))
+      const maxAge = flags.text('max-age')
+      const maxAgeMs = maxAge === undefined ? undefined : parseDuration(maxAge, '--max-age')
+      await sync(flags.text('dir'), maxAgeMs, options, await context.run(flags))
     })

@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { replaceFile } from '../files/atomic.ts'
 import { readRegularFile } from '../files/private.ts'
-import { parseJsonObject } from '../json-object.ts'
+import { isJsonObject, parseJsonObject } from '../json-object.ts'
 import { orFileError } from './local-file.ts'
 import type { Configuration } from './remote.ts'
 import { type Known, sha256 } from './verdict.ts'
@@ -14,6 +14,8 @@ export interface SyncState extends Known {
   readonly commitSha: string | null
   /** When the last sync took a text over; null before the first. */
   readonly syncedAt: Date | null
+  /** When, and as what, the file was last found to be the server's text; undefined where that was not noted. */
+  readonly checked?: { readonly at: Date; readonly size: number; readonly mtimeMs: number } | undefined
 }
 
 export const NEVER_SYNCED: SyncState = {
@@ -65,7 +67,7 @@ export function createSyncMemory({
   return {
     recall: () =>
       orFileError(file, () => parseState(readRegularFile(file, MAX_STATE_BYTES)?.bytes.toString() ?? '')),
-    remember({ syncedSha256, pendingSha256, commitSha, syncedAt }) {
+    remember({ syncedSha256, pendingSha256, commitSha, syncedAt, checked }) {
       const content = {
         profile,
         api_url: apiUrl,
@@ -74,6 +76,7 @@ export function createSyncMemory({
         pending_sha256: pendingSha256,
         commit_sha: commitSha,
         synced_at: syncedAt,
+        checked: checked && { at: checked.at, size: checked.size, mtime_ms: checked.mtimeMs },
       }
       orFileError(file, () => replaceFile(file, `${JSON.stringify(content, null, 2)}\n`))
     },
@@ -92,5 +95,14 @@ function parseState(text: string): SyncState {
     pendingSha256: textOf('pending_sha256', SHA256),
     commitSha: textOf('commit_sha', ANY),
     syncedAt: Number.isNaN(syncedAt.getTime()) ? null : syncedAt,
+    ...parseCheck(fields['checked']),
   }
+}
+
+function parseCheck(value: unknown): Pick<SyncState, 'checked'> {
+  const { at: text, size, mtime_ms: mtimeMs } = isJsonObject(value) ? value : {}
+  const at = new Date(typeof text === 'string' ? text : Number.NaN)
+  return typeof size === 'number' && typeof mtimeMs === 'number' && !Number.isNaN(at.getTime())
+    ? { checked: { at, size, mtimeMs } }
+    : {}
 }

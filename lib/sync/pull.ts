@@ -1,6 +1,7 @@
 import { AtlasError } from '../errors.ts'
 import type { Lock } from '../files/lock.ts'
 import { settleDisplaced } from './backups.ts'
+import { noteCheck } from './freshness.ts'
 import { type LocalFile, readLocal, replaceLocal } from './local-file.ts'
 import { rememberSynced, type SyncMemory, type SyncState } from './memory.ts'
 import type { Place } from './place.ts'
@@ -14,6 +15,8 @@ export interface SyncOptions {
   /** Overwrite local changes, and keep them as a backup. */
   readonly force: boolean
   readonly dryRun: boolean
+  /** Note that the file was found to be the server's text, for a later sync that need not ask. */
+  readonly notesCheck?: boolean
 }
 
 export interface SyncDependencies {
@@ -47,7 +50,10 @@ export interface Synced extends Comparison {
  * Bring the server's text into the local file where no local text is lost by it.
  * @throws {AtlasError} `file_error`, `lock_timeout`, and what fetching may throw; the file is as it was then.
  */
-export async function sync({ force, dryRun }: SyncOptions, dependencies: SyncDependencies): Promise<Synced> {
+export async function sync(
+  { force, dryRun, notesCheck = false }: SyncOptions,
+  dependencies: SyncDependencies,
+): Promise<Synced> {
   const { place, memory, lock, fetchConfiguration, now } = dependencies
   if (dryRun) {
     const comparison = compare(place, memory, await fetchConfiguration())
@@ -64,10 +70,13 @@ export async function sync({ force, dryRun }: SyncOptions, dependencies: SyncDep
       // The text may be here by a first sync, by one that was killed at its end, or by hand.
       if (verdict === 'in_sync') rememberSynced(memory, remote, now)
       const result = resting(comparison)
+      if (result === 'up_to_date' && notesCheck) noteCheck(place, memory, now)
       if (result !== undefined) return { ...ended, result }
       if (isEdited(verdict) && !force) return { ...ended, result: 'refused' }
       const written = write(comparison, dependencies)
-      if (written !== undefined) return { ...ended, result: 'written', ...written }
+      if (written === undefined) continue
+      if (notesCheck) noteCheck(place, memory, now)
+      return { ...ended, result: 'written', ...written }
     }
     throw new AtlasError(
       'file_error',

@@ -3,9 +3,11 @@ import fs from 'node:fs'
 import path from 'node:path'
 import fc from 'fast-check'
 import { answer } from '../support/atlas-server.ts'
+import { LOGIN } from '../support/binary.ts'
 import { inProcess } from '../support/in-process.ts'
+import { traceTest } from '../support/needs.ts'
 import { openTerminal } from '../support/pseudo-terminal.ts'
-import { stage } from '../support/stage.ts'
+import { type Stage, stage } from '../support/stage.ts'
 
 const ASK = 'GET /api/v1/configuration/me'
 const REFRESH = 'POST /api/v1/auth/refresh'
@@ -422,5 +424,80 @@ describe('atlas sync', () => {
       }),
       { numRuns: 6 },
     )
+  })
+})
+
+describe('atlas sync --max-age', () => {
+  test('sync: asks nothing, and needs neither server nor keychain, where the last one is young enough', async () => {
+    await using atlas = await stage({ loggedIn: true })
+    expect((await atlas.run(['sync', '--max-age', '1h'])).status).toBe(0)
+    atlas.server.setConfiguration('# New rules\n')
+    atlas.server.forget()
+    fs.rmSync(path.join(atlas.configFolder, 'credentials'), { recursive: true })
+    expect(await atlas.run(['sync', '--max-age', '1h'])).toEqual({
+      status: 0,
+      stdout: 'Synced a short while ago (commit 0123456)\n',
+      stderr: '',
+    })
+    const { status, stdout } = await atlas.run(['sync', '--max-age', '1h', '--json'])
+    expect({ status, ...JSON.parse(stdout), asked: atlas.server.log() }).toEqual({
+      status: 0,
+      result: 'up_to_date',
+      verdict: 'in_sync',
+      profile: 'default',
+      api_url: atlas.server.url,
+      file: atlas.claude.file,
+      commit_sha: '0123456789abcdef',
+      updated_at: null,
+      backup: null,
+      diff: null,
+      asked: [],
+    })
+  })
+
+  const STALE: [what: string, change: (atlas: Stage) => unknown, args?: string[]][] = [
+    ['is too old', () => {}, ['--max-age', '0s']],
+    ['was edited', ({ claude }) => claude.edit('# Mine\n')],
+    ['was edited to the same length', ({ claude }) => claude.edit('# Rulez\n')],
+    ['was deleted', ({ claude }) => fs.rmSync(claude.file)],
+    ['was to be shown alone', () => {}, ['--max-age', '1h', '--dry-run']],
+    ['has no age', () => {}, []],
+    ['was synced for another server', () => {}, ['--max-age', '1h', '--profile', 'other']],
+  ]
+  test.each(STALE)('sync: asks where the last one %s', async (_, change, args = ['--max-age', '1h']) => {
+    await using atlas = await stage({ loggedIn: true })
+    await atlas.run(['sync', '--max-age', '1h'])
+    await atlas.run(LOGIN.concat('--profile', 'other'), {
+      input: 'correct horse',
+      env: { ATLAS_API_URL: atlas.server.url },
+    })
+    atlas.server.forget()
+    change(atlas)
+    await atlas.run(['sync', ...args])
+    expect(atlas.server.log()).toEqual([ASK])
+  })
+
+  test('sync: a file that was only touched is read, and nothing is asked', async () => {
+    await using atlas = await stage({ loggedIn: true })
+    await atlas.run(['sync'])
+    atlas.server.forget()
+    fs.utimesSync(atlas.claude.file, new Date(), new Date())
+    expect((await atlas.run(['sync', '--max-age', '1h'])).status).toBe(0)
+    expect(atlas.server.log()).toEqual([])
+  })
+
+  traceTest('sync: of a young one opens no socket and no lock', async () => {
+    await using atlas = await stage({ loggedIn: true })
+    await atlas.run(['sync', '--max-age', '1h'])
+    const trace = path.join(atlas.home, 'trace')
+    const via = ['strace', '-f', '-o', trace, '-e', 'trace=socket,connect,openat,open']
+    expect((await atlas.run(['sync', '--max-age', '1h'], { via })).status).toBe(0)
+    const calls = fs.readFileSync(trace, 'utf8').split('\n')
+    expect(calls.filter(call => /socket\(|connect\(|\.lock"/.test(call))).toEqual([])
+  })
+
+  test.each(['', 'x', '-1s', '1d'])('sync: --max-age=%s is a usage error', async age => {
+    await using atlas = await inProcess({ loggedIn: true })
+    expect((await atlas.run(['sync', `--max-age=${age}`])).status).toBe(2)
   })
 })
