@@ -1,4 +1,4 @@
-/* The main job, end to end, with the compiled program: log in, be refreshed unseen, sync, log out. */
+/* The main job, end to end, with the compiled program: log in, be refreshed unseen, sync, push, roll back, log out. */
 import { LOGIN } from '../tests/support/binary.ts'
 import { hasSecretService } from '../tests/support/secret-service.ts'
 import { stage } from '../tests/support/stage.ts'
@@ -28,8 +28,18 @@ async function demonstrate(): Promise<void> {
   if (server.log().join() !== expected.join())
     throw new Error('the server did not receive one refresh between two requests')
 
+  server.saveConfiguration('# Rules\n- Small commits.\n', 'The first rules')
   await step('What the login is for: the configuration that the server keeps for Ada.', ['sync'])
   await step('And how it stands:', ['status'])
+  const synced = JSON.parse((await atlas.run(['history', '--json'])).stdout).versions[0].commit_sha
+
+  atlas.claude.edit('# Rules\n- Small commits.\n- Plain words.\n')
+  await step('CLAUDE.md was edited here; a sync overwrites no edit (exit status 1):', ['sync'], '', 1)
+  await step('So it goes to the server:', ['push', '-m', 'Plain words'])
+  await step('What the server has kept; * marks what is here:', ['history'])
+  await step('Back to the first rules,', ['rollback', synced.slice(0, 7), '--yes'])
+  await step('and here too:', ['sync'])
+  if (atlas.claude.text() !== '# Rules\n- Small commits.\n') throw new Error('the first rules are not back')
 
   await step('Log out.', ['auth', 'logout'])
   await step('And now? (exit status 4: log in first)', ['auth', 'status'], '', 4)
