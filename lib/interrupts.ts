@@ -54,7 +54,7 @@ export function createInterrupts(
   for (const signal of Object.keys(SIGNAL_NUMBER) as EndingSignal[])
     if (!ignored.has(signal)) source.on(signal, () => receive(signal))
   // A write beyond the limit on the size of files fails instead, and is reported as any other.
-  source.on('SIGXFSZ', () => {})
+  if (process.platform !== 'win32') source.on('SIGXFSZ', () => {})
 
   return {
     cancelled: cancelled.signal,

@@ -29,7 +29,7 @@ import { createKeychainStore } from './store/keychain/keychain.ts'
 import type { Terminal } from './terminal/output.ts'
 import type { Secrets } from './terminal/secrets.ts'
 import type { Line } from './terminal/style.ts'
-import { describeMoment } from './terminal/time.ts'
+import { describeMoment, useTimeZone } from './terminal/time.ts'
 
 /** The longest wait for a lock is the request timeout, the keychain wait and this together, in milliseconds. */
 const LOCK_MARGIN_MS = 5_000
@@ -85,6 +85,7 @@ export interface Run extends Host {
 /** @throws {AtlasError} `usage`, `insecure_url`: configuration that cannot be used. */
 export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {}): Run {
   const { terminal, secrets, env, now, uid } = host
+  useTimeZone(env['TZ'])
   const config = configure(host, flags, options)
   const { profile, apiUrl, store, folder } = config
   const debug = config.debug.value ? terminal.diagnose : () => {}

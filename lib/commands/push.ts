@@ -9,7 +9,7 @@ import { isKnown, sha256 } from '../sync/verdict.ts'
 import { styled } from '../terminal/style.ts'
 import type { Register } from './context.ts'
 import { diffOf, linesOf, showDiff, showShortDiff, textOf } from './sync-diff.ts'
-import { askServer, DIR_FLAG, memoryOf } from './sync-file.ts'
+import { askServer, DIR_FLAG, inCommit, KEEP_ONE, memoryOf, sayReport } from './sync-file.ts'
 
 /**
  * Save the local text on the server, unless that would overwrite a text that was not synced here.
@@ -53,23 +53,12 @@ export async function push(
     if (diff && !terminal.json) showShortDiff(linesOf(diff, local, remote), 'atlas push --dry-run', terminal)
     throw result === 'refused' ? remoteChanges(apiUrl, pushed) : notKept(apiUrl, place.file)
   }
-  if (terminal.json)
-    return terminal.sayJson({
-      result,
-      verdict,
-      profile: config.profile.value,
-      api_url: apiUrl,
-      file: place.file,
-      commit_sha: remote.commitSha,
-      updated_at: remote.updatedAt,
-      backup,
-      diff: textOf(diff),
-    })
+  if (terminal.json) return sayReport(place, { result, verdict, remote, backup, diff: textOf(diff) }, run)
   if (diff) {
     await showDiff(linesOf(diff, local, remote), terminal)
     return terminal.notice(describeDryRun(pushed, options.force))
   }
-  const commit = remote.commitSha === null ? '' : ` (commit ${shortCommit(remote.commitSha)})`
+  const commit = inCommit(remote.commitSha)
   const said =
     result === 'pushed'
       ? `Saved ${place.file} on ${apiUrl}${commit}`
@@ -96,7 +85,7 @@ function remoteChanges(apiUrl: string, { local, state }: Pushed): AtlasError {
   return new AtlasError(
     'remote_changes',
     `The text on ${apiUrl} ${reason}; nothing was sent.`,
-    'See both with: atlas push --dry-run. Keep yours with "atlas push --force" (the server’s is kept as a backup), or the server’s with "atlas sync --force" (yours is kept as a backup).',
+    `See both with: atlas push --dry-run. ${KEEP_ONE}`,
   )
 }
 

@@ -10,7 +10,7 @@ import { differInLineEndings, isEdited, isKnown, judge, sha256, type Verdict } f
 import type { Row } from '../terminal/output.ts'
 import { describeMoment } from '../terminal/time.ts'
 import type { Register } from './context.ts'
-import { askServer, DIR_FLAG, memoryOf } from './sync-file.ts'
+import { askServer, DIR_FLAG, KEEP_ONE, memoryOf } from './sync-file.ts'
 
 /** The longest wait for the server. */
 const BUDGET_MS = 10_000
@@ -122,8 +122,7 @@ const MEANING: Partial<Record<Verdict | 'unknown', string>> = {
 const NEXT: Partial<Record<Verdict | 'unknown', string>> = {
   remote_changed: 'Take it over with: atlas sync',
   local_changed: 'See the differences with: atlas push --dry-run, and send them with: atlas push',
-  diverged:
-    'See the differences with: atlas sync --dry-run. Keep yours with "atlas push --force", or the server’s with "atlas sync --force".',
+  diverged: `See the differences with: atlas sync --dry-run. ${KEEP_ONE}`,
   local_missing: 'Write it with: atlas sync',
 }
 

@@ -2,7 +2,7 @@ import type { Run } from '../run.ts'
 import type { Credential } from '../session/credentials.ts'
 import { createSyncMemory, type SyncMemory } from '../sync/memory.ts'
 import type { Place } from '../sync/place.ts'
-import { type Configuration, fetchConfiguration } from '../sync/remote.ts'
+import { type Configuration, fetchConfiguration, shortCommit } from '../sync/remote.ts'
 
 export const DIR_FLAG = [
   '--dir <folder>',
@@ -22,3 +22,37 @@ export const memoryOf = ({ target }: Place, { config }: Pick<Run, 'config'>): Sy
 export function askServer(credential: Credential, run: Run): Promise<Configuration> {
   return run.terminal.during(`Asking ${run.config.apiUrl.value}`, fetchConfiguration(credential, run))
 }
+
+/** What both directions offer where both sides have changed. */
+export const KEEP_ONE =
+  'Keep yours with "atlas push --force" (the server’s is kept as a backup), or the server’s with "atlas sync --force" (yours is kept as a backup).'
+
+/** What is said behind a sentence about a text; nothing where the server names no commit. */
+export const inCommit = (commitSha: string | null): string =>
+  commitSha === null ? '' : ` (commit ${shortCommit(commitSha)})`
+
+export interface SyncReport {
+  readonly result: string
+  readonly verdict: string
+  readonly remote: Pick<Configuration, 'commitSha' | 'updatedAt'>
+  readonly backup: string | null
+  readonly diff: string | null
+}
+
+/** How a sync or a push ended, for programs. */
+export const sayReport = (
+  { file }: Place,
+  { result, verdict, remote, backup, diff }: SyncReport,
+  { config, terminal }: Run,
+): Promise<void> =>
+  terminal.sayJson({
+    result,
+    verdict,
+    profile: config.profile.value,
+    api_url: config.apiUrl.value,
+    file,
+    commit_sha: remote.commitSha,
+    updated_at: remote.updatedAt,
+    backup,
+    diff,
+  })

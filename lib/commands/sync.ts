@@ -5,12 +5,12 @@ import { isFresh } from '../sync/freshness.ts'
 import type { SyncMemory } from '../sync/memory.ts'
 import { findPlace, type Place } from '../sync/place.ts'
 import { type Synced, type SyncOptions, sync as syncFile } from '../sync/pull.ts'
-import { remoteUnreadable, shortCommit } from '../sync/remote.ts'
+import { remoteUnreadable } from '../sync/remote.ts'
 import { differInLineEndings, isEdited } from '../sync/verdict.ts'
 import { styled } from '../terminal/style.ts'
 import type { Register } from './context.ts'
 import { diffOf, linesOf, showDiff, showShortDiff, textOf } from './sync-diff.ts'
-import { askServer, DIR_FLAG, memoryOf } from './sync-file.ts'
+import { askServer, DIR_FLAG, inCommit, KEEP_ONE, memoryOf, sayReport } from './sync-file.ts'
 
 /**
  * Bring the server's configuration into the local file, unless that would lose local changes.
@@ -50,18 +50,7 @@ export async function sync(
     throw localChanges(place, synced)
   }
   const diff = result === 'dry_run' ? await diffOf(place, local, remote, 'pull') : undefined
-  if (terminal.json)
-    return terminal.sayJson({
-      result,
-      verdict,
-      profile: config.profile.value,
-      api_url: config.apiUrl.value,
-      file: place.file,
-      commit_sha: remote.commitSha,
-      updated_at: remote.updatedAt,
-      backup,
-      diff: textOf(diff),
-    })
+  if (terminal.json) return sayReport(place, { result, verdict, remote, backup, diff: textOf(diff) }, run)
   if (diff) {
     await showDiff(linesOf(diff, local, remote), terminal)
     return terminal.notice(describeDryRun(place, synced, force))
@@ -72,31 +61,17 @@ export async function sync(
   return terminal.say(result === 'remote_empty' ? said : [styled('green', said)])
 }
 
-function sayFresh({ file }: Place, memory: SyncMemory, { config, terminal }: Run): Promise<void> {
+function sayFresh(place: Place, memory: SyncMemory, run: Run): Promise<void> {
   const { commitSha } = memory.recall()
-  if (!terminal.json)
-    return terminal.say([
-      styled(
-        'green',
-        `Synced a short while ago${commitSha === null ? '' : ` (commit ${shortCommit(commitSha)})`}`,
-      ),
-    ])
-  return terminal.sayJson({
-    result: 'up_to_date',
-    verdict: 'in_sync',
-    profile: config.profile.value,
-    api_url: config.apiUrl.value,
-    file,
-    commit_sha: commitSha,
-    updated_at: null,
-    backup: null,
-    diff: null,
-  })
+  if (!run.terminal.json)
+    return run.terminal.say([styled('green', `Synced a short while ago${inCommit(commitSha)}`)])
+  const remote = { commitSha, updatedAt: null }
+  return sayReport(place, { result: 'up_to_date', verdict: 'in_sync', remote, backup: null, diff: null }, run)
 }
 
 function describe({ file }: Place, { result, local, remote, backup }: Synced, apiUrl: string): string {
   if (result === 'remote_empty') return `${apiUrl} has no configuration for you yet; nothing was changed`
-  const commit = remote.commitSha === null ? '' : ` (commit ${shortCommit(remote.commitSha)})`
+  const commit = inCommit(remote.commitSha)
   if (result === 'up_to_date') return `Already up to date${commit}`
   const kept = backup === null ? '' : `; your text is kept in ${backup}`
   return `${local === undefined ? 'Wrote' : 'Updated'} ${file}${commit}${kept}`
@@ -119,7 +94,7 @@ function localChanges({ file }: Place, { verdict, local, remote, state }: Synced
     'local_changes',
     `${file} ${reason}; nothing was written.`,
     verdict === 'diverged'
-      ? 'See both with: atlas sync --dry-run. Keep yours with "atlas push --force" (the server’s is kept as a backup), or the server’s with "atlas sync --force" (yours is kept as a backup).'
+      ? `See both with: atlas sync --dry-run. ${KEEP_ONE}`
       : 'Send yours to the server with: atlas push. Or overwrite it with "atlas sync --force" (your text is kept as a backup).',
   )
 }

@@ -87,21 +87,23 @@ async function keep(
       // is no reason to lose what the server gives once.
       const latest = await stored.readOrDamaged().catch(() => null)
       // A logout deletes the record. A folder that is moved or mounted over for a moment hides it.
-      if (latest === undefined && attempt < MISSES) throw new Missed()
+      if (latest === undefined && attempt < MISSES) {
+        await pauseAfter(attempt)
+        continue
+      }
       if (latest !== null && !(latest && isSameWriting(latest, session))) return await stored.require()
       return await stored.write(renewed, held)
     } catch (error) {
       // Deleted by a logout, or another account's by now.
       if (error instanceof AtlasError && error.code === 'not_logged_in') throw error
       if (attempt === WRITE_ATTEMPTS) throw error instanceof AtlasError ? unstored(error, stored) : error
-      if (!(error instanceof Missed)) giveRoomBack()
-      await Bun.sleep(WRITE_PAUSE_MS * 2 ** (attempt - 1))
+      giveRoomBack()
+      await pauseAfter(attempt)
     }
   }
 }
 
-/** The record was not there, which may be for a moment. */
-class Missed extends Error {}
+const pauseAfter = (attempt: number): Promise<void> => Bun.sleep(WRITE_PAUSE_MS * 2 ** (attempt - 1))
 
 const isSameWriting = (one: Session, other: Session): boolean => one.writing?.id === other.writing?.id
 

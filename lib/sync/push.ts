@@ -55,7 +55,8 @@ export interface Pushed {
 export function push({ force, dryRun }: PushOptions, dependencies: PushDependencies): Promise<Pushed> {
   const { place, memory, lock, fetchConfiguration, saveConfiguration, now } = dependencies
   return lock.hold(async () => {
-    const recovered = settleDisplaced(place.target, memory.recall(), now()) ?? null
+    // A dry run moves nothing, and leaves that to the next run.
+    const recovered = dryRun ? null : (settleDisplaced(place.target, memory.recall(), now()) ?? null)
     const local = requireText(place)
     const remote = await fetchConfiguration()
     const state = memory.recall()

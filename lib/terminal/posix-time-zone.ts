@@ -1,15 +1,16 @@
-const NAME = /(?:[a-z]{3,}|<[+\-a-z0-9]{3,}>)/.source
+const NAME = /(?:[A-Za-z]{3,}|<[+\-A-Za-z0-9]{3,}>)/.source
 const OFFSET = /[+-]?\d{1,3}(?::\d\d){0,2}/.source
 const RULE = /(?:M\d{1,2}\.\d\.\d|J?\d{1,3})(?:\/[+-]?\d{1,3}(?::\d\d){0,2})?/.source
-const FORM = new RegExp(
-  `^:?${NAME}(${OFFSET})(?:(${NAME})(${OFFSET})?(?:,(${RULE}),(${RULE}))?)?$`.replaceAll('a-z', 'A-Za-z'),
-)
+const FORM = new RegExp(`^:?${NAME}(${OFFSET})(?:(${NAME})(${OFFSET})?(?:,(${RULE}),(${RULE}))?)?$`)
 /** Where a zone has summer time and does not say when: that of the United States. */
 const USUAL_RULES = ['M3.2.0', 'M11.1.0'] as const
 const HOUR_S = 3600
 const DAY_S = 86_400
 
-/** Seconds to add to UTC at a moment, by a zone such as `CET-1CEST,M3.5.0,M10.5.0/3`; undefined for any other text. @see POSIX.1-2024 §8.3 */
+/**
+ * Seconds to add to UTC at a moment, by a zone such as `CET-1CEST,M3.5.0,M10.5.0/3`.
+ * @returns undefined for a text in another form. @see POSIX.1-2024, XBD §8.3
+ */
 export function posixOffset(zone: string, moment: Date): number | undefined {
   const [, standard, summerName, summer, start, end] = FORM.exec(zone) ?? []
   if (standard === undefined) return undefined

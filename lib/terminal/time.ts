@@ -1,12 +1,19 @@
 import { posixOffset } from './posix-time-zone.ts'
 
-/** What the runtime takes for UTC where it is in the form of POSIX. */
-const ZONE = process.env['TZ'] ?? ''
+let zoneOfRun = ''
+
+/** Tell times in the zone of `TZ`, which the runtime takes for UTC where it is in the form of POSIX. */
+export function useTimeZone(zone = ''): void {
+  zoneOfRun = zone
+}
 
 /** A moment as a person reads it: local time and how far away it is. */
-export function describeMoment(moment: Date, now: Date, zone = ZONE): string {
+export function describeMoment(moment: Date, now: Date, zone = zoneOfRun): string {
+  const two = (value: number): string => String(value).padStart(2, '0')
   const offsetS = posixOffset(zone, moment) ?? -moment.getTimezoneOffset() * 60
-  const [date, time] = new Date(moment.getTime() + offsetS * 1000).toISOString().slice(0, 16).split('T')
+  const local = new Date(moment.getTime() + offsetS * 1000)
+  const date = `${local.getUTCFullYear()}-${two(local.getUTCMonth() + 1)}-${two(local.getUTCDate())}`
+  const time = `${two(local.getUTCHours())}:${two(local.getUTCMinutes())}`
   const aheadMs = moment.getTime() - now.getTime()
   const distance = describeDuration(Math.abs(aheadMs))
   return `${date} ${time} (${aheadMs < 0 ? `${distance} ago` : `in ${distance}`})`

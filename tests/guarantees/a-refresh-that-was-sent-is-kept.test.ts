@@ -46,40 +46,35 @@ describe('a refresh that was sent', () => {
     expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
   })
 
-  test.skipIf(process.platform === 'win32')(
-    'refresh: an answer that came while the process was stopped is kept after its time',
-    async () => {
+  const STOPS: [
+    when: string,
+    signal: NodeJS.Signals | undefined,
+    args: string[],
+    stoppedMs: number,
+    status: number,
+  ][] = [
+    ['is kept after its time', undefined, ['--timeout', '1'], 1_500, 0],
+    ['is kept after a signal', 'SIGTERM', [], 5_500, 143],
+  ]
+  posixTest.each(STOPS)(
+    'refresh: an answer that came while the process was stopped %s',
+    async (_, signal, args, stoppedMs, status) => {
       await using atlas = await stage({ rotate: true, loggedIn: true })
       const { server } = atlas
       const held = server.hold('POST /auth/refresh')
-      const child = atlas.start(['auth', 'refresh', '--timeout', '1'])
+      const child = atlas.start(['auth', 'refresh', ...args])
       await held.arrived
+      if (signal !== undefined) child.kill(signal)
+      await Bun.sleep(200)
       child.kill('SIGSTOP')
       held.release()
       await held.answered
-      await Bun.sleep(1_500)
+      await Bun.sleep(stoppedMs)
       child.kill('SIGCONT')
-      expect((await outcomeOf(child)).status).toBe(0)
+      expect((await outcomeOf(child)).status).toBe(status)
       expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
     },
   )
-
-  posixTest('refresh: an answer that came while the process was stopped after a signal is kept', async () => {
-    await using atlas = await stage({ rotate: true, loggedIn: true })
-    const { server } = atlas
-    const held = server.hold('POST /auth/refresh')
-    const child = atlas.start(['auth', 'refresh'], { input: '' })
-    await held.arrived
-    child.kill('SIGTERM')
-    await Bun.sleep(200)
-    child.kill('SIGSTOP')
-    held.release()
-    await held.answered
-    await Bun.sleep(5_500)
-    child.kill('SIGCONT')
-    expect((await outcomeOf(child)).status).toBe(143)
-    expect(atlas.filesHolding(server.lastTokens.refresh)).toHaveLength(1)
-  })
 })
 
 describe('a credential file that cannot be replaced any more when the answer comes', () => {

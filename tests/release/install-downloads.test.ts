@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { certificateTest, createAuthority } from '../support/certificates.ts'
-import { archiveOf, type InstallStage, installStage } from '../support/install-stage.ts'
+import { archiveOf, type InstallStage, installStage, installTools } from '../support/install-stage.ts'
 import { posixTest, testWithTools } from '../support/needs.ts'
 
 let stage: InstallStage
@@ -14,32 +14,12 @@ beforeEach(() => {
 const linuxTest = process.platform === 'linux' ? test : (test.skip as typeof test)
 
 /** A folder with all that the script uses, but curl and sha256sum. */
-function toolsBut(...others: [name: string, file: string][]): string {
-  const tools = path.join(stage.home, 'tools')
-  fs.mkdirSync(tools)
-  const needed = [
-    'shasum',
-    'perl',
-    'uname',
-    'ldd',
-    'mktemp',
-    'awk',
-    'gzip',
-    'tar',
-    'mkdir',
-    'cp',
-    'chmod',
-    'mv',
-    'sed',
-    'grep',
-  ]
-  for (const name of [...needed, 'rm', 'sh', 'cat', 'ls', 'id']) {
-    const found = Bun.which(name)
-    if (found) fs.symlinkSync(found, path.join(tools, name))
-  }
-  for (const [name, file] of others) fs.symlinkSync(file, path.join(tools, name))
-  return tools
-}
+const toolsBut = (...others: [name: string, file: string][]): string =>
+  installTools(path.join(stage.home, 'tools'), {
+    shasum: Bun.which('shasum'),
+    perl: Bun.which('perl'),
+    ...Object.fromEntries(others),
+  })
 const wgetTest = testWithTools('wget', 'shasum', 'perl')
 const withWget = () => ({ PATH: toolsBut(['wget', Bun.which('wget') ?? '']) })
 

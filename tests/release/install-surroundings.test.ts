@@ -1,7 +1,13 @@
 import { beforeEach, describe, expect } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
-import { archiveOf, INSTALL_SCRIPT, type InstallStage, installStage } from '../support/install-stage.ts'
+import {
+  archiveOf,
+  INSTALL_SCRIPT,
+  type InstallStage,
+  installStage,
+  installTools,
+} from '../support/install-stage.ts'
 import { mountTest } from '../support/mounts.ts'
 import { posixTest, testWithTools } from '../support/needs.ts'
 import { startRawServer } from '../support/raw-server.ts'
@@ -242,29 +248,9 @@ posixTest('install.sh: the line for the PATH means the folder, whatever its name
 })
 
 describe('install.sh: what is found before anything is downloaded', () => {
-  /** A folder with all the programs that the script uses, but some. */
-  const toolsWithout = (...missing: string[]): string => {
-    const folder = path.join(stage.home, 'tools')
-    fs.mkdirSync(folder)
-    const used = [
-      'uname',
-      'mktemp',
-      'awk',
-      'sed',
-      'grep',
-      'gzip',
-      'tar',
-      'mkdir',
-      'cp',
-      'cat',
-      'chmod',
-      'mv',
-      'rm',
-      'ls',
-    ]
-    for (const name of [...used, 'ldd', 'curl', 'sha256sum', 'sh'].filter(name => !missing.includes(name)))
-      fs.symlinkSync(Bun.which(name) ?? '', path.join(folder, name))
-    return folder
+  const toolsWithout = (name: string): string => {
+    const others = { curl: Bun.which('curl'), sha256sum: Bun.which('sha256sum') }
+    return installTools(path.join(stage.home, 'tools'), others, [name])
   }
   posixTest.each(['tar', 'gzip', 'awk', 'mktemp', 'cp', 'sha256sum'])('%s that is missing', async name => {
     stage.publish('9.0.0')

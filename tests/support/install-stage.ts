@@ -8,6 +8,22 @@ export const INSTALL_SCRIPT = path.resolve(import.meta.dir, '../../install.sh')
 /** Debian's shell knows no bash-isms. */
 const SHELL = [Bun.which('dash') ?? 'sh']
 
+/** What install.sh runs on every machine, whatever it downloads and checks with. */
+const USED_TOOLS = 'uname ldd mktemp awk sed grep gzip tar mkdir cp cat chmod mv rm ls sh'.split(' ')
+
+/** Make a folder with those tools, and others, but without some. @returns the folder, for a PATH. */
+export function installTools(
+  folder: string,
+  others: Readonly<Record<string, string | null>>,
+  missing: readonly string[] = [],
+): string {
+  fs.mkdirSync(folder)
+  const tools = { ...Object.fromEntries(USED_TOOLS.map(name => [name, Bun.which(name)])), ...others }
+  for (const [name, file] of Object.entries(tools))
+    if (file && !missing.includes(name)) fs.symlinkSync(file, path.join(folder, name))
+  return folder
+}
+
 export interface ReleaseArchive {
   readonly name: string
   readonly bytes: Buffer
