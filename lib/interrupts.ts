@@ -88,9 +88,10 @@ export function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise
 
 /** @param status the content of /proc/self/status (proc_pid_status(5)) before any listener was set. */
 export function ignoredSignals(status: string): ReadonlySet<EndingSignal> {
-  const mask = BigInt(`0x${/^SigIgn:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`)
+  // The last 32 bits, which hold all signals but those of real-time programs.
+  const mask = Number.parseInt(/^SigIgn:\s*[0-9a-f]*?([0-9a-f]{1,8})$/m.exec(status)?.[1] ?? '0', 16)
   const signals = Object.entries(SIGNAL_NUMBER) as [EndingSignal, number][]
   return new Set(
-    signals.filter(([, number]) => ((mask >> BigInt(number - 1)) & 1n) === 1n).map(([signal]) => signal),
+    signals.filter(([, number]) => ((mask >>> (number - 1)) & 1) === 1).map(([signal]) => signal),
   )
 }

@@ -1,8 +1,9 @@
 import type { CAC, Command } from 'cac'
 import { usageError } from '../errors.ts'
-import { type FlagDefinition, Flags, flagDefinitions } from './flags.ts'
-import { isTopic } from './help-text.ts'
-import { seeHelp, unknownCommand, unknownFlag } from './suggest.ts'
+import { type FlagDefinition, Flags, flagDefinitions, seeHelp } from './flags.ts'
+
+/** What is said of a name that is not known. */
+const suggestions = () => import('./suggest.ts')
 
 export type Request =
   | { readonly kind: 'version' }
@@ -30,18 +31,19 @@ export async function readArgv(cli: CAC, argv: readonly string[]): Promise<Reque
     )
   const { words, rest } = splitWords(cli, argv)
   if (words[0] === 'help') {
+    const { isTopic } = await import('./help-text.ts')
     const topic = [...words, ...rest].filter(word => isWord(word) && word !== 'help')
     if (isTopic(topic) || isCommandOrGroup(cli, topic)) return { kind: 'help', topic }
-    throw await unknownCommand(cli, topic)
+    throw await (await suggestions()).unknownCommand(cli, topic)
   }
-  if (!isCommandOrGroup(cli, words)) throw await unknownCommand(cli, words)
+  if (!isCommandOrGroup(cli, words)) throw await (await suggestions()).unknownCommand(cli, words)
   if (asksForHelp(rest)) return { kind: 'help', topic: words }
 
   const command = findCommand(cli, words)
   if (command === undefined) {
     const { flags, args } = await readFlags(flagDefinitions(cli.globalCommand), rest, 'atlas')
     if (flags.has('version') && words.length === 0) return { kind: 'version' }
-    if (args[0] !== undefined) throw await unknownCommand(cli, [...words, args[0]])
+    if (args[0] !== undefined) throw await (await suggestions()).unknownCommand(cli, [...words, args[0]])
     return { kind: 'help', topic: words }
   }
   const { flags, args } = await readFlags(flagsOf(cli, command), rest, `atlas ${command.name}`)
@@ -109,7 +111,7 @@ async function readFlags(
     if (token.kind !== 'option') continue
     const { name, rawName, value, inlineValue } = token
     const definition = definitions.find(flag => flag.name === name)
-    if (definition === undefined) throw await unknownFlag(rawName, definitions, command)
+    if (definition === undefined) throw await (await suggestions()).unknownFlag(rawName, definitions, command)
     if (definition.type === 'boolean') {
       if (value !== undefined) throw usageError(`${rawName} takes no value.`, seeHelp(command))
       flags.set(name, [])

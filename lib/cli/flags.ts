@@ -19,6 +19,9 @@ export const flagDefinitions = ({ options }: Pick<Command, 'options'>): FlagDefi
     return { name, ...(short && { short }), type, usage: rawName, description }
   })
 
+/** The next step after a command line that was not understood. */
+export const seeHelp = (command: string): string => `See: ${command} --help`
+
 /** The flags of one call: every value as it was typed, by long name without dashes; a switch has none. */
 export class Flags extends Map<string, readonly string[]> {
   readonly #given: { name: string; value: string }[] = []

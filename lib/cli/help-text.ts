@@ -37,7 +37,7 @@ export const DETAILS: Readonly<Record<string, readonly string[]>> = {
   ],
   sync: [
     'Text that you edited since the last sync is not overwritten: the command shows what differs and exits 1. So does a first sync over a file that is not the server’s text. --force overwrites it and keeps your text in a dated backup beside the file; the newest five are kept.',
-    'If nothing differs, nothing is written, so a cron job or a login hook can run it often. A dry run exits 0 whatever it finds.',
+    'If nothing differs, the file is not written, so a cron job or a login hook can run it often. A dry run exits 0 whatever it finds.',
     'With --max-age nothing is asked where the last sync is younger than that and the file is as it was left: no network, no keychain. It is meant for the start of every session of an assistant.',
   ],
   status: [

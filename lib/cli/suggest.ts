@@ -1,6 +1,6 @@
 import type { CAC } from 'cac'
 import { type AtlasError, usageError } from '../errors.ts'
-import { type FlagDefinition, flagDefinitions } from './flags.ts'
+import { type FlagDefinition, flagDefinitions, seeHelp } from './flags.ts'
 import { TOPICS } from './help-text.ts'
 
 /** What other programs call it. */
@@ -63,5 +63,3 @@ export async function nearest(typed: string, names: readonly string[]): Promise<
     .sort((a, b) => a.away - b.away)
   return best?.name
 }
-
-export const seeHelp = (command: string): string => `See: ${command} --help`

@@ -1,14 +1,12 @@
-import { dlopen } from 'bun:ffi'
-
 /** What Linux keeps a file's list in. @see acl(5) */
-const ATTRIBUTE = terminated('system.posix_acl_access')
+const ATTRIBUTE = 'system.posix_acl_access'
 /** As much as the kernel takes (XATTR_SIZE_MAX). */
 const MAX_BYTES = 65_536
 
 /** The POSIX access control list of a file; undefined where it has none, or the file system or platform knows none. */
 export function readAcl(file: string): Uint8Array | undefined {
   const list = new Uint8Array(MAX_BYTES)
-  const size = libc()?.getxattr(terminated(file), ATTRIBUTE, list, MAX_BYTES) ?? -1
+  const size = libc()?.getxattr(terminated(file), terminated(ATTRIBUTE), list, MAX_BYTES) ?? -1
   return size > 0 ? list.slice(0, Number(size)) : undefined
 }
 
@@ -16,10 +14,10 @@ export function readAcl(file: string): Uint8Array | undefined {
 export function writeAcl(file: string, list: Uint8Array | undefined): boolean {
   const calls = libc()
   if (list === undefined) {
-    calls?.removexattr(terminated(file), ATTRIBUTE)
+    calls?.removexattr(terminated(file), terminated(ATTRIBUTE))
     return readAcl(file) === undefined
   }
-  return calls?.setxattr(terminated(file), ATTRIBUTE, list, list.byteLength, 0) === 0
+  return calls?.setxattr(terminated(file), terminated(ATTRIBUTE), list, list.byteLength, 0) === 0
 }
 
 type Libc = ReturnType<typeof load>
@@ -34,6 +32,7 @@ function libc(): Libc {
 function load() {
   if (process.platform !== 'linux') return undefined
   try {
+    const { dlopen } = process.getBuiltinModule('bun:ffi') as typeof import('bun:ffi')
     return dlopen('libc.so.6', {
       getxattr: { args: ['ptr', 'ptr', 'ptr', 'usize'], returns: 'i64' },
       setxattr: { args: ['ptr', 'ptr', 'ptr', 'usize', 'i32'], returns: 'i32' },

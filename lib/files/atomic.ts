@@ -1,5 +1,4 @@
 import fs from 'node:fs'
-import os from 'node:os'
 import path from 'node:path'
 import { errorCode } from '../errors.ts'
 import { FileFault } from './faults.ts'
@@ -161,7 +160,7 @@ function machine(): string {
   try {
     numbering = fs.readlinkSync('/proc/self/ns/pid')
   } catch {}
-  return Bun.SHA256.hash(os.hostname() + numbering, 'hex').slice(0, 8)
+  return Bun.SHA256.hash(process.getBuiltinModule('node:os').hostname() + numbering, 'hex').slice(0, 8)
 }
 
 function isRunning(pid: number): boolean {

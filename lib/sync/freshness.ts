@@ -1,13 +1,21 @@
 import fs from 'node:fs'
-import { readLocal } from './local-file.ts'
+import { recoverable } from '../errors.ts'
+import { orFileError, readLocal } from './local-file.ts'
 import type { SyncMemory, SyncState } from './memory.ts'
 import type { Place } from './place.ts'
 import { sha256 } from './verdict.ts'
 
-/** Remember that the file is now as the server has it. Callers hold the file's lock. @throws {AtlasError} `file_error` */
+/**
+ * Remember that the file is now as the server has it, if that can be: without it a later sync asks once more. Callers
+ * hold the file's lock.
+ */
 export function noteCheck({ target }: Place, memory: SyncMemory, now: () => Date): void {
-  const { size, mtimeMs } = fs.statSync(target)
-  memory.remember({ ...memory.recall(), checked: { at: now(), size, mtimeMs } })
+  try {
+    const { size, mtimeMs } = orFileError(target, () => fs.statSync(target))
+    memory.remember({ ...memory.recall(), checked: { at: now(), size, mtimeMs } })
+  } catch (error) {
+    recoverable(error)
+  }
 }
 
 /**

@@ -15,8 +15,6 @@ export interface SyncOptions {
   /** Overwrite local changes, and keep them as a backup. */
   readonly force: boolean
   readonly dryRun: boolean
-  /** Note that the file was found to be the server's text, for a later sync that need not ask. */
-  readonly notesCheck?: boolean
 }
 
 export interface SyncDependencies {
@@ -50,10 +48,7 @@ export interface Synced extends Comparison {
  * Bring the server's text into the local file where no local text is lost by it.
  * @throws {AtlasError} `file_error`, `lock_timeout`, and what fetching may throw; the file is as it was then.
  */
-export async function sync(
-  { force, dryRun, notesCheck = false }: SyncOptions,
-  dependencies: SyncDependencies,
-): Promise<Synced> {
+export async function sync({ force, dryRun }: SyncOptions, dependencies: SyncDependencies): Promise<Synced> {
   const { place, memory, lock, fetchConfiguration, now } = dependencies
   if (dryRun) {
     const comparison = compare(place, memory, await fetchConfiguration())
@@ -70,12 +65,12 @@ export async function sync(
       // The text may be here by a first sync, by one that was killed at its end, or by hand.
       if (verdict === 'in_sync') rememberSynced(memory, remote, now)
       const result = resting(comparison)
-      if (result === 'up_to_date' && notesCheck) noteCheck(place, memory, now)
+      if (result === 'up_to_date') noteCheck(place, memory, now)
       if (result !== undefined) return { ...ended, result }
       if (isEdited(verdict) && !force) return { ...ended, result: 'refused' }
       const written = write(comparison, dependencies)
       if (written === undefined) continue
-      if (notesCheck) noteCheck(place, memory, now)
+      noteCheck(place, memory, now)
       return { ...ended, result: 'written', ...written }
     }
     throw new AtlasError(

@@ -65,13 +65,42 @@ class StreamQueue {
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
+    const isFirst = (this.#goesFirst?.waitingBytes ?? 0) === 0
+    const written = isFirst ? writeWhatFits(this.#descriptor, bytes) : 0
     await this.#goesFirst?.flushUnlessStalled()
     this.#writingSince = performance.now()
     try {
-      await writeAll(this.#descriptor, bytes)
+      if (written < bytes.byteLength) await writeAll(this.#descriptor, bytes.subarray(written))
     } finally {
       this.#waitingBytes -= bytes.byteLength
     }
+  }
+}
+
+/** The device that swallows everything, as Linux numbers it (major 1, minor 3). */
+const NULL_DEVICE = 0x103
+
+/**
+ * Write what a pipe takes without making anybody wait, through a way into it that is our own and does not block.
+ * Saves the millisecond that starting a thread for it takes. @returns how many bytes were written: none where it
+ * is something else.
+ */
+function writeWhatFits(descriptor: number, bytes: Uint8Array): number {
+  if (process.platform !== 'linux') return 0
+  const { closeSync, constants, fstatSync, openSync, writeSync } = process.getBuiltinModule('node:fs')
+  try {
+    const stats = fstatSync(descriptor)
+    if (stats.rdev === NULL_DEVICE) return bytes.byteLength
+    if (!stats.isFIFO()) return 0
+    const own = openSync(`/proc/self/fd/${descriptor}`, constants.O_WRONLY | constants.O_NONBLOCK)
+    try {
+      return writeSync(own, bytes)
+    } finally {
+      closeSync(own)
+    }
+  } catch {
+    // Full, or without a reader: the thread that writes the rest waits, or says so.
+    return 0
   }
 }
 

@@ -24,6 +24,7 @@ export interface Control {
   readonly access_ttl_s?: number
   readonly content?: string | null
   readonly commit_sha?: string
+  readonly may_write?: boolean
 }
 
 /** An Atlas API on FastAPI and uvicorn. */

@@ -179,6 +179,48 @@ describe.skipIf(missing !== undefined)('against FastAPI', () => {
     expect(json(await atlas.run(['status', '--json'])).told.verdict).toBe('in_sync')
   })
 
+  test('push, history, rollback: an edit goes to the server, and an older text comes back', async () => {
+    const file = `${atlas.home}/.claude/CLAUDE.md`
+    const push = async (text: string, message: string): Promise<string> => {
+      fs.writeFileSync(file, text)
+      const { status, told } = json(await atlas.run(['push', '-m', message, '--json']))
+      expect([status, told.result]).toEqual([0, 'pushed'])
+      return told.commit_sha
+    }
+    const first = await push('# Rules\r\nErste Fassung: ü\n', 'First')
+    const second = await push('# Rules\nsecond\n', 'Second')
+    const { told } = json(await atlas.run(['history', '--json']))
+    expect(told.versions).toEqual(
+      [
+        { commit_sha: second, message: 'Second', synced: true },
+        { commit_sha: first, message: 'First', synced: false },
+      ].map(version => ({ ...version, author: 'ada@example.com', timestamp: expect.any(String) })),
+    )
+    expect((await atlas.run(['rollback', first.slice(0, 7), '--yes'])).status).toBe(0)
+    expect((await atlas.run(['sync'])).status).toBe(0)
+    expect(fs.readFileSync(file, 'utf8')).toBe('# Rules\r\nErste Fassung: ü\n')
+    expect(json(await atlas.run(['history', '--limit', '1', '--json'])).told).toMatchObject({
+      total: 3,
+      versions: [{ message: `Roll back to ${first.slice(0, 7)}`, synced: true }],
+    })
+  })
+
+  test('push: a server that may not write says so, and a newer text is not overwritten', async () => {
+    const file = `${atlas.home}/.claude/CLAUDE.md`
+    await server.control({ may_write: false })
+    await atlas.run(['sync', '-f'])
+    fs.writeFileSync(file, '# Mine\n')
+    const refused = await atlas.run(['push'])
+    expect([refused.status, refused.stderr]).toEqual([
+      1,
+      expect.stringContaining('The repository is read-only'),
+    ])
+    await server.control({ content: '# Theirs\n' })
+    const outdated = await atlas.run(['push', '--json'])
+    expect([outdated.status, JSON.parse(outdated.stderr).error.code]).toEqual([1, 'remote_changes'])
+    expect(fs.readFileSync(file, 'utf8')).toBe('# Mine\n')
+  })
+
   test('a ready-made token: works on the bare origin, and is said to have expired once it has', async () => {
     await server.control({ access_ttl_s: 1 })
     await atlas.run(['auth', 'refresh'])

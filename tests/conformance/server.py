@@ -32,11 +32,20 @@ PASSWORD = "correct horse"
 
 
 class Control(BaseModel):
-    """How long access tokens live, whatever is announced, and what the configuration is."""
+    """How long access tokens live, whatever is announced, and what the configuration is and may become."""
 
     access_ttl_s: int = 1800
     content: str | None = "# Rules\n"
     commit_sha: str = "0123456789abcdef0123456789abcdef01234567"
+    may_write: bool = True
+
+
+class Version(BaseModel):
+    content: str = Field(exclude=True)
+    commit_sha: str
+    message: str
+    author: str = USER["email"]
+    timestamp: str
 
 
 class Note(BaseModel):
@@ -45,6 +54,7 @@ class Note(BaseModel):
 
 control = Control()
 logins: dict[str, list[float]] = {}
+versions: list[Version] = []
 app = FastAPI()
 api = APIRouter(prefix=API)
 bearer = OAuth2PasswordBearer(tokenUrl=f"{API}/auth/login")
@@ -120,8 +130,11 @@ def logout(user: User, response: Response):
 
 @api.get("/configuration/me")
 def configuration(user: User):
-    updated_at = datetime.now(timezone.utc).replace(tzinfo=None).isoformat()
-    return {"content": control.content, "commit_sha": control.commit_sha, "updated_at": updated_at}
+    return {"content": control.content, "commit_sha": control.commit_sha, "updated_at": moment()}
+
+
+def moment() -> str:
+    return datetime.now(timezone.utc).replace(tzinfo=None).isoformat()
 
 
 class NewConfiguration(BaseModel):
@@ -131,9 +144,30 @@ class NewConfiguration(BaseModel):
 
 @api.put("/configuration/me")
 def save(new: NewConfiguration, user: User):
-    control.content = new.content
-    control.commit_sha = hashlib.sha1(new.content.encode()).hexdigest()
+    return commit(new.content, new.message or "Update configuration", user)
+
+
+def commit(content: str, message: str, user: User):
+    if not control.may_write:
+        raise HTTPException(403, "The repository is read-only")
+    control.content = content
+    control.commit_sha = hashlib.sha1(f"{len(versions)} {content}".encode()).hexdigest()
+    new = Version(content=content, commit_sha=control.commit_sha, message=message, timestamp=moment())
+    versions.insert(0, new)
     return configuration(user)
+
+
+@api.get("/configuration/me/history")
+def history(user: User, limit: Annotated[int, Query(ge=1, le=100)] = 20):
+    return {"versions": versions[:limit], "total": len(versions)}
+
+
+@api.post("/configuration/me/rollback/{commit_sha}")
+def roll_back(commit_sha: str, user: User):
+    older = next((version for version in versions if version.commit_sha == commit_sha), None)
+    if older is None:
+        raise HTTPException(404, "Version not found")
+    return commit(older.content, f"Roll back to {commit_sha[:7]}", user)
 
 
 @api.get("/catalog")

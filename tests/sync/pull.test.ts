@@ -1,98 +1,11 @@
 import { describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
-import os from 'node:os'
 import path from 'node:path'
 import fc from 'fast-check'
-import { createLock } from '../../lib/files/lock.ts'
-import { createInterrupts } from '../../lib/interrupts.ts'
-import { listBackups } from '../../lib/sync/backups.ts'
+import { AtlasError } from '../../lib/errors.ts'
 import { readLocal, replaceLocal } from '../../lib/sync/local-file.ts'
-import { createSyncMemory, type SyncMemory } from '../../lib/sync/memory.ts'
-import { findPlace } from '../../lib/sync/place.ts'
-import { type SyncOptions, sync } from '../../lib/sync/pull.ts'
-import type { Configuration } from '../../lib/sync/remote.ts'
-
-const NOW = new Date('2026-01-02T03:04:05.678Z')
-const debug = (): void => {}
-
-/** A folder to sync into, and a server that is a variable. */
-function createKit() {
-  const root = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-sync-')))
-  const env = {}
-  const place = findPlace(path.join(root, 'claude'), {
-    env,
-    platform: process.platform,
-    homeFolder: root,
-    interactive: false,
-  })
-  const configFolder = path.join(root, 'config')
-  const memoryOf = (profile: string): SyncMemory =>
-    createSyncMemory({ configFolder, profile, apiUrl: 'https://h', file: place.target })
-  const newLock = () =>
-    createLock({
-      folder: path.join(root, 'locks'),
-      name: place.target,
-      uid: process.getuid?.(),
-      timeoutMs: 5_000,
-      cancelled: createInterrupts({ on() {} }).cancelled,
-      debug,
-    })
-  const kit = { remote: '', clock: NOW }
-  const configuration = (): Configuration => ({
-    content: Buffer.from(kit.remote),
-    commitSha: kit.remote === '' ? null : `sha of ${kit.remote}`,
-    updatedAt: null,
-  })
-  return Object.assign(kit, {
-    place,
-    memory: memoryOf('default'),
-    memoryOf,
-    newLock,
-    configuration,
-    sync: (options: Partial<SyncOptions> = {}, during = () => {}, memory = memoryOf('default')) =>
-      sync(
-        { force: false, dryRun: false, ...options },
-        {
-          place,
-          memory,
-          lock: newLock(),
-          fetchConfiguration: async () => {
-            const answer = configuration()
-            during()
-            return answer
-          },
-          now: () => kit.clock,
-        },
-      ),
-    local: () => (fs.existsSync(place.target) ? fs.readFileSync(place.target, 'utf8') : undefined),
-    edit(text: string) {
-      fs.mkdirSync(place.folder.value, { recursive: true })
-      fs.writeFileSync(place.target, text)
-    },
-    /** An editor that writes a new file and renames it into place. */
-    editByRename(text: string) {
-      fs.mkdirSync(place.folder.value, { recursive: true })
-      const swap = path.join(root, 'swap')
-      fs.writeFileSync(swap, text)
-      fs.renameSync(swap, place.target)
-    },
-    remove: () => fs.rmSync(place.target, { force: true }),
-    /** All that is in the folder, by name; backups as their texts, oldest first. */
-    contents() {
-      if (!fs.existsSync(place.folder.value)) return { others: [], backups: [] }
-      const backups = listBackups(place.target)
-      return {
-        others: fs
-          .readdirSync(place.folder.value)
-          .filter(name => name !== 'CLAUDE.md' && !backups.includes(name)),
-        backups: backups.map(name => fs.readFileSync(path.join(place.folder.value, name), 'utf8')),
-      }
-    },
-    [Symbol.dispose]: () => fs.rmSync(root, { recursive: true, force: true }),
-  })
-}
-
-type Kit = ReturnType<typeof createKit>
+import { sync } from '../../lib/sync/pull.ts'
+import { createSyncKit, failing, NOW, type SyncKit } from '../support/sync-kit.ts'
 
 /** What the world must look like, kept beside it by the rules in the README. */
 interface Model {
@@ -148,10 +61,10 @@ function expectSync(
   const known = model.synced.get(profile) ?? { base: undefined, pending: undefined }
   if (remote === '') return 'remote_empty'
   if (local === remote) {
-    const writesMemory = known.base !== remote || known.pending !== undefined
-    if (writesMemory && failsAt === 1) return 'failed'
+    const isNews = known.base !== remote || known.pending !== undefined
+    if (failsAt === 1) return 'failed'
     model.synced.set(profile, { base: remote, pending: undefined })
-    return 'up_to_date'
+    return isNews && failsAt === 2 ? 'failed' : 'up_to_date'
   }
   const edited = local !== undefined && local !== known.base && local !== known.pending
   if (edited && !force) return 'refused'
@@ -167,18 +80,7 @@ function expectSync(
   return failsAt === 2 ? 'failed' : 'written'
 }
 
-function failing(memory: SyncMemory, failsAt: number | undefined): SyncMemory {
-  let writes = 0
-  return {
-    recall: memory.recall,
-    remember(state) {
-      if (++writes === failsAt) throw new Error('killed')
-      memory.remember(state)
-    },
-  }
-}
-
-async function take(next: Step, kit: Kit, model: Model): Promise<void> {
+async function take(next: Step, kit: SyncKit, model: Model): Promise<void> {
   switch (next.do) {
     case 'edit':
     case 'editByRename':
@@ -227,7 +129,7 @@ const KILLED_TWICE: Step[] = [
 test('pull: edits survive any order of edits, changes on the server, and syncs, forced and failed ones too', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 30 }), async steps => {
-      using kit = createKit()
+      using kit = createSyncKit()
       const model: Model = { local: undefined, remote: '', synced: new Map(), backups: [] }
       for (const next of steps) {
         await take(next, kit, model)
@@ -243,25 +145,37 @@ test('pull: edits survive any order of edits, changes on the server, and syncs, 
 })
 
 describe('a sync', () => {
-  test('pull: writes nothing, not even its memory, when nothing changed', async () => {
-    using kit = createKit()
+  test('pull: leaves a file alone in which nothing changed, and notes that it looked', async () => {
+    using kit = createSyncKit()
     kit.remote = 'a'
     await kit.sync()
-    const written: string[] = []
-    const memory = { ...kit.memory, remember: () => void written.push('memory') }
     const before = fs.statSync(kit.place.target, { bigint: true })
-    expect((await kit.sync({}, () => {}, memory)).result).toBe('up_to_date')
+    kit.clock = new Date(kit.clock.getTime() + 1000)
+    expect((await kit.sync()).result).toBe('up_to_date')
     const { mtimeNs, ctimeNs, ino } = fs.statSync(kit.place.target, { bigint: true })
-    expect({ mtimeNs, ctimeNs, ino, written }).toEqual({
+    expect({ mtimeNs, ctimeNs, ino, looked: kit.memory.recall().checked?.at }).toEqual({
       mtimeNs: before.mtimeNs,
       ctimeNs: before.ctimeNs,
       ino: before.ino,
-      written: [],
+      looked: kit.clock,
     })
   })
 
+  test('pull: works where nothing can be noted', async () => {
+    using kit = createSyncKit()
+    kit.remote = 'a'
+    await kit.sync()
+    const memory = {
+      ...kit.memory,
+      remember() {
+        throw new AtlasError('file_error', 'read-only', undefined)
+      },
+    }
+    expect((await kit.sync({}, () => {}, memory)).result).toBe('up_to_date')
+  })
+
   test('pull: remembers an identical file that was there before, and takes the next text', async () => {
-    using kit = createKit()
+    using kit = createSyncKit()
     kit.edit('a')
     kit.remote = 'a'
     expect((await kit.sync()).result).toBe('up_to_date')
@@ -270,7 +184,7 @@ describe('a sync', () => {
   })
 
   test('pull: remembers the new commit of an unchanged text', async () => {
-    using kit = createKit()
+    using kit = createSyncKit()
     kit.remote = 'a'
     await kit.sync()
     kit.configuration = () => ({ content: Buffer.from('a'), commitSha: 'later', updatedAt: null })
@@ -283,7 +197,7 @@ describe('a sync', () => {
   })
 
   test('pull: holds its lock while it asks, so that an older answer never comes last', async () => {
-    using kit = createKit()
+    using kit = createSyncKit()
     kit.remote = 'old'
     let later: Promise<unknown> | undefined
     const { place, memory, newLock, configuration } = kit
@@ -309,7 +223,7 @@ describe('a sync', () => {
   })
 
   test('pull: keeps the five newest backups and deletes no other file', async () => {
-    using kit = createKit()
+    using kit = createSyncKit()
     kit.edit('0')
     fs.writeFileSync(path.join(kit.place.folder.value, 'CLAUDE.md.bak'), 'mine')
     for (let round = 1; round <= 8; round++) {
@@ -328,7 +242,7 @@ describe('replacing', () => {
   const content = Buffer.from('new')
 
   test('replace: does nothing when the file has changed since it was read', () => {
-    using kit = createKit()
+    using kit = createSyncKit()
     kit.edit('seen')
     const seen = readLocal(kit.place.target)
     for (const change of [() => kit.edit('other'), () => kit.editByRename('other'), kit.remove]) {
@@ -340,14 +254,14 @@ describe('replacing', () => {
   })
 
   test('replace: does nothing when a file has appeared since', () => {
-    using kit = createKit()
+    using kit = createSyncKit()
     kit.edit('appeared')
     expect(replaceLocal(kit.place.target, content, undefined)).toBe(false)
     expect({ local: kit.local(), ...kit.contents() }).toEqual({ local: 'appeared', others: [], backups: [] })
   })
 
   test('replace: keeps the mode, and a new file gets that of the umask', () => {
-    using kit = createKit()
+    using kit = createSyncKit()
     const mode = (): number => fs.statSync(kit.place.target).mode & 0o7777
     const umask = process.umask(0o027)
     try {

@@ -54,6 +54,8 @@ try {
   say('| command | median | beside it | ratio | target | peak memory of each | beside |')
   say('| --- | --- | --- | --- | --- | --- | --- |')
   row('`atlas --version`', atlas('--version'), 'an empty compiled program', floor, 1.1)
+  const sync = atlas('sync', '--max-age', '1h')
+  row('`atlas sync --max-age`, nothing due', sync, '`atlas --version`', atlas('--version'), 1.5)
   row('`atlas auth token`, file', atlas('auth', 'token'), 'an empty compiled program', floor, 1.5)
   if (hasSecretService) {
     await using service = await startSecretService()
