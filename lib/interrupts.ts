@@ -16,6 +16,8 @@ export interface Interrupts {
    * @throws {AtlasError} `cancelled`: a signal arrived; the work was finished first.
    */
   shield<T>(work: (hurry: AbortSignal) => Promise<T>): Promise<T>
+  /** From now on signals are for a child to deal with: they end nothing here. @throws {AtlasError} `cancelled` */
+  release(): void
 }
 
 export interface InterruptOptions {
@@ -35,8 +37,10 @@ export function createInterrupts(
   const shields = new Set<AbortController>()
   let pending: Cancelled | undefined
   let receivedAt = Number.POSITIVE_INFINITY
+  let isReleased = false
 
   const receive = (signal: EndingSignal): void => {
+    if (isReleased) return
     const again = performance.now() - receivedAt > togetherMs
     if (pending === undefined) {
       receivedAt = performance.now()
@@ -58,6 +62,10 @@ export function createInterrupts(
 
   return {
     cancelled: cancelled.signal,
+    release() {
+      cancelled.signal.throwIfAborted()
+      isReleased = true
+    },
     async shield(work) {
       cancelled.signal.throwIfAborted()
       const hurry = new AbortController()

@@ -1,5 +1,6 @@
 import type { CAC, Command } from 'cac'
 import { usageError } from '../errors.ts'
+import { shellQuoted } from '../shell-quote.ts'
 import { type FlagDefinition, Flags, flagDefinitions, seeHelp } from './flags.ts'
 
 /** What is said of a name that is not known. */
@@ -11,7 +12,8 @@ export type Request =
   | {
       readonly kind: 'run'
       readonly command: Command
-      readonly args: readonly string[]
+      /** A text for each argument; the list of them where the command takes another program's command line. */
+      readonly args: readonly (string | readonly string[])[]
       readonly flags: Flags
     }
 
@@ -46,7 +48,15 @@ export async function readArgv(cli: CAC, argv: readonly string[]): Promise<Reque
     if (args[0] !== undefined) throw await (await suggestions()).unknownCommand(cli, [...words, args[0]])
     return { kind: 'help', topic: words }
   }
-  const { flags, args } = await readFlags(flagsOf(cli, command), rest, `atlas ${command.name}`)
+  const name = `atlas ${command.name}`
+  const definitions = flagsOf(cli, command)
+  if (takesCommand(command)) {
+    const [own, args] = splitAtDashes(rest)
+    const { flags, args: misplaced } = await readFlags(definitions, own, name)
+    checkCommand(name, args, misplaced)
+    return { kind: 'run', command, args: [args], flags }
+  }
+  const { flags, args } = await readFlags(definitions, rest, name)
   checkArguments(command, args)
   return { kind: 'run', command, args, flags }
 }
@@ -124,6 +134,23 @@ async function readFlags(
     flags.add(name, typed)
   }
   return { flags, args }
+}
+
+/** Whether a command takes the command line of another program, behind `--`. */
+export const takesCommand = ({ args }: Command): boolean => args.some(({ variadic }) => variadic)
+
+function splitAtDashes(argv: readonly string[]): [own: readonly string[], command: readonly string[]] {
+  const at = argv.indexOf('--')
+  return at < 0 ? [argv, []] : [argv.slice(0, at), argv.slice(at + 1)]
+}
+
+function checkCommand(name: string, args: readonly string[], [misplaced]: readonly string[]): void {
+  if (misplaced !== undefined)
+    throw usageError(
+      `${name} needs "--" before the program and its arguments.`,
+      `As in: ${name} -- ${shellQuoted(misplaced)} …`,
+    )
+  if (args.length === 0) throw usageError(`${name} needs a program to run, behind "--".`, seeHelp(name))
 }
 
 function checkArguments(command: Command, args: readonly string[]): void {

@@ -27,6 +27,10 @@ export const DETAILS: Readonly<Record<string, readonly string[]>> = {
     'Fields make a JSON body, or the query of a GET. A key may be nested, as in a[b]=1; a[]=1 adds to a list, and a[] is an empty list. With -F, true, false, null and whole numbers are sent as JSON values, @file as the text of a file and @- as that of standard input.',
     'The response body is written to a pipe or a file unchanged, whatever its length. On a terminal JSON is indented. The command exits 1 after a status of 300 or above, and 4 after 401.',
   ],
+  exec: [
+    'The token is in ATLAS_ACCESS_TOKEN, and the address of the API in ATLAS_API_URL: on no command line and in no log. It is refreshed first if it would expire too soon, and is not renewed while the program runs.',
+    'The program takes the place of atlas: streams, terminal, signals and exit status are its own. If it does not exist, the command exits 127; if it cannot be executed, 126.',
+  ],
   push: [
     'A text on the server that was not synced here is not overwritten: the command shows what differs and exits 1. --force overwrites it and keeps it in a dated backup beside the file.',
     'What was saved is read back and compared. The text must be UTF-8, of 1 MiB at most, and not empty.',

@@ -1,6 +1,6 @@
 import type { CAC, Command } from 'cac'
 import { renderLine, styled, wrap } from '../terminal/style.ts'
-import { findCommand, flagsOf } from './argv.ts'
+import { findCommand, flagsOf, takesCommand } from './argv.ts'
 import { type FlagDefinition, flagDefinitions } from './flags.ts'
 import {
   DETAILS,
@@ -19,7 +19,7 @@ const MAX_WIDTH = 100
 /** Commands that belong together, by their first words, in the order in which people meet them. */
 const GROUPS = {
   Session: ['auth'],
-  Requests: ['api'],
+  Requests: ['api', 'exec'],
   Configuration: ['sync', 'push', 'history', 'rollback', 'status'],
   'Help and repair': ['doctor', 'completion'],
 }
@@ -69,12 +69,14 @@ export const groupedCommands = (commands: readonly Command[]): { title: string; 
   }))
 
 /** A command's name and arguments, as typed. */
-export function usageOf({ name, args }: Command): string {
+export function usageOf(command: Command): string {
+  const { name, args } = command
+  if (takesCommand(command)) return `${name} -- COMMAND …`
   const names = args.map(({ required, value }) => (required ? value : `[${value}]`).toUpperCase())
   return [name, ...names].join(' ')
 }
 
-const usage = (text: string): Section => ({ title: 'Usage', rows: [[`atlas ${text} [flags]`]] })
+const usage = (text: string): Section => ({ title: 'Usage', rows: [[`atlas ${text}`]] })
 
 const commandRows = (commands: readonly Command[]): Row[] =>
   commands.map(command => [usageOf(command), command.description])
@@ -95,7 +97,7 @@ const examples = (lines: Command['examples']): Section => ({
 
 const describeProgram = ({ commands, globalCommand }: CAC): Section[] => [
   INTRODUCTION,
-  usage('<command>'),
+  usage('<command> [flags]'),
   ...groupedCommands(commands).map(group => ({ title: group.title, rows: commandRows(group.commands) })),
   sharedFlags(flagDefinitions(globalCommand)),
   examples(globalCommand.examples),
@@ -113,7 +115,7 @@ function describeGroup({ commands, globalCommand }: CAC, group: string): Section
   const members = commands.filter(({ name }) => name.startsWith(`${group} `))
   return [
     ...(DETAILS[group] ?? []),
-    usage(`${group} <command>`),
+    usage(`${group} <command> [flags]`),
     { title: 'Commands', rows: commandRows(members) },
     sharedFlags(flagDefinitions(globalCommand)),
     examples(members.flatMap(command => command.examples.slice(0, 1))),
@@ -125,7 +127,8 @@ function describeCommand(cli: CAC, command: Command): Section[] {
   const own = flagDefinitions(command)
   return [
     `${command.description}.`,
-    usage(usageOf(command)),
+    // Behind the dashes every flag is the other program's.
+    usage(takesCommand(command) ? `${command.name} [flags] -- COMMAND …` : `${usageOf(command)} [flags]`),
     ...(DETAILS[command.name] ?? []),
     ...(own.length > 0 ? [{ title: 'Flags', rows: flagRows(own) }] : []),
     sharedFlags(flagsOf(cli, command).slice(own.length)),

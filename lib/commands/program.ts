@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   'auth list': async () => (await import('./auth-list.ts')).registerList,
   'auth switch': async () => (await import('./auth-switch.ts')).registerSwitch,
   'auth logout': async () => (await import('./auth-logout.ts')).registerLogout,
+  exec: async () => (await import('./exec/exec.ts')).registerExec,
   api: async () => (await import('./api/api.ts')).registerApi,
   sync: async () => (await import('./sync.ts')).registerSync,
   push: async () => (await import('./push.ts')).registerPush,

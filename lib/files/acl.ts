@@ -1,3 +1,5 @@
+import { openLibc, terminated } from '../libc.ts'
+
 /** What Linux keeps a file's list in. @see acl(5) */
 const ATTRIBUTE = 'system.posix_acl_access'
 /** As much as the kernel takes (XATTR_SIZE_MAX). */
@@ -23,7 +25,6 @@ export function writeAcl(file: string, list: Uint8Array | undefined): boolean {
 type Libc = ReturnType<typeof load>
 let loaded: Libc | undefined
 
-/** The runtime has no such calls of its own. */
 function libc(): Libc {
   loaded ??= load()
   return loaded
@@ -31,18 +32,9 @@ function libc(): Libc {
 
 function load() {
   if (process.platform !== 'linux') return undefined
-  try {
-    const { dlopen } = process.getBuiltinModule('bun:ffi') as typeof import('bun:ffi')
-    return dlopen('libc.so.6', {
-      getxattr: { args: ['ptr', 'ptr', 'ptr', 'usize'], returns: 'i64' },
-      setxattr: { args: ['ptr', 'ptr', 'ptr', 'usize', 'i32'], returns: 'i32' },
-      removexattr: { args: ['ptr', 'ptr'], returns: 'i32' },
-    }).symbols
-  } catch {
-    return undefined
-  }
-}
-
-function terminated(text: string): Uint8Array {
-  return Buffer.from(`${text}\0`)
+  return openLibc({
+    getxattr: { args: ['ptr', 'ptr', 'ptr', 'usize'], returns: 'i64' },
+    setxattr: { args: ['ptr', 'ptr', 'ptr', 'usize', 'i32'], returns: 'i32' },
+    removexattr: { args: ['ptr', 'ptr'], returns: 'i32' },
+  })
 }

@@ -4,7 +4,7 @@ import { configFolder, type Surroundings } from '../../config/load.ts'
 import { ALL_SETTINGS, flagOf } from '../../config/settings.ts'
 import { AtlasError } from '../../errors.ts'
 import { USUAL_METHODS } from '../../http/methods.ts'
-import { findCommand, flagsOf, splitWords } from '../argv.ts'
+import { findCommand, flagsOf, splitWords, takesCommand } from '../argv.ts'
 import { flagDefinitions } from '../flags.ts'
 import { TOPICS } from '../help-text.ts'
 import { SHELLS } from './shells.ts'
@@ -37,6 +37,8 @@ function candidatesAfter(
   const command = findCommand(cli, words)
   const flags = command ? flagsOf(cli, command) : flagDefinitions(cli.globalCommand)
 
+  // Another program's command line, which the shell completes.
+  if (command && takesCommand(command) && rest.includes('--')) return []
   const previous = before.at(-1) ?? ''
   const awaiting = flags.find(({ name, short }) => [`--${name}`, `-${short}`].includes(previous))
   if (awaiting?.type === 'string') return valuesOf(awaiting.name, surroundings)

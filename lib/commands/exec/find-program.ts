@@ -1,0 +1,56 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import { AtlasError } from '../../errors.ts'
+import { shellQuoted } from '../../shell-quote.ts'
+
+/** Where a program is looked for if PATH is not set. @see execvp(3) */
+const DEFAULT_PATH = '/bin:/usr/bin'
+
+/** A program that could not be run; ends as in shells. @see POSIX, XCU §2.8.2 */
+export class ProgramError extends AtlasError {
+  override readonly exitStatus: 126 | 127
+
+  constructor(exitStatus: 126 | 127, message: string, hint?: string) {
+    super('file_error', message, hint)
+    this.exitStatus = exitStatus
+  }
+}
+
+export const notFound = (name: string): ProgramError =>
+  name.includes('/')
+    ? new ProgramError(127, `${name} does not exist.`, 'Check the path.')
+    : new ProgramError(127, `There is no program "${name}" in PATH.`, 'Check its name, or give its path.')
+
+/**
+ * The file of a program: in PATH, or as named where the name has a slash.
+ * @throws {ProgramError} 127: it is not there; 126: it cannot be executed.
+ */
+export function findProgram(name: string, searchPath: string | undefined): string {
+  if (name === '') throw notFound(name)
+  // An empty entry means the current folder, as it does to a shell.
+  const folders = (searchPath || DEFAULT_PATH).split(':').map(folder => folder || '.')
+  const files = name.includes('/') ? [name] : folders.map(folder => path.posix.join(folder, name))
+  const faults = files.map(file => ({ file, fault: faultOf(file) }))
+  const usable = faults.find(({ fault }) => fault === undefined)
+  if (usable !== undefined) return relative(usable.file)
+  const unusable = faults.find(({ fault }) => fault !== 'missing')
+  if (unusable === undefined) throw notFound(name)
+  if (unusable.fault === 'folder') throw new ProgramError(126, `${unusable.file} is a folder.`)
+  throw new ProgramError(
+    126,
+    `${unusable.file} is not executable.`,
+    `If it is meant to be, run: chmod +x ${shellQuoted(unusable.file)}`,
+  )
+}
+
+const relative = (file: string): string => (file.includes('/') ? file : `./${file}`)
+
+function faultOf(file: string): 'missing' | 'folder' | 'denied' | undefined {
+  try {
+    if (fs.statSync(file).isDirectory()) return 'folder'
+    fs.accessSync(file, fs.constants.X_OK)
+    return undefined
+  } catch {
+    return fs.existsSync(file) ? 'denied' : 'missing'
+  }
+}
