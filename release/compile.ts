@@ -1,8 +1,8 @@
 import path from 'node:path'
 import type { Target } from './targets.ts'
 
-/** The program and, as a file of its own, the thread that talks to keychains. */
-const ATLAS = ['./atlas.ts', './lib/store/keychain/worker.ts']
+/** The program and, as files of their own, its threads: the one that talks to keychains, and the one that runs jq. */
+const ATLAS = ['./atlas.ts', './lib/store/keychain/worker.ts', './lib/commands/api/jq-worker.ts']
 
 export interface CompileOptions {
   readonly outfile: string
@@ -40,7 +40,7 @@ export async function compile(
       'process.env.ATLAS_BUILD_LIBC': JSON.stringify(libc === 'musl' ? 'musl' : ''),
       'process.env.NODE_ENV': '"production"',
     },
-    plugins: parts ? [addonFrom(target, parts.addon)] : [],
+    plugins: [jqInside, ...(parts ? [addonFrom(target, parts.addon)] : [])],
     compile: {
       target: `bun-${name}` as Bun.Build.CompileTarget,
       ...(parts && { executablePath: path.resolve(parts.runtime) }),
@@ -58,6 +58,31 @@ export async function compile(
   })
   if (!result.success) throw new AggregateError(result.logs, `the build of ${name} failed`)
   return packagesIn(Object.keys(result.metafile?.inputs ?? {}))
+}
+
+/** What jq's package says to find its WebAssembly beside itself, and what finds it inside the program. */
+const JQ_CHANGES = [
+  ["if (typeof __filename != 'undefined') _scriptName = _scriptName || __filename;", ''],
+  ["scriptDirectory = __dirname + '/';", "scriptDirectory = '';"],
+  ["return locateFile('jq.wasm');", "return require('./jq.wasm');"],
+] as const
+
+const jqInside: Bun.BunPlugin = {
+  name: 'jq',
+  setup(build) {
+    build.onLoad({ filter: /[\\/]jq-web[\\/]jq\.js$/ }, async ({ path: file }) => {
+      let contents = await Bun.file(file).text()
+      for (const [before, after] of JQ_CHANGES) {
+        if (!contents.includes(before)) throw new Error(`jq-web has no line "${before}" any more`)
+        contents = contents.replace(before, after)
+      }
+      return { contents, loader: 'js' }
+    })
+    build.onLoad({ filter: /[\\/]jq\.wasm$/ }, async ({ path: file }) => ({
+      contents: await Bun.file(file).bytes(),
+      loader: 'file',
+    }))
+  },
 }
 
 /** Take the addon from a path, where npm installs those of this machine alone. */

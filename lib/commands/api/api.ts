@@ -1,19 +1,28 @@
 import type { FetchResponse } from 'ofetch'
 import type { Flags } from '../../cli/flags.ts'
 import { resolveRequestUrl } from '../../config/server.ts'
+import { AtlasError, usageError } from '../../errors.ts'
 import { apiError, quote } from '../../http/answer.ts'
 import type { Run } from '../../run.ts'
 import type { Credential } from '../../session/credentials.ts'
-import { OutputClosed } from '../../terminal/streams.ts'
+import { OutputClosed, readAll } from '../../terminal/streams.ts'
 import type { Register } from '../context.ts'
+import type { Filter } from './jq.ts'
 import { printBody, printHead } from './print.ts'
-import { follow, redirectError } from './redirects.ts'
+import { type Arrival, follow, redirectError } from './redirects.ts'
 import { type Content, parseRequest, readContent, type TypedRequest } from './request.ts'
+
+/** An answer that goes through --jq is held in memory, in bytes. */
+const MAX_FILTERED_BYTES = 256 * 1024 * 1024
 
 export interface ApiOptions extends TypedRequest {
   readonly path: string
   readonly include: boolean
   readonly silent: boolean
+  /** Get all pages of a list. */
+  readonly paginate: boolean
+  /** An expression of jq that the answer goes through. */
+  readonly jq: string | undefined
 }
 
 /**
@@ -22,24 +31,35 @@ export interface ApiOptions extends TypedRequest {
  */
 export async function api(options: ApiOptions, run: Run): Promise<void> {
   const { config, credentials, reader, terminal, now } = run
+  const filter = options.jq === undefined ? undefined : await openJq(options.jq, run)
   // A path that leads elsewhere is refused before any keychain is opened.
   resolveRequestUrl(config.apiRoot ?? config.apiUrl.value, options.path)
   const content = await readContent(options, run)
   const credential = await credentials.require()
+  mentionFault(run)
   const apiRoot = await credential.apiRoot()
   const asked = resolveRequestUrl(apiRoot, options.path)
   const typedQuery = asked.search
   for (const [name, value] of content.query) asked.searchParams.append(name, value)
 
-  const sending = follow(options.method, asked, apiRoot, url => send(options, url, content, credential, run))
-  const { url, response, unfollowed } = await terminal.during(`${options.method} ${asked.pathname}`, sending)
+  const ask = (url: URL): Promise<Arrival> =>
+    follow(options.method, url, apiRoot, target => send(options, target, content, credential, run))
+  const first = await terminal.during(`${options.method} ${asked.pathname}`, ask(asked))
+  const { url, response, unfollowed } = first
   const { status, statusText, headers } = response
   // A server may put anything into the path that it redirects to.
   const redirected = url === asked ? '' : `, redirected to ${quote(url.pathname, reader)},`
   const request = `${options.method} ${asked.pathname}${redirected}`
+  // What went wrong is shown as it came.
+  const isUsed = status < 300
+  if (isUsed && options.paginate) {
+    const { printPages } = await import('./paginate.ts')
+    return printPages({ first, ask, filter, silent: options.silent }, run)
+  }
   let body: Uint8Array = new Uint8Array()
   try {
     if (options.include) await printHead(response, terminal)
+    if (isUsed && filter) return await printFiltered(response, filter)
     body = await printBody(response, request, options.silent, terminal)
   } catch (error) {
     // A refusal that nobody reads is still a refusal.
@@ -48,6 +68,28 @@ export async function api(options: ApiOptions, run: Run): Promise<void> {
   const answer = { request, url, status, statusText, headers, body, receivedAt: now() }
   if (unfollowed) throw redirectError(answer, unfollowed, { apiRoot, typedQuery }, reader)
   if (status >= 300) throw apiError(answer, reader)
+}
+
+async function openJq(expression: string, run: Run): Promise<Filter> {
+  const { openFilter } = await import('./jq.ts')
+  return openFilter(expression, run)
+}
+
+/** Some paths answer a token that has expired as if there were none, with less and without an error. */
+function mentionFault({ credentials, terminal }: Run): void {
+  const fault = credentials.tokenFault()
+  if (fault !== undefined)
+    terminal.notice(`${fault}; the server may answer as to somebody who is not logged in.`)
+}
+
+async function printFiltered({ body }: Response, filter: Filter): Promise<void> {
+  const bytes = body && (await readAll(body, MAX_FILTERED_BYTES))
+  if (bytes === undefined)
+    throw new AtlasError(
+      'bad_response',
+      `The answer has more than ${MAX_FILTERED_BYTES} bytes, too many for --jq.`,
+    )
+  if (bytes !== null && bytes.byteLength > 0) await filter.print(bytes.toString())
 }
 
 async function send(
@@ -85,14 +127,35 @@ export const registerApi: Register = (cli, context) =>
     .option('--input <file>', 'The request body from a file; - is standard input')
     .option('-i, --include', "Print the answer's status and headers too")
     .option('--silent', 'Print no body')
+    .option('--paginate', 'Get all pages of a list, and print their items as one JSON array')
+    .option('-q, --jq <expression>', 'Print what an expression of jq makes of the JSON answer')
     .example('  $ atlas api /auth/me')
     .example('  $ atlas api /notes -f title=Hello -F pinned=true')
     .example('  $ atlas api /notes -X GET -f tag=work')
     .example("  $ atlas api /notes -F 'author[name]=Ada' -F 'tags[]=a' -F 'tags[]=b' -F text=@note.md")
     .example('  $ atlas api /notes/7 -X PUT --input note.json')
     .example('  $ atlas api /notes/7 -X DELETE -i')
+    .example("  $ atlas api /catalog --paginate --jq '.[].name'")
     .action(async (path: string, flags: Flags) => {
       const typed = await parseRequest(flags)
-      const options = { ...typed, path, include: flags.has('include'), silent: flags.has('silent') }
+      const options = {
+        ...typed,
+        path,
+        include: flags.has('include'),
+        silent: flags.has('silent'),
+        paginate: flags.has('paginate'),
+        jq: flags.text('jq'),
+      }
+      refuseContradictions(options)
       await api(options, await context.run(flags))
     })
+
+/** @throws {AtlasError} `usage` */
+function refuseContradictions({ method, input, include, silent, paginate, jq }: ApiOptions): void {
+  if (paginate && (method !== 'GET' || input !== undefined))
+    throw usageError('--paginate works for a GET without a body only.', 'For fields in the query add: -X GET')
+  if (paginate && include)
+    throw usageError('--paginate and --include contradict each other: many answers have many headers.')
+  if (silent && jq !== undefined)
+    throw usageError('--silent and --jq contradict each other.', 'Leave one of them out.')
+}

@@ -1,0 +1,65 @@
+import { AtlasError, usageError } from '../../errors.ts'
+import { unlessAborted } from '../../interrupts.ts'
+import type { Run } from '../../run.ts'
+import { sanitizeBlock } from '../../terminal/safe-text.ts'
+import type { JqReply, JqRequest } from './jq-worker.ts'
+
+const MANUAL = 'See: https://jqlang.org/manual'
+/** What jq ends with where it cannot compile an expression. @see jq(1) */
+const COMPILE_ERROR = 3
+
+export interface Filter {
+  /** Print what jq makes of a JSON text: strings as they are; the rest in a line each, or indented on a terminal. */
+  print(json: string): Promise<void>
+}
+
+/**
+ * An expression of jq, ready to be used. It runs on a thread, as it may never end.
+ * @throws {AtlasError} `usage`: it cannot be compiled.
+ */
+export async function openFilter(
+  expression: string,
+  { interrupts, terminal }: Pick<Run, 'interrupts' | 'terminal'>,
+): Promise<Filter> {
+  if (expression === '') throw usageError('--jq is not an expression of jq: it is empty.', MANUAL)
+  const worker = new Worker(new URL('./jq-worker.ts', import.meta.url))
+  const ask = (request: JqRequest): Promise<JqReply> =>
+    unlessAborted(
+      interrupts.cancelled,
+      new Promise((resolve, reject) => {
+        worker.onmessage = ({ data }: MessageEvent<JqReply>) => resolve(data)
+        worker.onerror = ({ message }) => reject(new AtlasError('internal', `jq cannot be run: ${message}`))
+        worker.postMessage(request)
+      }),
+    )
+  // Without input nothing of it is run.
+  const compiled = await ask({ input: '', expression, flags: [] })
+  if (!compiled.ok) throw usageError(`--jq is not an expression of jq: ${reasonOf(compiled)}.`, MANUAL)
+  return {
+    async print(json) {
+      const flags = terminal.stdoutIsTerminal ? ['-r'] : ['-r', '-c']
+      const reply = await terminal.during('Running jq', ask({ input: json, expression, flags }))
+      if (!reply.ok) throw failureOf(reply)
+      if (reply.output === undefined) return
+      await terminal.raw(`${terminal.stdoutIsTerminal ? sanitizeBlock(reply.output) : reply.output}\n`)
+    },
+  }
+}
+
+type Failure = Extract<JqReply, { ok: false }>
+
+/** The first line says it; the others repeat the expression. */
+const reasonOf = ({ said }: Failure): string =>
+  (said.split('\n')[0] ?? '').replace(/^jq: (?:parse )?error(?: \(at .*?\))?: /, '').replace(/:$/, '')
+
+function failureOf(failure: Failure): AtlasError {
+  if (failure.exitCode === COMPILE_ERROR) return usageError(`--jq cannot be compiled: ${reasonOf(failure)}.`)
+  if (failure.said.startsWith('jq: parse error'))
+    return new AtlasError('bad_response', `The answer is not valid JSON: ${reasonOf(failure)}.`)
+  const reason = reasonOf(failure) || 'it gave up'
+  return new AtlasError(
+    'api_error',
+    `The answer came, but --jq failed on it: ${reason}.`,
+    'See the answer without --jq.',
+  )
+}
