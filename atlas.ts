@@ -107,6 +107,11 @@ async function dispatch(
       await terminal.raw(VERSION_LINE)
       return 0
     case 'help': {
+      if (terminal.json) {
+        const { describeForPrograms } = await import('./lib/cli/help-json.ts')
+        await terminal.sayJson(describeForPrograms(cli, request.topic))
+        return 0
+      }
       const { renderHelp } = await import('./lib/cli/help.ts')
       const { columns = 80, colour } = terminal
       await terminal.raw(renderHelp(cli, request.topic, columns, colour.stdout))

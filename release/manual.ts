@@ -1,7 +1,7 @@
 import { type CAC, type Command, cac } from 'cac'
 import { type FlagDefinition, flagDefinitions } from '../lib/cli/flags.ts'
 import { groupedCommands, usageOf } from '../lib/cli/help.ts'
-import { DETAILS, ENVIRONMENT, EXIT_STATUSES, INTRODUCTION, PRECEDENCE } from '../lib/cli/help-text.ts'
+import { DETAILS, ENVIRONMENT, endingRows, INTRODUCTION, PRECEDENCE } from '../lib/cli/help-text.ts'
 import type { Context } from '../lib/commands/context.ts'
 import { defineProgram } from '../lib/commands/program.ts'
 import { wrap } from '../lib/terminal/style.ts'
@@ -64,7 +64,7 @@ export function renderManual(cli: CAC, version: string): string {
     text(
       'With --json an error is {"error":{"code","message","hint"}} on standard error, with one of these codes.',
     ),
-    ...EXIT_STATUSES.flatMap(({ status, meaning }) => ['.TP', `.B ${status}`, text(`${meaning}.`)]),
+    ...endingRows().flatMap(([statuses, meaning]) => ['.TP', `.B ${statuses}`, text(`${meaning}.`)]),
     '.SH EXAMPLES',
     ...examples(cli.globalCommand),
   ]

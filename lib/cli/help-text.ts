@@ -1,5 +1,5 @@
 import { ALL_SETTINGS, variableHelp } from '../config/settings.ts'
-import { EXIT_CODE } from '../errors.ts'
+import { type AtlasCode, EXIT_CODE } from '../errors.ts'
 
 /* What help and the manual page say beside the definitions of commands and flags. */
 
@@ -26,6 +26,7 @@ export const DETAILS: Readonly<Record<string, readonly string[]>> = {
     'PATH is relative to the API, with or without a leading slash or /api/v1. An absolute URL must be on the same server. GET and HEAD follow redirects within the API.',
     'Fields make a JSON body, or the query of a GET. A key may be nested, as in a[b]=1; a[]=1 adds to a list, and a[] is an empty list. With -F, true, false, null and whole numbers are sent as JSON values, @file as the text of a file and @- as that of standard input.',
     'The response body is written to a pipe or a file unchanged, whatever its length. On a terminal JSON is indented. The command exits 1 after a status of 300 or above, and 4 after 401.',
+    'With --paginate a list that has "items" and "page" is asked for page by page. If a page cannot be had, the array is left open and the command fails. With --jq strings are printed as they are, and other values as JSON; of a paginated list it gets all items at once.',
   ],
   exec: [
     'The token is in ATLAS_ACCESS_TOKEN, and the address of the API in ATLAS_API_URL: on no command line and in no log. It is refreshed first if it would expire too soon, and is not renewed while the program runs.',
@@ -69,6 +70,8 @@ export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] 
   ['NODE_EXTRA_CA_CERTS', 'A file of certificate authorities to trust besides those of the system'],
 ]
 
+const CODES = Object.keys(EXIT_CODE) as AtlasCode[]
+
 const MEANINGS: Readonly<Record<number, string>> = {
   0: 'Done',
   1: 'Failed; api got a status of 300 or above',
@@ -78,18 +81,36 @@ const MEANINGS: Readonly<Record<number, string>> = {
   6: 'The credential store is locked, missing, denied or does not answer',
 }
 
+/** A way in which atlas ends. */
+export interface Ending {
+  readonly statuses: readonly number[]
+  readonly meaning: string
+  readonly codes: readonly AtlasCode[]
+}
+
 /** Every way in which atlas ends, with its error codes. */
-export const EXIT_STATUSES: readonly { status: string; meaning: string }[] = [
-  ...Object.entries(MEANINGS).map(([status, meaning]) => {
-    const codes = Object.entries(EXIT_CODE).filter(([, exit]) => exit === Number(status))
-    return { status, meaning: [meaning, codes.map(([code]) => code).join(', ')].filter(Boolean).join(': ') }
-  }),
+export const ENDINGS: readonly Ending[] = [
+  ...Object.entries(MEANINGS).map(([status, meaning]) => ({
+    statuses: [Number(status)],
+    meaning,
+    codes: CODES.filter(code => EXIT_CODE[code] === Number(status)),
+  })),
+  { statuses: [126], meaning: 'exec: the program cannot be executed', codes: ['file_error'] },
+  { statuses: [127], meaning: 'exec: the program does not exist', codes: ['file_error'] },
   {
-    status: '130, 143, 129, 131',
+    statuses: [130, 143, 129, 131],
     meaning:
-      'Interrupted by INT (or Ctrl-C at a prompt), TERM, HUP, QUIT; by another signal 128 + its number: cancelled',
+      'Interrupted by INT (or Ctrl-C at a prompt), TERM, HUP, QUIT; by another signal 128 + its number',
+    codes: ['cancelled'],
   },
 ]
+
+/** Each as help and the manual page show it. */
+export const endingRows = (): [statuses: string, meaning: string][] =>
+  ENDINGS.map(({ statuses, meaning, codes }) => [
+    statuses.join(', '),
+    [meaning, codes.join(', ')].filter(Boolean).join(': '),
+  ])
 
 /** What can be read with `atlas help` besides commands. */
 export const TOPICS = ['environment', 'exit-codes'] as const

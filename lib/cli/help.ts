@@ -5,7 +5,7 @@ import { type FlagDefinition, flagDefinitions } from './flags.ts'
 import {
   DETAILS,
   ENVIRONMENT,
-  EXIT_STATUSES,
+  endingRows,
   INTRODUCTION,
   isTopic,
   PRECEDENCE,
@@ -76,6 +76,10 @@ export function usageOf(command: Command): string {
   return [name, ...names].join(' ')
 }
 
+/** How a command is called. Behind the dashes every flag is another program's. */
+export const usageLine = (command: Command): string =>
+  takesCommand(command) ? `${command.name} [flags] -- COMMAND …` : `${usageOf(command)} [flags]`
+
 const usage = (text: string): Section => ({ title: 'Usage', rows: [[`atlas ${text}`]] })
 
 const commandRows = (commands: readonly Command[]): Row[] =>
@@ -107,6 +111,7 @@ const describeProgram = ({ commands, globalCommand }: CAC): Section[] => [
       ['atlas <command> --help', 'about one command'],
       ['atlas help environment', 'about the variables that atlas reads'],
       ['atlas help exit-codes', 'about how commands end, for scripts'],
+      ['atlas help --json', 'all of it, for programs'],
     ],
   },
 ]
@@ -127,8 +132,7 @@ function describeCommand(cli: CAC, command: Command): Section[] {
   const own = flagDefinitions(command)
   return [
     `${command.description}.`,
-    // Behind the dashes every flag is the other program's.
-    usage(takesCommand(command) ? `${command.name} [flags] -- COMMAND …` : `${usageOf(command)} [flags]`),
+    usage(usageLine(command)),
     ...(DETAILS[command.name] ?? []),
     ...(own.length > 0 ? [{ title: 'Flags', rows: flagRows(own) }] : []),
     sharedFlags(flagsOf(cli, command).slice(own.length)),
@@ -141,5 +145,5 @@ const describeTopic = (topic: Topic): Section[] =>
     ? [PRECEDENCE, { title: 'Variables', rows: ENVIRONMENT }]
     : [
         'With --json an error is {"error":{"code","message","hint"}} on standard error.',
-        { title: 'Exit codes', rows: EXIT_STATUSES.map(({ status, meaning }) => [status, meaning]) },
+        { title: 'Exit codes', rows: endingRows() },
       ]

@@ -42,7 +42,7 @@ const CASES: [typed: string[], offered: string[]][] = [
   [['h'], ['history', 'help']],
   [
     ['help', 'e'],
-    ['environment', 'exit-codes'],
+    ['exec', 'environment', 'exit-codes'],
   ],
   [
     ['help', 'auth', 'lo'],

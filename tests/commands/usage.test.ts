@@ -26,7 +26,7 @@ describe('help and version', () => {
     [['help', 'auth', 'login'], 'atlas auth login [flags]'],
     [['auth', 'login', '--help'], 'atlas auth login [flags]'],
     [['auth', 'login', '-h'], 'atlas auth login [flags]'],
-    [['auth', '--json', 'login', '--help'], 'atlas auth login [flags]'],
+    [['auth', '--debug', 'login', '--help'], 'atlas auth login [flags]'],
     [['auth', 'logout', '--help'], 'atlas auth logout [flags]'],
     [['auth', 'status', '--help'], 'atlas auth status [flags]'],
     [['auth', 'token', '--help'], 'atlas auth token [flags]'],

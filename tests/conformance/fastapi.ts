@@ -158,6 +158,14 @@ describe.skipIf(missing !== undefined)('against FastAPI', () => {
     ])
   })
 
+  test('api: all pages of a list, through jq', async () => {
+    const args = ['api', '/catalog?size=2', '--paginate', '--jq', '.[].name']
+    const names = [1, 2, 3, 4, 5].map(number => `rule ${number}\n`).join('')
+    expect(await atlas.run(args)).toEqual({ status: 0, stdout: names, stderr: '' })
+    const { stdout } = await atlas.run(['api', '/admin/users', '--paginate', '--jq', 'map(.email)'])
+    expect(stdout).toBe('["ada@example.com"]\n')
+  })
+
   test('sync: writes the text, and tells a text that is empty from none', async () => {
     const file = `${atlas.home}/.claude/CLAUDE.md`
     expect((await atlas.run(['sync'])).status).toBe(0)

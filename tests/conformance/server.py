@@ -22,6 +22,7 @@ KEY = "a key for tests that is long enough for HS256"
 API = "/api/v1"
 REFRESH_TTL_S = 7 * 86_400
 LOGINS_PER_MINUTE = 5
+CATALOG = 5
 USER = {
     "id": "7f3c1b9e-0d5a-4c1e-9b62-2f6d1f0a8e11",
     "email": "ada@example.com",
@@ -172,7 +173,9 @@ def roll_back(commit_sha: str, user: User):
 
 @api.get("/catalog")
 def catalog(page: int = 1, size: Annotated[int, Query(le=100)] = 20):
-    return {"items": [], "total": 0, "page": page, "size": size, "pages": 0}
+    items = [{"name": f"rule {number}"} for number in range(1, CATALOG + 1)]
+    shown = items[(page - 1) * size : page * size]
+    return {"items": shown, "total": CATALOG, "page": page, "size": size, "pages": -(-CATALOG // size)}
 
 
 @api.get("/admin/users/")
