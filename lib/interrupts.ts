@@ -94,10 +94,14 @@ export function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise
   })
 }
 
+const SIGNALS_IGNORED = '\nSigIgn:\t'
+
 /** @param status the content of /proc/self/status (proc_pid_status(5)) before any listener was set. */
 export function ignoredSignals(status: string): ReadonlySet<EndingSignal> {
-  // The last 32 bits, which hold all signals but those of real-time programs.
-  const mask = Number.parseInt(/^SigIgn:\s*[0-9a-f]*?([0-9a-f]{1,8})$/m.exec(status)?.[1] ?? '0', 16)
+  // The last 32 bits of it hold all signals but those of real-time programs.
+  const start = status.indexOf(SIGNALS_IGNORED)
+  const line = start < 0 ? '' : status.slice(start + SIGNALS_IGNORED.length, status.indexOf('\n', start + 1))
+  const mask = Number.parseInt(line.slice(-8), 16)
   const signals = Object.entries(SIGNAL_NUMBER) as [EndingSignal, number][]
   return new Set(
     signals.filter(([, number]) => ((mask >>> (number - 1)) & 1) === 1).map(([signal]) => signal),

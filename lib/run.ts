@@ -103,16 +103,15 @@ export function createRun(host: Host, flags: GivenFlags, options: RunOptions = {
       inStore: login.store === 'file',
       amongOthers: login.store === 'keychain',
     })
+    const listed = listedIn(config, configFile, login)
     return createStoredSession({
       ...login,
+      ...listed,
       store,
       lock,
       secrets,
       now,
       loginCommand: loginCommand(config),
-      elsewhere: () => loginElsewhere(readConfigFile(folder.value), login),
-      listedEmail: () => emailAt(readConfigFile(folder.value), login),
-      noteEnd: () => configFile.update(file => withoutRecord(file, login)),
     })
   }
   const stored = storedAs({ profile: profile.value, apiUrl: apiUrl.value, store: store.value })
@@ -183,6 +182,21 @@ function createLocks({ uid, interrupts }: Host, config: Config, budget: Budget, 
         work,
       ),
   })
+}
+
+/** What the config file says of a login, and is told of it. */
+function listedIn({ folder, file, fileFault }: Config, shared: SharedConfigFile, login: LoginPlace) {
+  let readAtStart = fileFault === undefined ? file : undefined
+  return {
+    elsewhere: () => loginElsewhere(readConfigFile(folder.value), login),
+    // What was read at the start is good enough to agree with; a disagreement is looked into.
+    listedEmail: () => {
+      const known = readAtStart ?? readConfigFile(folder.value)
+      readAtStart = undefined
+      return emailAt(known, login)
+    },
+    noteEnd: () => shared.update(file => withoutRecord(file, login)),
+  }
 }
 
 const createStores = ({ platform, uid, env, runtimeHome }: Host, config: Config, debug: Debug) => ({

@@ -92,8 +92,8 @@ test.each([
   ['', []],
   ['Name:\tatlas\nSigIgn:\t0000000000000000\nSigCgt:\t0000000000004007\n', []],
   ['SigBlk:\t0000000000000007\nSigIgn:\t0000000000000001\n', ['SIGHUP']],
-  ['SigIgn:\t0000000001001002\n', ['SIGINT']],
-  ['SigIgn:\tffffffff00004807\n', ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2']],
+  ['Name:\tatlas\nSigIgn:\t0000000001001002\n', ['SIGINT']],
+  ['Name:\tSigIgn:\t1\nSigIgn:\tffffffff00004807\n', ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2']],
 ])('of a process with the status %j these are ignored: %j', (status, signals) => {
   expect([...ignoredSignals(status)]).toEqual(signals as never)
 })

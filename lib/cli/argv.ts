@@ -43,13 +43,13 @@ export async function readArgv(cli: CAC, argv: readonly string[]): Promise<Reque
 
   const command = findCommand(cli, words)
   if (command === undefined) {
-    const { flags, args } = await readFlags(flagDefinitions(cli.globalCommand), rest, 'atlas')
+    const { flags, args } = await readFlags(() => flagDefinitions(cli.globalCommand), rest, 'atlas')
     if (flags.has('version') && words.length === 0) return { kind: 'version' }
     if (args[0] !== undefined) throw await (await suggestions()).unknownCommand(cli, [...words, args[0]])
     return { kind: 'help', topic: words }
   }
   const name = `atlas ${command.name}`
-  const definitions = flagsOf(cli, command)
+  const definitions = (): FlagDefinition[] => flagsOf(cli, command)
   if (takesCommand(command)) {
     const [own, args] = splitAtDashes(rest)
     const { flags, args: misplaced } = await readFlags(definitions, own, name)
@@ -86,7 +86,6 @@ const asksForHelp = (argv: readonly string[]): boolean => {
 
 /** Take the words of the command out of the arguments; flags may stand before and between them. */
 export function splitWords(cli: CAC, argv: readonly string[]): { words: string[]; rest: string[] } {
-  const globals = flagDefinitions(cli.globalCommand)
   const words: string[] = []
   const rest: string[] = []
   for (let index = 0; index < argv.length; index++) {
@@ -98,20 +97,21 @@ export function splitWords(cli: CAC, argv: readonly string[]): { words: string[]
       continue
     }
     rest.push(argument)
-    const flag = globals.find(({ name }) => argument === `--${name}`)
+    const flag = flagDefinitions(cli.globalCommand).find(({ name }) => argument === `--${name}`)
     if (flag?.type === 'string' && index + 1 < argv.length) rest.push(argv[++index] ?? '')
   }
   return { words, rest }
 }
 
 async function readFlags(
-  definitions: readonly FlagDefinition[],
+  define: () => readonly FlagDefinition[],
   argv: readonly string[],
   command: string,
 ): Promise<{ flags: Flags; args: string[] }> {
   const flags = new Flags()
   const args: string[] = []
   if (argv.length === 0) return { flags, args }
+  const definitions = define()
   const { parseArgs } = await import('node:util')
   const options = Object.fromEntries(definitions.map(definition => [definition.name, definition]))
   const lenient = { strict: false, allowPositionals: true, tokens: true } as const

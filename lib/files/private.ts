@@ -147,12 +147,24 @@ export function readRegularFile(file: string, maxBytes: number, flags = 0): Regu
     if (stats.isDirectory()) throw new FileFault('unfit', 'a folder is in its place', file)
     if (!stats.isFile()) throw new FileFault('unfit', 'it is not a regular file', file)
     if (stats.size > maxBytes) throw new FileFault('unfit', `it is too large (${stats.size} bytes)`, file)
-    return { bytes: fs.readFileSync(descriptor), stats }
+    return { bytes: readToEnd(descriptor, stats.size), stats }
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined
     throw faultOf(error, file) ?? error
   } finally {
     if (descriptor !== undefined) fs.closeSync(descriptor)
+  }
+}
+
+/** All of a file whose size is known, unless it grows; the runtime's own way takes a buffer of 256 KiB for each. */
+function readToEnd(descriptor: number, size: number): Buffer {
+  const bytes = Buffer.allocUnsafe(size + 1)
+  let length = 0
+  for (;;) {
+    const read = fs.readSync(descriptor, bytes, length, bytes.length - length, null)
+    length += read
+    if (read === 0) return bytes.subarray(0, length)
+    if (length === bytes.length) return Buffer.concat([bytes, fs.readFileSync(descriptor)])
   }
 }
 

@@ -32,8 +32,8 @@ export interface KeychainCallOptions extends KeychainUser, SecretServiceOptions 
 
 /**
  * All keychain calls of a store. They are given up, with every one that waits, at the first call that is not
- * answered in time. Where it is the addon that gives up, the Secret Service is asked without it for the rest of
- * the time, and from then on.
+ * answered in time. On Linux the Secret Service is read without the addon; where the addon gives up, it is asked without
+ * it for the rest of the time, and from then on.
  */
 export function createKeychainCalls(options: KeychainCallOptions): CallItem {
   const { platform, timeoutMs, mayOpenDialogue } = options
@@ -41,30 +41,33 @@ export function createKeychainCalls(options: KeychainCallOptions): CallItem {
   // Nobody may be waiting for it.
   givenUp.promise.catch(() => {})
   const askAddon = createAddonThread(options, givenUp.reject)
-  const openPatient = () => import('./secret-service.ts').then(module => module.openSecretService(options))
-  // The addon cannot be kept from asking.
-  let patient = platform === 'linux' && !mayOpenDialogue ? openPatient() : undefined
+  let service: Promise<AskSecretService | undefined> | undefined
+  const openService = () => {
+    service ??= import('./secret-service.ts').then(module => module.openSecretService(options))
+    return service
+  }
+  // The addon cannot be kept from asking the person.
+  let avoidsAddon = platform === 'linux' && !mayOpenDialogue
 
   const ask: AskSecretService = async (operation, account, value) => {
+    // The addon and its thread take longer to load than such a reading takes.
+    const isReading = platform === 'linux' && operation === 'get'
+    const askService = avoidsAddon || isReading ? await openService() : undefined
+    if (askService) return askService(operation, account, value)
     // A deletion that was given up may still be carried out, and then finds nothing when it is repeated.
-    const existed =
-      platform === 'linux' && operation === 'delete' && !patient && (await ask('exists', account, ''))
+    const existed = platform === 'linux' && operation === 'delete' && (await ask('exists', account, ''))
     const startedAt = performance.now()
-    let failure: unknown
-    if (!patient) {
-      try {
-        return await askAddon(operation, account, value)
-      } catch (error) {
-        const { message } = error as Error
-        if (platform !== 'linux' || !isAddonTimeout(message, performance.now() - startedAt)) throw error
-        failure = error
-        patient = openPatient()
-      }
+    try {
+      return await askAddon(operation, account, value)
+    } catch (error) {
+      const { message } = error as Error
+      if (platform !== 'linux' || !isAddonTimeout(message, performance.now() - startedAt)) throw error
+      const askPatiently = await openService()
+      if (!askPatiently) throw error
+      avoidsAddon = true
+      const answer = await askPatiently(operation, account, value)
+      return existed ? (existed as typeof answer) : answer
     }
-    const askPatiently = await patient
-    if (!askPatiently) throw failure
-    const answer = await askPatiently(operation, account, value)
-    return existed ? (existed as typeof answer) : answer
   }
 
   const askUntilThere: AskSecretService = async (operation, account, value) => {
