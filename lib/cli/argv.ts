@@ -52,8 +52,8 @@ export async function readArgv(cli: CAC, argv: readonly string[]): Promise<Reque
   const definitions = (): FlagDefinition[] => flagsOf(cli, command)
   if (takesCommand(command)) {
     const [own, args] = splitAtDashes(rest)
-    const { flags, args: misplaced } = await readFlags(definitions, own, name)
-    checkCommand(name, args, misplaced)
+    checkCommand(name, args, firstWord(own, definitions()))
+    const { flags } = await readFlags(definitions, own, name)
     return { kind: 'run', command, args: [args], flags }
   }
   const { flags, args } = await readFlags(definitions, rest, name)
@@ -144,7 +144,16 @@ function splitAtDashes(argv: readonly string[]): [own: readonly string[], comman
   return at < 0 ? [argv, []] : [argv.slice(0, at), argv.slice(at + 1)]
 }
 
-function checkCommand(name: string, args: readonly string[], [misplaced]: readonly string[]): void {
+/** The first argument that is neither a flag nor the value of one. */
+function firstWord(argv: readonly string[], definitions: readonly FlagDefinition[]): string | undefined {
+  const takesNext = (argument = ''): boolean =>
+    definitions.some(
+      ({ name, short, type }) => type === 'string' && [`--${name}`, `-${short}`].includes(argument),
+    )
+  return argv.find((argument, index) => isWord(argument) && !takesNext(argv[index - 1]))
+}
+
+function checkCommand(name: string, args: readonly string[], misplaced: string | undefined): void {
   if (misplaced !== undefined)
     throw usageError(
       `${name} needs "--" before the program and its arguments.`,
@@ -160,6 +169,7 @@ function checkArguments(command: Command, args: readonly string[]): void {
   const surplus = args[command.args.length]
   if (surplus === undefined) return
   const isEmail = surplus.includes('@') && flagDefinitions(command).some(flag => flag.name === 'email')
-  const hint = isEmail ? `Did you mean --email ${surplus}?` : seeHelp(name)
+  const meant = isEmail ? `--email ${surplus}` : /^https?:/.test(surplus) ? `--api-url ${surplus}` : undefined
+  const hint = meant ? `Did you mean ${meant}?` : seeHelp(name)
   throw usageError(`${name} takes no argument "${surplus}".`, hint)
 }

@@ -26,9 +26,7 @@ export function describeForPrograms(cli: CAC, words: readonly string[]) {
     description: INTRODUCTION,
     commands: commands.map(command => describeCommand(cli, command)),
     flags: flagDefinitions(cli.globalCommand).map(describeFlag),
-    environment: ENVIRONMENT.flatMap(([names, meaning]) =>
-      names.split(', ').map(name => describeVariable(name, meaning)),
-    ),
+    environment: ENVIRONMENT.map(([name, meaning]) => describeVariable(name, meaning)),
     exit_codes: ENDINGS.flatMap(({ statuses, meaning, codes }) =>
       statuses.map(status => ({ status, meaning, error_codes: codes })),
     ),

@@ -63,10 +63,15 @@ export const PRECEDENCE =
 export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
   ...ALL_SETTINGS.map(setting => [setting.variable, variableHelp(setting)] as const),
   ['CLAUDE_CONFIG_DIR', 'The folder of CLAUDE.md (sync --dir; default: ~/.claude)'],
-  ['NO_COLOR, FORCE_COLOR', 'Never use colours; always use them (CLICOLOR=0: never)'],
+  ['NO_COLOR', 'Never use colours'],
+  ['FORCE_COLOR', 'Always use colours (0: never)'],
+  ['CLICOLOR', '0: never use colours'],
   ['CI', 'No spinner and no progress'],
   ['TERM', 'dumb: plain prompts without colours, spinner or progress, for screen readers too'],
-  ['HTTPS_PROXY, HTTP_PROXY, NO_PROXY', 'The proxy for other machines, and its exceptions'],
+  ['HTTPS_PROXY', 'The proxy for other machines that are reached by https'],
+  ['HTTP_PROXY', 'The proxy for other machines that are reached by http'],
+  ['ALL_PROXY', 'The proxy for both'],
+  ['NO_PROXY', 'Machines that are reached without a proxy'],
   ['NODE_EXTRA_CA_CERTS', 'A file of certificate authorities to trust besides those of the system'],
 ]
 

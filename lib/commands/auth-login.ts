@@ -42,7 +42,7 @@ export async function login({ email: given, passwordStdin }: LoginOptions, run: 
     throw new AtlasError(
       'input_required',
       'Logging in needs a password, and there is no terminal to prompt on (or --no-input is set).',
-      `Pipe it in: ${stored.loginCommand} --email ${given ?? 'you@example.com'} --password-stdin < password-file`,
+      `Pipe it in: ${stored.loginCommand}${config.store.source === 'flag' ? ` --store ${config.store.value}` : ''} --email ${given ?? 'you@example.com'} --password-stdin < password-file`,
     )
   if (credentials.source === 'env')
     terminal.notice('ATLAS_ACCESS_TOKEN is set: commands use that token, not this login, until you unset it.')

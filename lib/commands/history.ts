@@ -41,11 +41,15 @@ export async function history(dir: string | undefined, limit: number, run: Run):
       (authors[index] ?? '').padEnd(widthOf(authors)),
       message.split('\n')[0] ?? '',
     ]
-    await terminal.say(cells.join('  ').trimEnd())
+    await terminal.say(cut(cells.join('  ').trimEnd(), terminal.columns))
   }
   if (total > versions.length)
     terminal.notice(`${total - versions.length} older ones; more are shown with --limit ${MAX_VERSIONS}`)
 }
+
+/** A line that fits on a terminal. */
+const cut = (line: string, columns = Number.POSITIVE_INFINITY): string =>
+  line.length > columns ? `${line.slice(0, columns - 1)}…` : line
 
 function parseLimit(text: string | undefined): number {
   const limit = text === undefined ? USUAL_VERSIONS : Number(text)

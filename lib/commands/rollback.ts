@@ -54,7 +54,8 @@ const resultOf = (result: string, { commitSha }: Version, newCommit: string | nu
 })
 
 function findVersion(prefix: string, versions: readonly Version[]): Version {
-  const found = versions.filter(({ commitSha }) => commitSha.startsWith(prefix))
+  const wanted = prefix.toLowerCase()
+  const found = versions.filter(({ commitSha }) => commitSha.toLowerCase().startsWith(wanted))
   const [version, another] = found
   if (version === undefined || (another && another.commitSha !== version.commitSha))
     throw usageError(

@@ -10,7 +10,7 @@ import { differInLineEndings, isEdited, isKnown, judge, sha256, type Verdict } f
 import type { Row } from '../terminal/output.ts'
 import { describeMoment } from '../terminal/time.ts'
 import type { Register } from './context.ts'
-import { askServer, DIR_FLAG, KEEP_ONE, memoryOf } from './sync-file.ts'
+import { askServer, DIR_FLAG, KEEP_ONE, memoryOf, onlySyncHelps } from './sync-file.ts'
 
 /** The longest wait for the server. */
 const BUDGET_MS = 10_000
@@ -52,7 +52,9 @@ async function print(findings: Findings, run: Run): Promise<void> {
   const { terminal } = run
   if (terminal.json) return terminal.sayJson(toJson(findings, run))
   await terminal.sayRows(describe(findings, run))
-  const next = findings.fault?.hint ?? NEXT[findings.verdict]
+  const { fault, verdict, local } = findings
+  const instead = verdict !== 'unknown' && isEdited(verdict) ? onlySyncHelps(local?.bytes) : undefined
+  const next = fault?.hint ?? instead ?? NEXT[verdict]
   if (next !== undefined) terminal.notice(next)
 }
 

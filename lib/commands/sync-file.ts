@@ -3,6 +3,7 @@ import type { Credential } from '../session/credentials.ts'
 import { createSyncMemory, type SyncMemory } from '../sync/memory.ts'
 import type { Place } from '../sync/place.ts'
 import { type Configuration, fetchConfiguration, shortCommit } from '../sync/remote.ts'
+import { unfitToSend } from '../sync/verdict.ts'
 
 export const DIR_FLAG = [
   '--dir <folder>',
@@ -26,6 +27,15 @@ export function askServer(credential: Credential, run: Run): Promise<Configurati
 /** What both directions offer where both sides have changed. */
 export const KEEP_ONE =
   'Keep yours with "atlas push --force" (the server’s is kept as a backup), or the server’s with "atlas sync --force" (yours is kept as a backup).'
+
+/** What is said instead where the local text is none that could be kept on the server; undefined where it could. */
+export function onlySyncHelps(local: Uint8Array | undefined): string | undefined {
+  const fault = local && unfitToSend(local)
+  return (
+    fault &&
+    `Your text cannot be sent: ${fault.reason}. Take the server’s with: atlas sync --force (yours is kept as a backup).`
+  )
+}
 
 /** What is said behind a sentence about a text; nothing where the server names no commit. */
 export const inCommit = (commitSha: string | null): string =>

@@ -7,7 +7,7 @@ import { remoteUnreadable } from '../sync/remote.ts'
 import { differInLineEndings, isEdited } from '../sync/verdict.ts'
 import { styled } from '../terminal/style.ts'
 import { diffOf, linesOf, showDiff, showShortDiff, textOf } from './sync-diff.ts'
-import { askServer, inCommit, KEEP_ONE, sayReport } from './sync-file.ts'
+import { askServer, inCommit, KEEP_ONE, onlySyncHelps, sayReport } from './sync-file.ts'
 
 /**
  * Bring the server's configuration into the local file, unless that would lose local changes, and say how it ended.
@@ -70,8 +70,9 @@ function localChanges({ file }: Place, { verdict, local, remote, state }: Synced
   return new AtlasError(
     'local_changes',
     `${file} ${reason}; nothing was written.`,
-    verdict === 'diverged'
-      ? `See both with: atlas sync --dry-run. ${KEEP_ONE}`
-      : 'Send yours to the server with: atlas push. Or overwrite it with "atlas sync --force" (your text is kept as a backup).',
+    onlySyncHelps(local?.bytes) ??
+      (verdict === 'diverged'
+        ? `See both with: atlas sync --dry-run. ${KEEP_ONE}`
+        : 'Send yours to the server with: atlas push. Or overwrite it with "atlas sync --force" (your text is kept as a backup).'),
   )
 }

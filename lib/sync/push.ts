@@ -1,4 +1,3 @@
-import { isUtf8 } from 'node:buffer'
 import { AtlasError, recoverable } from '../errors.ts'
 import type { Lock } from '../files/lock.ts'
 import { backUpRemote, settleDisplaced } from './backups.ts'
@@ -7,10 +6,7 @@ import { type LocalFile, readLocal } from './local-file.ts'
 import { rememberSynced, type SyncMemory, type SyncState } from './memory.ts'
 import type { Place } from './place.ts'
 import type { Configuration } from './remote.ts'
-import { judge, sameBytes, type Verdict } from './verdict.ts'
-
-/** The longest text that is sent, in bytes of UTF-8. */
-const MAX_BYTES = 1024 * 1024
+import { judge, sameBytes, unfitToSend, type Verdict } from './verdict.ts'
 
 export interface PushOptions {
   /** Overwrite a text of the server that was not synced here, and keep it as a backup. */
@@ -100,14 +96,7 @@ function requireText({ file, target }: Place): LocalFile {
   const refuse = (reason: string, hint: string): AtlasError =>
     new AtlasError('file_error', `${file} cannot be pushed: ${reason}.`, hint)
   if (local === undefined) throw refuse('it does not exist', 'Get the server’s text with: atlas sync')
-  const { byteLength } = local.bytes
-  if (byteLength === 0)
-    throw refuse(
-      'it is empty, which cannot be told from a text that the server cannot read',
-      'Write at least one character.',
-    )
-  if (byteLength > MAX_BYTES)
-    throw refuse(`it has ${byteLength} bytes, and ${MAX_BYTES} are sent at most`, 'Shorten it.')
-  if (!isUtf8(local.bytes)) throw refuse('it is not UTF-8 text', 'Save it as UTF-8.')
+  const fault = unfitToSend(local.bytes)
+  if (fault !== undefined) throw refuse(fault.reason, fault.hint)
   return local
 }

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { Configuration } from './remote.ts'
 
 /** How the local file and the server's text stand to each other. */
@@ -50,4 +51,23 @@ export function differInLineEndings(a: Uint8Array, b: Uint8Array): boolean {
   const linesOf = (bytes: Uint8Array): string =>
     Buffer.from(bytes).toString('latin1').replaceAll('\r\n', '\n')
   return !sameBytes(a, b) && linesOf(a) === linesOf(b)
+}
+
+/** The longest text that is sent, in bytes of UTF-8. */
+const MAX_SENT_BYTES = 1024 * 1024
+
+/** Why a text cannot be sent to the server, as the end of a sentence, and what to do; undefined where it can. */
+export function unfitToSend(text: Uint8Array): { reason: string; hint: string } | undefined {
+  const { byteLength } = text
+  if (byteLength === 0)
+    return {
+      reason: 'it is empty, which cannot be told from a text that the server cannot read',
+      hint: 'Write at least one character.',
+    }
+  if (byteLength > MAX_SENT_BYTES)
+    return {
+      reason: `it has ${byteLength} bytes, and ${MAX_SENT_BYTES} are sent at most`,
+      hint: 'Shorten it.',
+    }
+  return isUtf8(text) ? undefined : { reason: 'it is not UTF-8 text', hint: 'Save it as UTF-8.' }
 }

@@ -286,6 +286,8 @@ describe('what login needs', () => {
         '       Pipe it in: atlas auth login --email you@example.com --password-stdin < password-file\n',
     })
     expect(server.log()).toEqual([])
+    const { stderr } = await atlas.run(['auth', 'login', '--store', 'file', '--api-url', server.url])
+    expect(stderr).toContain(`atlas auth login --api-url ${server.url} --store file --email you@example.com`)
   })
 
   const REFUSED: [what: string, args: string[], input: string | Uint8Array, message: string][] = [

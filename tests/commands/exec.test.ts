@@ -76,6 +76,7 @@ describe('atlas exec', () => {
     ['ends with 7', () => ['sh', '-c', 'exit 7'], 7, ''],
     ['does not exist', () => ['nowhere'], 127, 'There is no program "nowhere" in PATH.'],
     ['does not exist where it is said to be', () => ['./nowhere'], 127, './nowhere does not exist.'],
+    ['is a command line', () => ['ls -l'], 127, "atlas exec -- sh -c 'ls -l'"],
     ['has no name', () => [''], 127, 'There is no program "" in PATH.'],
     ['is a folder', ({ home }) => [home], 126, 'is a folder.'],
     ['is not executable', atlas => [script(atlas, 'x', '#!/bin/sh\n', 0o644)], 126, 'is not executable.'],
@@ -200,7 +201,14 @@ describe('atlas exec', () => {
   const MISUSE: [what: string, args: string[], said: string][] = [
     ['no program', [], 'needs a program to run'],
     ['nothing behind the dashes', ['--'], 'needs a program to run'],
-    ['no dashes', ['ls', '-l'], 'has no flag -l'],
+    ['no dashes', ['ls', '-l'], 'As in: atlas exec -- ls …'],
+    [
+      'no dashes before a program with a flag of atlas',
+      ['-e', 'T', 'curl', '--json'],
+      'As in: atlas exec -- curl …',
+    ],
+    ['a flag that is none', ['--nope', '--', 'ls'], 'has no flag --nope'],
+    ['a variable of other programs', ['-e', 'PATH', '--', 'ls'], 'which programs need for something else'],
     ['no dashes before a word', ['ls'], 'needs "--" before the program'],
     ['a variable that is none', ['-e', 'A-B', '--', 'ls'], '--env is "A-B"'],
     ['the variable of the address', ['-e', 'ATLAS_API_URL', '--', 'ls'], 'which holds the address'],

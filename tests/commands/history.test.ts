@@ -50,6 +50,17 @@ describe('atlas history', () => {
     })
   })
 
+  test('history: on a terminal every version has one line', async () => {
+    await using atlas = await withHistory()
+    atlas.server.saveConfiguration('four\n', 'x'.repeat(300))
+    const terminal = openTerminal(atlas, ['history'])
+    expect(await terminal.ended()).toBe(0)
+    const lines = terminal.transcript.split(/\r?\n/).filter(line => /\d{4}-\d\d-\d\d/.test(line))
+    expect(lines).toHaveLength(4)
+    expect(lines[0]).toEndWith('x…')
+    expect(lines.every(line => line.length <= 80)).toBeTrue()
+  })
+
   test('history: is a table for people, with a mark at what is synced here', async () => {
     await using atlas = await withHistory()
     const { status, stdout, stderr } = await atlas.run(['history', '--limit', '3'])

@@ -126,3 +126,16 @@ test('status: prints the server’s half when the local file cannot be read', as
     JSON.parse(stdout).remote.size,
   ]).toEqual([1, 'unknown', `${atlas.claude.file} cannot be used: a folder is in its place.`, 8])
 })
+
+test.each([
+  ['', 'it is empty, which cannot be told from a text that the server cannot read'],
+  [Buffer.from([0xff, 0xfe]), 'it is not UTF-8 text'],
+])('status: an edit to %j, which no push takes, is not said to be sent', async (text, reason) => {
+  await using atlas = await inProcess({ loggedIn: true })
+  await atlas.run(['sync'])
+  fs.writeFileSync(atlas.claude.file, text)
+  const advice = `Your text cannot be sent: ${reason}. Take the server’s with: atlas sync --force (yours is kept as a backup).`
+  expect((await atlas.run(['status'])).stderr).toBe(`${advice}\n`)
+  expect((await atlas.run(['sync'])).stderr).toEndWith(`${advice}\n`)
+  expect((await atlas.run(['sync', '--force'])).status).toBe(0)
+})

@@ -24,7 +24,7 @@ export async function checkSync(run: Run): Promise<Finding> {
     await run.lockOf(place.target).hold(async () => {})
     const { syncedAt, commitSha } = memoryOf(place, run).recall()
     const commit = commitSha === null ? '' : ` at commit ${shortCommit(commitSha)}`
-    const last = syncedAt && `Last changed by a sync${commit} ${describeMoment(syncedAt, run.now())}.`
+    const last = syncedAt && `Last in sync${commit}, ${describeMoment(syncedAt, run.now())}.`
     return ok(`${place.file} can be written.`, last ?? 'Never synced.')
   } catch (error) {
     return failedBy(error)

@@ -45,7 +45,15 @@ export async function exec(
   return replaceProcess({ file, args: [program, ...args], env, changes, descriptors })
 }
 
+/** What programs expect something else in; one of them would take the token for a folder or a language. */
+const TAKEN = /^(?:PATH|HOME|PWD|SHELL|TERM|TMPDIR|USER|LOGNAME|LANG|LC_.*|LD_.*|DYLD_.*|XDG_.*)$/
+
 function parseName(text: string): string {
+  if (TAKEN.test(text))
+    throw usageError(
+      `--env is "${text}", which programs need for something else.`,
+      'Give another name, such as MY_TOKEN.',
+    )
   if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(text) && text !== URL_NAME) return text
   throw usageError(
     `--env is "${text.slice(0, 80)}", which ${text === URL_NAME ? 'holds the address of the API' : 'is not the name of a variable'}.`,

@@ -16,10 +16,14 @@ export class ProgramError extends AtlasError {
   }
 }
 
-export const notFound = (name: string): ProgramError =>
-  name.includes('/')
-    ? new ProgramError(127, `${name} does not exist.`, 'Check the path.')
-    : new ProgramError(127, `There is no program "${name}" in PATH.`, 'Check its name, or give its path.')
+export function notFound(name: string): ProgramError {
+  const message = name.includes('/') ? `${name} does not exist.` : `There is no program "${name}" in PATH.`
+  // As in "ls -l", "a | b" and X=1.
+  const hint = /[\s|&;<>=$*]/.test(name)
+    ? `No shell reads it; if one is meant: atlas exec -- sh -c ${shellQuoted(name)}`
+    : 'Check its name, or give its path.'
+  return new ProgramError(127, message, hint)
+}
 
 /**
  * The file of a program: in PATH, or as named where the name has a slash.

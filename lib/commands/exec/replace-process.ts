@@ -89,7 +89,11 @@ export function replaceProcess({ file, args, env, changes, descriptors }: Progra
 function refusal(file: string, errno: number): ProgramError {
   if (errno === ERRNO.ENOENT || errno === ERRNO.ENOTDIR)
     return fs.existsSync(file)
-      ? new ProgramError(127, `${file} needs another program that does not exist.`, 'Check its first line.')
+      ? new ProgramError(
+          127,
+          `${file} needs another program that does not exist.`,
+          'Check its first line, and that it has no line endings of Windows.',
+        )
       : notFound(file)
   if (errno === ERRNO.E2BIG)
     return new ProgramError(126, `${file} cannot be started: its arguments and environment are too long.`)

@@ -58,6 +58,13 @@ async function diagnosis(sandbox: Machine, env: Record<string, string>) {
   return { status, store: checks.find(({ name }) => name === 'store') }
 }
 
+const linuxTest = test.skipIf(process.platform !== 'linux')
+linuxTest('keychain: without a session bus every command says so, with --no-input too', async () => {
+  using sandbox = createSandbox({ ATLAS_API_URL: 'http://127.0.0.1:9' })
+  for (const ATLAS_NO_INPUT of ['', '1'])
+    expect(await askAll(sandbox, { ATLAS_NO_INPUT })).toEqual(allAnswer('store_unavailable'))
+})
+
 describe('an unavailable keychain', () => {
   type Mood = (keychain: SecretService) => void
   const MOODS: [name: string, code: string, says: string, wait: string, begin: Mood][] = [
