@@ -53,7 +53,7 @@ export const DETAILS: Readonly<Record<string, readonly string[]>> = {
     'The report contains no secret, and home folders and e-mail addresses are shortened, so it can be shared. If something is broken, the command exits 1.',
   ],
   completion: [
-    'For PowerShell, put this line into $PROFILE: atlas completion powershell | Out-String | Invoke-Expression',
+    'The script for PowerShell is experimental: nobody has run it in a PowerShell yet. Put this line into $PROFILE: atlas completion powershell | Out-String | Invoke-Expression',
   ],
 }
 

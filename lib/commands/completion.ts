@@ -14,7 +14,10 @@ const SCRIPTS: Record<Shell, string> = { bash, zsh, fish, powershell }
 
 export const registerCompletion: Register = (cli, { terminal }) =>
   cli
-    .command('completion <shell>', 'Print a completion script for bash, zsh, fish or powershell')
+    .command(
+      'completion <shell>',
+      'Print a completion script for bash, zsh, fish or (experimental) powershell',
+    )
     .example('  $ eval "$(atlas completion bash)"')
     .example('  $ eval "$(atlas completion zsh)"')
     .example('  $ atlas completion fish > ~/.config/fish/completions/atlas.fish')

@@ -452,7 +452,7 @@ test('doctor: says whether a sync can write, and what the last one took', async 
   await atlas.run(['sync'])
   const { detail } = await check()
   expect(detail).toMatch(
-    /^~\/\.claude\/CLAUDE\.md can be written\.\nLast changed by a sync at commit 0123456 \d{4}-\d\d-\d\d \d\d:\d\d \(.*\)\.$/,
+    /^~\/\.claude\/CLAUDE\.md can be written\.\nLast in sync at commit 0123456, \d{4}-\d\d-\d\d \d\d:\d\d \(.*\)\.$/,
   )
   fs.rmSync(atlas.claude.folder, { recursive: true })
   fs.writeFileSync(atlas.claude.folder, 'in the way')

@@ -17,6 +17,7 @@ const RUNS = 60
 const TRANSFER_RUNS = 7
 const TRANSFER_BYTES = 100 * 1024 * 1024
 const DAY_S = 86_400
+const TOKENS = 500
 
 const say = (text = ''): void => void process.stdout.write(`${text}\n`)
 
@@ -74,6 +75,7 @@ try {
   }
 
   say()
+  await inALoop(sandbox)
   for (const count of [1, 8, 32]) await together(sandbox, server, count)
   say()
   await transfer(sandbox)
@@ -84,6 +86,32 @@ try {
 async function logIn(sandbox: Sandbox, server: AtlasServer): Promise<void> {
   const { status, stderr } = await sandbox.logIn(server)
   if (status !== 0) throw new Error(stderr)
+}
+
+/** `auth token` as scripts use it: one after the other, and many at once; it must leave nothing behind. */
+async function inALoop(sandbox: Sandbox): Promise<void> {
+  const look = (): string =>
+    fs
+      .readdirSync(sandbox.home, { recursive: true, encoding: 'utf8' })
+      .map(name => [name, fs.statSync(path.join(sandbox.home, name)).size].join(' '))
+      .sort()
+      .join('\n')
+  const token = async (): Promise<void> => {
+    const { status, stderr } = await sandbox.run(['auth', 'token'])
+    if (status !== 0) throw new Error(stderr)
+  }
+  await token()
+  const before = look()
+  let startedAt = performance.now()
+  for (let run = 0; run < TOKENS; run++) await token()
+  const each = (performance.now() - startedAt) / TOKENS
+  startedAt = performance.now()
+  await Promise.all(Array.from({ length: 50 }, token))
+  const together = performance.now() - startedAt
+  if (look() !== before) throw new Error(`auth token left something behind:\n${before}\n---\n${look()}`)
+  say(
+    `${TOKENS} tokens one after the other: ${each.toFixed(1)} ms each; 50 at once: all after ${together.toFixed(0)} ms; no file has changed`,
+  )
 }
 
 /** Processes that start at once with an access token that has ended: one of them refreshes it. */
