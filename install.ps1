@@ -3,7 +3,8 @@
 Installs atlas for the user who runs it, or replaces it by a newer one. Never needs an administrator.
 
 .DESCRIPTION
-Nothing that was downloaded runs before its SHA-256 is that in SHA256SUMS.
+Nothing that was downloaded runs before its SHA-256 is that in SHA256SUMS, and before the signature of SHA256SUMS was
+checked where ssh-keygen can do that. With ATLAS_REQUIRE_SIGNATURE=1, nothing is installed where it cannot.
 ATLAS_VERSION, ATLAS_INSTALL_BASE_URL and ATLAS_INSTALL_DIR stand for the parameters.
 
 .EXAMPLE
@@ -21,6 +22,8 @@ $ProgressPreference = 'SilentlyContinue'
 
 $DefaultVersion = '0.1.0'
 $DefaultBaseUrl = 'https://atlas.example.com/releases'
+# The line of release/allowed_signers: who signs SHA256SUMS, and by which key.
+$Signer = 'release@atlas namespaces="atlas-release" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIN1CUCqk4L8rGPrLjzKVfRBmPr70cJkbZQUlfsySf0nq'
 # Host and port alone: what stands before an @ may look like a host, and is none.
 $SafeUrl = '^(https://[\[\]a-z0-9.:-]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)(/|$)'
 
@@ -40,7 +43,7 @@ function Get-Target {
 }
 
 # Redirects are followed here, where each is checked: https leads to https alone, this machine to itself or to https.
-function Get-ReleaseFile([string] $Url, [string] $File) {
+function Get-ReleaseFile([string] $Url, [string] $File, [string] $Otherwise = "$Url could not be downloaded") {
   $current = $Url
   foreach ($attempt in 1..6) {
     try {
@@ -60,7 +63,7 @@ function Get-ReleaseFile([string] $Url, [string] $File) {
       if ($status -lt 300 -or $status -gt 399 -or -not $location) { throw "status $status" }
       $next = [Uri]::new([Uri] $current, $location).AbsoluteUri
     } catch {
-      Stop-Installation "$Url could not be downloaded" 'Check the connection, the version and the base URL. Nothing was installed.'
+      Stop-Installation $Otherwise 'Check the connection, the version and the base URL. Nothing was installed.'
     } finally {
       if ($response) { $response.Close() }
       $response = $null
@@ -73,10 +76,48 @@ function Get-ReleaseFile([string] $Url, [string] $File) {
   Stop-Installation "$Url redirects more than five times" 'Report it. Nothing was installed.'
 }
 
+# With a file as standard input, which PowerShell would change on its way. An older ssh-keygen does not know -Y.
+function Invoke-SshKeygen([string] $Arguments, [string] $InputFile) {
+  $said = [IO.Path]::GetTempFileName(), [IO.Path]::GetTempFileName()
+  try {
+    $run = Start-Process -FilePath ssh-keygen -ArgumentList $Arguments -NoNewWindow -Wait -PassThru `
+      -RedirectStandardInput $InputFile -RedirectStandardOutput $said[0] -RedirectStandardError $said[1]
+    return @{ Status = $run.ExitCode; Text = [IO.File]::ReadAllText($said[0]) + [IO.File]::ReadAllText($said[1]) }
+  } finally {
+    Remove-Item -Force -ErrorAction SilentlyContinue $said
+  }
+}
+
+function Test-CanVerify([string] $Folder) {
+  if (-not (Get-Command -CommandType Application -ErrorAction SilentlyContinue ssh-keygen)) { return $false }
+  $nothing = Join-Path $Folder 'nothing'
+  [IO.File]::WriteAllText($nothing, '')
+  return (Invoke-SshKeygen '-Y verify' $nothing).Text -match 'verify'
+}
+
+# By the key of this script alone, whatever keys the user trusts otherwise.
+function Test-Signature([string] $Sums, [string] $Folder) {
+  $signers = Join-Path $Folder 'signer'
+  [IO.File]::WriteAllText($signers, "$Signer`n")
+  $principal = $Signer.Split(' ')[0]
+  $of = "-n atlas-release -s `"$Sums.sig`""
+  if ((Invoke-SshKeygen "-Y verify -f `"$signers`" -I $principal $of" $Sums).Status -eq 0) { return }
+  if ((Invoke-SshKeygen "-Y check-novalidate $of" $Sums).Status -ne 0) {
+    Stop-Installation 'SHA256SUMS is not what was signed' 'It is damaged or was tampered with. Nothing was installed.'
+  }
+  Stop-Installation 'SHA256SUMS was signed with another key' 'Use the install.ps1 of the same release. Nothing was installed.'
+}
+
 # The line of the archive alone: other lines of the file may be wrong, or made to mislead, without effect.
-function Test-Checksum([string] $Sums, [string] $Folder, [string] $Name) {
+function Test-Checksum([string] $Sums, [string] $Folder, [string] $Name, [string] $Target) {
   $lines = @(Get-Content -Path $Sums | Where-Object { $_ -cmatch "^[^ ]* [ *]$([regex]::Escape($Name))\z" })
   if ($lines.Count -gt 1) { Stop-Installation "SHA256SUMS names $Name more than once" 'Nothing was installed.' }
+  # What was signed for an older release stays signed: only the names tell releases apart.
+  $pattern = "^[0-9a-f]{64} [ *]atlas-(?<version>[0-9a-z.+-]*)-$Target\.zip\z"
+  $others = @(foreach ($line in Get-Content -Path $Sums) { if ($line -match $pattern) { $Matches['version'] } })
+  if ($lines.Count -eq 0 -and $others.Count -eq 1) {
+    Stop-Installation "SHA256SUMS is that of release $($others[0]), not of $Version" 'Check the version and the base URL. Nothing was installed.'
+  }
   if ($lines.Count -eq 0 -or $lines[0] -notmatch '^[0-9a-f]{64} ') {
     Stop-Installation "SHA256SUMS has no checksum of $Name" 'Check the base URL. Nothing was installed.'
   }
@@ -99,14 +140,26 @@ function Install-Atlas {
   }
   if (-not $Dir) { $Dir = Join-Path $env:LOCALAPPDATA 'Programs\atlas' }
 
-  $name = "atlas-$Version-$(Get-Target)"
+  $target = Get-Target
+  $name = "atlas-$Version-$target"
   $work = Join-Path ([IO.Path]::GetTempPath()) "atlas-install-$([Guid]::NewGuid().ToString('N'))"
   New-Item -ItemType Directory -Path $work | Out-Null
   try {
+    $sums = Join-Path $work 'SHA256SUMS'
+    $canVerify = Test-CanVerify $work
+    if (-not $canVerify -and $env:ATLAS_REQUIRE_SIGNATURE -eq '1') {
+      Stop-Installation 'the signature cannot be checked' 'Install OpenSSH 8.1 or later, or unset ATLAS_REQUIRE_SIGNATURE.'
+    }
     Write-Output "Downloading $BaseUrl/$name.zip"
-    Get-ReleaseFile "$BaseUrl/SHA256SUMS" (Join-Path $work 'SHA256SUMS')
+    Get-ReleaseFile "$BaseUrl/SHA256SUMS" $sums
+    if ($canVerify) { Get-ReleaseFile "$BaseUrl/SHA256SUMS.sig" "$sums.sig" 'there is no signature of SHA256SUMS' }
     Get-ReleaseFile "$BaseUrl/$name.zip" (Join-Path $work "$name.zip")
-    Test-Checksum (Join-Path $work 'SHA256SUMS') $work "$name.zip"
+    if ($canVerify) {
+      Test-Signature $sums $work
+    } else {
+      Write-Output 'The signature was not checked: there is no ssh-keygen of OpenSSH 8.1 or later'
+    }
+    Test-Checksum $sums $work "$name.zip" $target
 
     Expand-Archive -Path (Join-Path $work "$name.zip") -DestinationPath $work
     New-Item -ItemType Directory -Force -Path $Dir | Out-Null

@@ -7,10 +7,15 @@
 #   ATLAS_INSTALL_BASE_URL  where the release's files are
 #   ATLAS_INSTALL_DIR       where the program goes; ~/.local/bin unless set
 #
-# Nothing that was downloaded runs, or is marked as a program, before its SHA-256 is that in SHA256SUMS.
+#   ATLAS_REQUIRE_SIGNATURE 1 refuses to install where the signature cannot be checked
+#
+# Nothing that was downloaded runs, or is marked as a program, before its SHA-256 is that in SHA256SUMS, and before the
+# signature of SHA256SUMS was checked where ssh-keygen can do that.
 
 DEFAULT_VERSION=0.1.0
 DEFAULT_BASE_URL=https://atlas.example.com/releases
+# The line of release/allowed_signers: who signs SHA256SUMS, and by which key.
+SIGNER='release@atlas namespaces="atlas-release" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIN1CUCqk4L8rGPrLjzKVfRBmPr70cJkbZQUlfsySf0nq'
 NEWLINE='
 '
 
@@ -61,7 +66,8 @@ main() {
 
   require_tools
   require_own_name
-  name=atlas-$version-$(detect_target)
+  target=$(detect_target)
+  name=atlas-$version-$target
   work='' staged='' child=''
   trap clean_up EXIT
   trap 'stop 129' HUP
@@ -73,7 +79,13 @@ main() {
 
   say "Downloading $base_url/$name.tar.gz"
   download "$base_url/SHA256SUMS" "$work/SHA256SUMS"
+  [ "$checks_signature" = no ] || download "$base_url/SHA256SUMS.sig" "$work/SHA256SUMS.sig" 'there is no signature of SHA256SUMS'
   download "$base_url/$name.tar.gz" "$work/$name.tar.gz"
+  if [ "$checks_signature" = no ]; then
+    say 'The signature was not checked: there is no ssh-keygen of OpenSSH 8.1 or later'
+  else
+    verify_signature "$work"
+  fi
   verify "$work" "$name.tar.gz"
 
   (cd "$work" && gzip -dc "$name.tar.gz" | tar -xf - "$name/atlas") ||
@@ -87,7 +99,7 @@ Installs atlas into ~/.local/bin, or replaces it by a newer one.
 
   sh install.sh [--version VERSION] [--base-url URL] [--dir FOLDER]
 
-Environment: ATLAS_VERSION, ATLAS_INSTALL_BASE_URL, ATLAS_INSTALL_DIR.
+Environment: ATLAS_VERSION, ATLAS_INSTALL_BASE_URL, ATLAS_INSTALL_DIR, ATLAS_REQUIRE_SIGNATURE.
 EOF
 }
 
@@ -99,6 +111,16 @@ require_tools() {
   done
   has sha256sum || has shasum || missing="$missing sha256sum"
   [ -z "$missing" ] || fail "these programs are missing:$missing" 'Install them and try again.'
+  checks_signature=yes
+  can_verify_signatures || checks_signature=no
+  [ "$checks_signature" = yes ] || [ "${ATLAS_REQUIRE_SIGNATURE:-}" != 1 ] ||
+    fail 'the signature cannot be checked' 'Install OpenSSH 8.1 or later, or unset ATLAS_REQUIRE_SIGNATURE.'
+}
+
+# Older ones take -Y for an unknown option.
+can_verify_signatures() {
+  has ssh-keygen || return 1
+  case $(ssh-keygen -Y verify 2>&1 </dev/null || :) in *verify*) ;; *) return 1 ;; esac
 }
 
 # There are other programs of that name.
@@ -169,11 +191,12 @@ is_safe_url() {
 }
 
 # Redirects are followed here, where each is checked: curl would go from this machine to any other by plain http.
+# @param $1 a URL, $2 where its content goes, $3 what to say where it cannot be had.
 download() {
   url=$1
   for _ in 1 2 3 4 5 6; do
     redirect=
-    fetch "$url" "$2" || fail 'the download failed' "$advice Nothing was installed."
+    fetch "$url" "$2" || fail "${3:-the download failed}" "$advice Nothing was installed."
     [ -n "$redirect" ] || return 0
     case $url in https://*) allowed='https://*' ;; *) allowed='*' ;; esac
     # shellcheck disable=SC2254 # A pattern is meant.
@@ -250,6 +273,16 @@ interruptible() {
   return "$exit_status"
 }
 
+# By the key of this script alone, whatever keys the user trusts otherwise.
+verify_signature() {
+  printf '%s\n' "$SIGNER" >"$1/signer"
+  ssh-keygen -Y verify -f "$1/signer" -I "${SIGNER%% *}" -n atlas-release -s "$1/SHA256SUMS.sig" \
+    <"$1/SHA256SUMS" >/dev/null 2>&1 && return
+  ssh-keygen -Y check-novalidate -n atlas-release -s "$1/SHA256SUMS.sig" <"$1/SHA256SUMS" >/dev/null 2>&1 ||
+    fail 'SHA256SUMS is not what was signed' 'It is damaged or was tampered with. Nothing was installed.'
+  fail 'SHA256SUMS was signed with another key' 'Use the install.sh of the same release. Nothing was installed.'
+}
+
 # The line of the archive alone: other lines of the file may be wrong, or made to mislead, without effect.
 verify() {
   expected=$(awk -v name="$2" '{
@@ -263,6 +296,14 @@ verify() {
     *"$NEWLINE"*) fail "SHA256SUMS names $2 more than once" 'Nothing was installed.' ;;
     *[!0-9a-f]*) expected= ;;
   esac
+  # What was signed for an older release stays signed: only the names tell releases apart.
+  if [ -z "$expected" ]; then
+    other=$(sed -n "s/^[0-9a-f]\{64\} [ *]atlas-\([0-9A-Za-z.+-]*\)-$target\.tar\.gz\$/\1/p" "$1/SHA256SUMS")
+    case $other in
+      '' | "$version" | *"$NEWLINE"*) ;;
+      *) fail "SHA256SUMS is that of release $other, not of $version" 'Check the version and the base URL. Nothing was installed.' ;;
+    esac
+  fi
   [ ${#expected} -eq 64 ] || fail "SHA256SUMS has no checksum of $2" 'Check the base URL. Nothing was installed.'
   if has sha256sum; then
     actual=$(sha256sum <"$1/$2")

@@ -2,8 +2,14 @@ import { beforeEach, describe, expect, test } from 'bun:test'
 import fs from 'node:fs'
 import path from 'node:path'
 import { certificateTest, createAuthority } from '../support/certificates.ts'
-import { archiveOf, type InstallStage, installStage, installTools } from '../support/install-stage.ts'
-import { posixTest, testWithTools } from '../support/needs.ts'
+import {
+  archiveOf,
+  type InstallStage,
+  installStage,
+  installTest,
+  installTools,
+} from '../support/install-stage.ts'
+import { testWithTools } from '../support/needs.ts'
 
 let stage: InstallStage
 beforeEach(() => {
@@ -36,7 +42,7 @@ const OLD_TOOLS = {
   'Wget2, for which no redirects at most means any number': 'echo "GNU Wget2 2.1.0 - multithreaded"',
 }
 for (const [what, body] of Object.entries(OLD_TOOLS)) {
-  posixTest(`install.sh: does not download with the wget of ${what}`, async () => {
+  installTest(`install.sh: does not download with the wget of ${what}`, async () => {
     stage.publish('9.0.0')
     const wget = path.join(stage.home, 'wget')
     fs.writeFileSync(wget, `#!/bin/sh\n${body}\n`, { mode: 0o755 })
@@ -49,14 +55,14 @@ for (const [what, body] of Object.entries(OLD_TOOLS)) {
 }
 
 describe('install.sh redirects', () => {
-  posixTest('follows one on this machine, absolute or relative', async () => {
+  installTest('follows one on this machine, absolute or relative', async () => {
     stage.publish('9.0.0')
     const { name } = archiveOf('9.0.0')
     stage.files.set(`/moved/${name}`, stage.files.get(`/${name}`) ?? '')
     stage.redirects.set(`/${name}`, `${stage.url}relative`)
     stage.redirects.set('/relative', `moved/${name}`)
     expect(await stage.install('9.0.0')).toMatchObject({ status: 0, stderr: '' })
-    expect(stage.asked).toEqual(['/SHA256SUMS', `/${name}`, '/relative', `/moved/${name}`])
+    expect(stage.asked).toEqual(['/SHA256SUMS', '/SHA256SUMS.sig', `/${name}`, '/relative', `/moved/${name}`])
     expect(stage.runInstalled()).toBe('atlas/9.0.0 test\n')
   })
 
@@ -86,7 +92,7 @@ describe('install.sh redirects', () => {
     'file:///etc/hostname',
   ]
   for (const location of REFUSED) {
-    posixTest(`does not follow one to ${location}`, async () => {
+    installTest(`does not follow one to ${location}`, async () => {
       stage.publish('9.0.0')
       stage.redirects.set('/SHA256SUMS', location)
       const { status, stderr } = await stage.install('9.0.0')
@@ -98,7 +104,7 @@ describe('install.sh redirects', () => {
     })
   }
 
-  posixTest('gives up where they do not end', async () => {
+  installTest('gives up where they do not end', async () => {
     stage.redirects.set('/SHA256SUMS', '/SHA256SUMS')
     const { status, stderr } = await stage.install('9.0.0')
     expect({ status, says: stderr.split('\n')[0] }).toEqual({
@@ -108,7 +114,7 @@ describe('install.sh redirects', () => {
     expect(stage.asked).toHaveLength(6)
   })
 
-  posixTest('takes the answer 200 alone for a file', async () => {
+  installTest('takes the answer 200 alone for a file', async () => {
     stage.publish('9.0.0')
     const odd = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response('', { status: 300 }) })
     const { status, stderr } = await stage.install('9.0.0', {
@@ -156,6 +162,7 @@ describe('install.sh redirects', () => {
       moved.publish('9.0.0')
       stage.publish('9.0.0')
       for (const file of moved.files.keys()) safe.redirects.set(file, `${moved.url}${file.slice(1)}`)
+      safe.files.set('/SHA256SUMS.sig', safe.key.sign(moved.files.get('/SHA256SUMS') ?? ''))
       expect(await safe.install('9.0.0', { env })).toMatchObject({ status: 0, stderr: '' })
       expect(safe.runInstalled()).toBe('atlas/9.0.0 test\n')
 
@@ -185,7 +192,7 @@ function startProxy(): Bun.Server<undefined> & { asked: string[] } {
 }
 
 describe.each([
-  ['curl', posixTest, () => ({})],
+  ['curl', installTest, () => ({})],
   ['wget', wgetTest, withWget],
 ] as const)('install.sh with %s', (_, toolTest, tools) => {
   toolTest('reads no configuration file of the user', async () => {

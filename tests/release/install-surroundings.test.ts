@@ -6,10 +6,11 @@ import {
   INSTALL_SCRIPT,
   type InstallStage,
   installStage,
+  installTest,
   installTools,
 } from '../support/install-stage.ts'
 import { mountTest } from '../support/mounts.ts'
-import { posixTest, testWithTools } from '../support/needs.ts'
+import { testWithTools } from '../support/needs.ts'
 import { startRawServer } from '../support/raw-server.ts'
 import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
 
@@ -29,7 +30,7 @@ describe.each([
   ['busybox', ['busybox', 'sh']],
   ['mksh', ['mksh']],
 ])('install.sh in %s', (name, shell) => {
-  const shellTest = testWithTools(name)
+  const shellTest = testWithTools(name, 'ssh-keygen')
 
   shellTest('installs, and says so in the same words', async () => {
     stage.publish('9.0.0')
@@ -112,7 +113,7 @@ describe('install.sh: who can write where the program is', () => {
     ['077', '700'],
     ['777', '700'],
   ] as const) {
-    posixTest(`with umask ${umask}, what it makes has mode ${folder}, and the program 755`, async () => {
+    installTest(`with umask ${umask}, what it makes has mode ${folder}, and the program 755`, async () => {
       stage.publish('9.0.0')
       expect(await stage.install('9.0.0', { shell: withUmask(umask) })).toMatchObject({
         status: 0,
@@ -126,7 +127,7 @@ describe('install.sh: who can write where the program is', () => {
     })
   }
 
-  posixTest(
+  installTest(
     'a folder that others can write keeps its mode and is named, the folders above it too',
     async () => {
       stage.publish('9.0.0')
@@ -138,14 +139,14 @@ describe('install.sh: who can write where the program is', () => {
     },
   )
 
-  posixTest('a folder where everybody replaces what is theirs alone is not named', async () => {
+  installTest('a folder where everybody replaces what is theirs alone is not named', async () => {
     stage.publish('9.0.0')
     fs.mkdirSync(bin(), { recursive: true })
     fs.chmodSync(bin(), 0o1777)
     expect(await stage.install('9.0.0')).toMatchObject({ status: 0, stderr: '' })
   })
 
-  posixTest('a folder that is a link is named, with where it leads', async () => {
+  installTest('a folder that is a link is named, with where it leads', async () => {
     stage.publish('9.0.0')
     const real = path.join(stage.home, 'real')
     fs.mkdirSync(real, { mode: 0o700 })
@@ -193,7 +194,7 @@ describe('install.sh: where the program cannot be put', () => {
     expect(stage.left()).toEqual([])
   })
 
-  posixTest('a program that this machine cannot run is not installed, and the old one stays', async () => {
+  installTest('a program that this machine cannot run is not installed, and the old one stays', async () => {
     stage.publish('9.0.0')
     await stage.install('9.0.0')
     stage.publish('9.1.0', undefined, 'exit 127')
@@ -207,7 +208,7 @@ describe('install.sh: where the program cannot be put', () => {
   })
 })
 
-posixTest('install.sh: replaces a program that is running', async () => {
+installTest('install.sh: replaces a program that is running', async () => {
   stage.publish(
     '9.0.0',
     undefined,
@@ -223,7 +224,7 @@ posixTest('install.sh: replaces a program that is running', async () => {
   expect(stage.runInstalled()).toBe('atlas/9.1.0 test\n')
 })
 
-posixTest('install.sh: names the version that it replaces, so that an older one is noticed', async () => {
+installTest('install.sh: names the version that it replaces, so that an older one is noticed', async () => {
   stage.publish('9.1.0')
   await stage.install('9.1.0')
   stage.publish('9.0.0')
@@ -234,7 +235,7 @@ posixTest('install.sh: names the version that it replaces, so that an older one 
   ])
 })
 
-posixTest('install.sh: the line for the PATH means the folder, whatever its name holds', async () => {
+installTest('install.sh: the line for the PATH means the folder, whatever its name holds', async () => {
   stage.publish('9.0.0')
   const folder = path.join(stage.home, 'a "b" $(touch c) `touch d` \\e')
   const { stdout } = await stage.install('9.0.0', { args: ['--dir', `${folder}//`] })
@@ -252,7 +253,7 @@ describe('install.sh: what is found before anything is downloaded', () => {
     const others = { curl: Bun.which('curl'), sha256sum: Bun.which('sha256sum') }
     return installTools(path.join(stage.home, 'tools'), others, [name])
   }
-  posixTest.each(['tar', 'gzip', 'awk', 'mktemp', 'cp', 'sha256sum'])('%s that is missing', async name => {
+  installTest.each(['tar', 'gzip', 'awk', 'mktemp', 'cp', 'sha256sum'])('%s that is missing', async name => {
     stage.publish('9.0.0')
     const { status, stderr } = await stage.install('9.0.0', { env: { PATH: toolsWithout(name) } })
     expect({ status, stderr, asked: stage.asked }).toEqual({
@@ -262,7 +263,7 @@ describe('install.sh: what is found before anything is downloaded', () => {
     })
   })
 
-  posixTest('another program of that name, which stays', async () => {
+  installTest('another program of that name, which stays', async () => {
     stage.publish('9.0.0')
     fs.mkdirSync(bin(), { recursive: true })
     const other = path.join(bin(), 'atlas')
@@ -299,7 +300,7 @@ describe('install.sh: what is found before anything is downloaded', () => {
     )
   })
 
-  posixTest('options with an equals sign', async () => {
+  installTest('options with an equals sign', async () => {
     stage.publish('9.0.0')
     const folder = path.join(stage.home, 'a=b')
     expect(await stage.install('9.0.0', { args: [`--dir=${folder}`] })).toMatchObject({
@@ -327,7 +328,7 @@ describe('install.sh: what goes wrong on the way', () => {
     expect(stage.left()).toEqual([])
   })
 
-  posixTest('a curl that may not write there', async () => {
+  installTest('a curl that may not write there', async () => {
     stage.publish('9.0.0')
     const tools = path.join(stage.home, 'tools')
     fs.mkdirSync(tools)
@@ -359,7 +360,7 @@ describe('install.sh: what goes wrong on the way', () => {
     }
   })
 
-  posixTest(
+  installTest(
     'a server that says nothing is given up within a minute',
     async () => {
       await using silent = await startRawServer(() => {})
@@ -388,7 +389,7 @@ describe('install.sh: the line for the PATH', () => {
     ['/bin/sh', '.bash_profile', '~/.profile'],
     ['/usr/bin/fish', undefined, 'fish_add_path'],
   ]
-  posixTest.each(SHELLS)('in %s with %s is for %s', async (shell, profile, place) => {
+  installTest.each(SHELLS)('in %s with %s is for %s', async (shell, profile, place) => {
     stage.publish('9.0.0')
     if (profile !== undefined) fs.writeFileSync(path.join(stage.home, profile), '')
     const { stdout } = await stage.install('9.0.0', { env: { SHELL: shell } })

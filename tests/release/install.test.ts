@@ -7,9 +7,9 @@ import {
   INSTALL_SCRIPT,
   type InstallStage,
   installStage,
+  installTest,
   sha256,
 } from '../support/install-stage.ts'
-import { posixTest } from '../support/needs.ts'
 
 let stage: InstallStage
 beforeEach(() => {
@@ -17,7 +17,7 @@ beforeEach(() => {
   return () => stage[Symbol.dispose]()
 })
 
-posixTest('installs a program that can be run, and says how to put it on the PATH', async () => {
+installTest('installs a program that can be run, and says how to put it on the PATH', async () => {
   stage.publish('9.0.0')
   const { name } = archiveOf('9.0.0')
   const bin = path.join(stage.home, '.local/bin')
@@ -34,7 +34,7 @@ Put it on your PATH with this line in ~/.profile:
   expect(stage.runInstalled()).toBe('atlas/9.0.0 test\n')
 })
 
-posixTest('run again, replaces the program as a whole', async () => {
+installTest('run again, replaces the program as a whole', async () => {
   stage.publish('9.0.0')
   await stage.install('9.0.0')
   const running = fs.openSync(path.join(stage.home, '.local/bin/atlas'), 'r')
@@ -46,7 +46,7 @@ posixTest('run again, replaces the program as a whole', async () => {
   expect(stage.left()).toEqual(['.local/bin/atlas 755'])
 })
 
-posixTest(
+installTest(
   'says nothing about the PATH where the folder, which may have spaces in its name, is on it',
   async () => {
     stage.publish('9.0.0')
@@ -165,7 +165,7 @@ const REFUSALS: Record<string, { break: () => void; says: string }> = {
   },
 }
 for (const [what, { break: breakRelease, says }] of Object.entries(REFUSALS)) {
-  posixTest(`refuses ${what}, and leaves what was installed`, async () => {
+  installTest(`refuses ${what}, and leaves what was installed`, async () => {
     stage.publish('9.0.0')
     await stage.install('9.0.0')
     breakRelease()
@@ -184,7 +184,7 @@ const LINES: [what: string, line: (sum: string, name: string) => string][] = [
   ['no end of the last line', (sum, name) => `${sum}  ${name}`],
 ]
 for (const [what, line] of LINES) {
-  posixTest(`accepts checksums with ${what}`, async () => {
+  installTest(`accepts checksums with ${what}`, async () => {
     stage.publish('9.0.0', ({ bytes, name }) => line(sha256(bytes), name))
     expect((await stage.install('9.0.0')).status).toBe(0)
     expect(stage.runInstalled()).toBe('atlas/9.0.0 test\n')
@@ -201,7 +201,7 @@ const OTHER_MACHINES = [
   'https://localhost@atlas.example.com',
 ]
 for (const url of OTHER_MACHINES) {
-  posixTest(`refuses ${url}, and downloads nothing`, async () => {
+  installTest(`refuses ${url}, and downloads nothing`, async () => {
     expect(await stage.install('9.0.0', { env: { ATLAS_INSTALL_BASE_URL: url } })).toEqual({
       status: 1,
       stdout: '',
@@ -219,7 +219,7 @@ for (const [what, make] of [
     (place: string) => fs.symlinkSync(fs.mkdtempSync(path.join(stage.home, 'other-')), place),
   ],
 ] as const) {
-  posixTest(`does not put the program into ${what} of its name`, async () => {
+  installTest(`does not put the program into ${what} of its name`, async () => {
     stage.publish('9.0.0')
     const bin = path.join(stage.home, '.local/bin')
     fs.mkdirSync(bin, { recursive: true })
@@ -235,7 +235,7 @@ for (const [what, make] of [
   })
 }
 
-posixTest('says so where the program is not there in the end', async () => {
+installTest('says so where the program is not there in the end', async () => {
   stage.publish('9.0.0')
   const tools = path.join(stage.home, 'tools')
   fs.mkdirSync(tools)
@@ -258,7 +258,7 @@ const MACHINES = [
   ['Darwin', 'arm64', '', 'darwin-arm64'],
 ] as const
 for (const [system, machine, ldd, target] of MACHINES) {
-  posixTest(`asks for ${target} on ${system} ${machine}${ldd && ` with "${ldd}"`}`, async () => {
+  installTest(`asks for ${target} on ${system} ${machine}${ldd && ` with "${ldd}"`}`, async () => {
     const tools = path.join(stage.home, 'tools')
     fs.mkdirSync(tools)
     const tool = (name: string, body: string) =>

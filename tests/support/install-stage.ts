@@ -1,10 +1,18 @@
+import { test } from 'bun:test'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { tarGz } from '../../release/archive.ts'
 import { hostTarget } from '../../release/targets.ts'
+import { testWithTools } from './needs.ts'
+import { createReleaseKey, type ReleaseKey } from './release-key.ts'
 
 export const INSTALL_SCRIPT = path.resolve(import.meta.dir, '../../install.sh')
+
+/** The script checks signatures wherever it can. */
+export const installTest =
+  process.platform === 'win32' ? (test.skip as typeof test) : testWithTools('ssh-keygen')
+
 /** Debian's shell knows no bash-isms. */
 const SHELL = [Bun.which('dash') ?? 'sh']
 
@@ -60,6 +68,10 @@ export interface InstallStage extends Disposable {
   readonly redirects: Map<string, string>
   /** The paths that the server was asked for. */
   readonly asked: string[]
+  /** By which the server signs what it says are the checksums, unless it holds a signature. */
+  readonly key: ReleaseKey
+  /** The script, with that key. */
+  readonly script: string
   /** Put a release onto the server, its checksum line right unless given. */
   publish(version: string, line?: (archive: ReleaseArchive) => string, program?: string): Buffer
   start(version: string, options?: Installation): Bun.Subprocess<'ignore', 'pipe', 'pipe'>
@@ -83,6 +95,12 @@ export function installStage({ hostname = '127.0.0.1', tls }: Server = {}): Inst
   const files = new Map<string, Uint8Array | string>()
   const redirects = new Map<string, string>()
   const asked: string[] = []
+  const key = createReleaseKey()
+  const script = path.join(key.folder, 'install.sh')
+  fs.writeFileSync(
+    script,
+    fs.readFileSync(INSTALL_SCRIPT, 'utf8').replace(/^SIGNER=.*$/m, `SIGNER='${key.signer}'`),
+  )
   const server = Bun.serve({
     port: 0,
     hostname,
@@ -92,13 +110,14 @@ export function installStage({ hostname = '127.0.0.1', tls }: Server = {}): Inst
       asked.push(pathname)
       const location = redirects.get(pathname)
       if (location !== undefined) return new Response(null, { status: 302, headers: { location } })
-      const content = files.get(pathname)
+      const sums = pathname.endsWith('.sig') ? files.get(pathname.replace(/\.sig$/, '')) : undefined
+      const content = files.get(pathname) ?? (sums === undefined ? undefined : key.sign(sums))
       return content === undefined ? new Response('no', { status: 404 }) : new Response(content as string)
     },
   })
   const url = server.url.href
   const start: InstallStage['start'] = (version, { args = [], env = {}, shell = SHELL, cwd = home } = {}) =>
-    Bun.spawn([...shell, INSTALL_SCRIPT, '--version', version, ...args], {
+    Bun.spawn([...shell, script, '--version', version, ...args], {
       cwd,
       env: { HOME: home, TMPDIR: home, PATH: process.env['PATH'] ?? '', ATLAS_INSTALL_BASE_URL: url, ...env },
       stdin: 'ignore',
@@ -111,6 +130,8 @@ export function installStage({ hostname = '127.0.0.1', tls }: Server = {}): Inst
     files,
     redirects,
     asked,
+    key,
+    script,
     start,
     publish(version, line, program) {
       const archive = archiveOf(version, program)
@@ -139,6 +160,7 @@ export function installStage({ hostname = '127.0.0.1', tls }: Server = {}): Inst
       Bun.spawnSync([path.join(folder, 'atlas')]).stdout.toString(),
     [Symbol.dispose]() {
       server.stop(true)
+      key[Symbol.dispose]()
       fs.rmSync(home, { recursive: true, force: true })
     },
   }
