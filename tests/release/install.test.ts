@@ -287,6 +287,7 @@ test('both scripts install the version that they were released with', () => {
 const hasShellcheck = Bun.which('shellcheck') !== null || process.env['CI'] === 'true'
 test.if(hasShellcheck).each([
   ['sh', INSTALL_SCRIPT],
+  ['sh', path.resolve(import.meta.dir, '../../release/verify.sh')],
   ['bash', path.resolve(import.meta.dir, '../../lib/cli/completion/atlas.bash')],
 ])('shellcheck finds nothing in the %s script %s', (shell, script) => {
   const { stdout } = Bun.spawnSync(['shellcheck', `--shell=${shell}`, script])

@@ -4,6 +4,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { checksums } from '../../release/release.ts'
 import { testWithTools } from '../support/needs.ts'
+import { createReleaseKey } from '../support/release-key.ts'
 
 const ROOT = path.resolve(import.meta.dir, '../..')
 const FOLDER = path.join(ROOT, '.github/workflows')
@@ -62,11 +63,16 @@ describe.each(WORKFLOWS)('$name', ({ text, workflow }) => {
     expect(Object.keys(workflow.on)).not.toContain('pull_request_target')
   })
 
-  test('workflow: nothing may be written, but a release by the job that publishes', () => {
+  test('workflow: nothing may be written, but a release and an attestation by the jobs for that', () => {
     expect(workflow.permissions).toEqual({ contents: 'read' })
     const writing = Object.entries(workflow.jobs).filter(([, job]) => mayWrite(job))
     expect(writing.map(([name, { permissions }]) => [name, permissions])).toEqual(
-      workflow === RELEASE ? [['publish', { contents: 'write' }]] : [],
+      workflow === RELEASE
+        ? [
+            ['attest', { attestations: 'write', 'id-token': 'write' }],
+            ['publish', { contents: 'write' }],
+          ]
+        : [],
     )
   })
 
@@ -74,10 +80,32 @@ describe.each(WORKFLOWS)('$name', ({ text, workflow }) => {
     const privileged = jobs.filter(job => mayWrite(job) || hasSecrets(job))
     const actions = privileged.flatMap(({ steps: own }) => own.map(({ uses = '' }) => uses.split('@')[0]))
     expect([...new Set(actions)].sort()).toEqual(
-      workflow === RELEASE ? ['', 'actions/download-artifact', 'actions/upload-artifact'] : [],
+      workflow === RELEASE
+        ? ['', 'actions/attest-build-provenance', 'actions/download-artifact', 'actions/upload-artifact']
+        : [],
     )
     const scripts = privileged.map(scriptOf)
     expect(scripts.filter(script => /\b(npm|npx|node|bun|git)\b|\.\/|\.ci\//.test(script))).toEqual([])
+  })
+
+  test('workflow: the release key is in a job of its own, which uses no action and is given to one step', () => {
+    const named = Object.entries(workflow.jobs).filter(([, job]) =>
+      JSON.stringify(job).includes('RELEASE_SIGNING_KEY'),
+    )
+    const given = named.map(([name, job]) => ({
+      name,
+      permissions: job.permissions,
+      actions: job.steps.filter(({ uses }) => uses),
+      steps: job.steps.filter(step => hasSecrets({ steps: [step] })).map(({ id }) => id),
+    }))
+    expect(given).toEqual(
+      workflow === RELEASE ? [{ name: 'seal', permissions: {}, actions: [], steps: ['signature'] }] : [],
+    )
+    const running = jobs.filter(({ steps: own }) => own.some(({ uses }) => uses?.includes('/attest-')))
+    const others = running.flatMap(({ steps: own }) =>
+      own.flatMap(({ run = '' }) => run.match(/^\w+/gm) ?? []),
+    )
+    expect(others).toEqual(workflow === RELEASE ? ['printf', 'sha256sum', 'diff'] : [])
   })
 
   test('workflow: what others can name, a branch or a title, is not pasted into a script', () => {
@@ -123,7 +151,8 @@ const runStep = (script: string, cwd: string, env: Record<string, string>) =>
 /** What GitHub makes of checksums that a job hands on. */
 const handedOn = (sums: string): string => sums.trimEnd()
 
-const CHECK = stepThat('publish', ({ env }) => env?.['SIGNED'] !== undefined)
+const SAME = stepThat('seal', ({ id }) => id === undefined)
+const CHECKS = ['attest', 'publish'].map(job => stepThat(job, ({ env }) => env?.['SIGNED'] !== undefined))
 const DARWIN = 'atlas-9.0.0-darwin-arm64.tar.gz'
 
 const PUBLISHED: Record<
@@ -169,10 +198,17 @@ for (const [what, { change, signed, passes }] of Object.entries(PUBLISHED)) {
     using release = builtRelease()
     change(release.folder)
     const sums = handedOn(signed?.(release.built) ?? release.built)
-    const env = { BUILT: handedOn(release.built), SIGNED: sums, LC_ALL: 'C' }
-    const { exitCode } = runStep(CHECK, release.folder, env)
-    expect(exitCode === 0).toBe(passes)
-    if (passes) expect(fs.readFileSync(path.join(release.folder, 'SHA256SUMS'), 'utf8')).toBe(`${sums}\n`)
+    const env = { BUILT: handedOn(release.built), SIGNED: sums, SIGNATURE: 'signature' }
+    const passing = CHECKS.map(check => {
+      const isSigned = runStep(SAME, release.folder, { ...env, LC_ALL: 'C' }).exitCode === 0
+      return isSigned && runStep(check, release.folder, env).exitCode === 0
+        ? fs.readFileSync(path.join(release.folder, 'SHA256SUMS'), 'utf8')
+        : 'refused'
+    })
+    const expected = passes ? `${sums}\n` : 'refused'
+    expect(passing).toEqual([expected, expected])
+    const signature = path.join(release.folder, 'SHA256SUMS.sig')
+    expect(fs.existsSync(signature) && fs.readFileSync(signature, 'utf8')).toBe(passes && 'signature\n')
   })
 }
 
@@ -204,3 +240,52 @@ testWithTools('shasum')(
     expect(handOn()).toBe(`sums<<END_OF_SUMS\n${checksums(release.folder)}END_OF_SUMS\n`)
   },
 )
+
+describe('workflow: signing', () => {
+  const script = stepThat('seal', ({ id }) => id === 'signature')
+
+  /** Sign checksums with a secret. @returns what the job hands on, or says. */
+  function seal(secret: string, signer: string): { status: number; handedOn: string; says: string[] } {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-seal-'))
+    const output = path.join(folder, 'output')
+    const env = { KEY: secret, SIGNED: 'sums', SIGNER: signer, GITHUB_OUTPUT: output, TMPDIR: folder }
+    const { exitCode, stdout } = runStep(script, folder, env)
+    const handedOn = fs.existsSync(output) ? fs.readFileSync(output, 'utf8') : ''
+    const left = fs.readdirSync(folder).filter(name => name !== 'output')
+    fs.rmSync(folder, { recursive: true })
+    const says = stdout
+      .toString()
+      .split('\n')
+      .filter(line => line.startsWith('::error::'))
+    return { status: exitCode, handedOn, says: [...says, ...left] }
+  }
+
+  const signingTest = testWithTools('ssh-keygen')
+
+  signingTest('hands on a signature of the checksums by the key of the repository', () => {
+    using key = createReleaseKey()
+    expect(seal(key.secret().trimEnd(), key.signer)).toEqual({
+      status: 0,
+      handedOn: `signature<<END_OF_SIGNATURE\n${key.sign('sums\n')}END_OF_SIGNATURE\n`,
+      says: [],
+    })
+  })
+
+  signingTest('refuses no key, what is not a key, and one that is not that of the repository', () => {
+    using key = createReleaseKey()
+    using other = createReleaseKey()
+    const refused = [seal('', key.signer), seal('not a key', key.signer), seal(other.secret(), key.signer)]
+    const says = [
+      'is not set',
+      'is not a private key without a passphrase',
+      'does not belong to the key in release/allowed_signers',
+    ]
+    expect(refused).toEqual(
+      says.map(what => ({
+        status: 1,
+        handedOn: '',
+        says: [`::error::The secret RELEASE_SIGNING_KEY ${what}; see docs/releasing.md`],
+      })),
+    )
+  })
+})

@@ -9,6 +9,8 @@ export interface ReleaseKey extends Disposable {
   readonly folder: string
   /** The key as a line of an allowed-signers file. */
   readonly signer: string
+  /** The private half, as the file of the key holds it. */
+  secret(): string
   /** A signature as `ssh-keygen -Y sign` makes it. */
   sign(text: Uint8Array | string, namespace?: string): Buffer
 }
@@ -26,6 +28,7 @@ export function createReleaseKey(): ReleaseKey {
   return {
     folder,
     signer: `release@atlas namespaces="atlas-release" ${publicKey}`,
+    secret: () => fs.readFileSync(file, 'utf8'),
     sign: (text, namespace = 'atlas-release') => run(['-Y', 'sign', '-q', '-f', file, '-n', namespace], text),
     [Symbol.dispose]: () => fs.rmSync(folder, { recursive: true, force: true }),
   }
