@@ -4,6 +4,8 @@ import { type LockFile, pinned } from './packages.ts'
 import type { Target } from './targets.ts'
 
 const RULE = `\n${'-'.repeat(78)}\n\n`
+/** In the package of an addon: what it was built from. */
+export const LICENSE_LIST = 'LICENSE.third-party.md'
 const LICENSE_FILE = /^licen[cs]e(\.md|\.txt)?$/i
 
 export interface Bundled {
@@ -26,13 +28,13 @@ export function thirdPartyNotices({ packages, nodeModules, target, addonFolder, 
     return `${name} ${version} (${license})\n\n${text.trim()}\n`
   }
   const { package: addon } = target.addon
-  const fromAddon = ['LICENSE.third-party.md'].map(file => read(path.join(addonFolder, file), addon))
+  const ofCrates = read(path.join(addonFolder, LICENSE_LIST), addon)
   return [
     'The atlas program contains the software named here.\n',
     ...packages
       .filter(name => name !== addon)
       .map(name => titled(name, licenseIn(path.join(nodeModules, name), name))),
-    titled(addon, [licenseIn(path.join(nodeModules, '@napi-rs/keyring'), addon), ...fromAddon].join('\n\n')),
+    titled(addon, [licenseIn(path.join(nodeModules, '@napi-rs/keyring'), addon), ofCrates].join('\n\n')),
     titled(target.runtime.package, runtimeLicense(nodeModules)),
   ].join(RULE)
 }

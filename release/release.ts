@@ -6,9 +6,10 @@ import { signAdHoc } from './code-signature.ts'
 import { compile } from './compile.ts'
 import { inspect, MAX_ARCHIVE_BYTES } from './inspect.ts'
 import { manualPage } from './manual.ts'
-import { thirdPartyNotices } from './notices.ts'
+import { cratesIn, librariesIn } from './native.ts'
+import { LICENSE_LIST, thirdPartyNotices } from './notices.ts'
 import { type LockFile, readLockFile, unpackPackage } from './packages.ts'
-import { cycloneDx } from './sbom.ts'
+import { cycloneDx, type NativeParts } from './sbom.ts'
 import { hostTarget, type Target } from './targets.ts'
 
 const OUTPUT = 'dist/release'
@@ -26,10 +27,12 @@ export async function release(targets: readonly Target[], say: (line: string) =>
   fs.rmSync(OUTPUT, { recursive: true, force: true })
   fs.mkdirSync(OUTPUT, { recursive: true })
   const bundled = new Set<string>()
+  const native = new Map<string, NativeParts>()
   for (const target of targets) {
     try {
-      const { archive, packages, found } = await releaseOne(target, lock)
+      const { archive, packages, parts, found } = await releaseOne(target, lock)
       for (const name of packages) bundled.add(name)
+      native.set(target.name, parts)
       say(`${archive}: ${found}`)
     } catch (error) {
       throw new Error(`${target.name}: ${error instanceof Error ? error.message : error}`, { cause: error })
@@ -39,7 +42,7 @@ export async function release(targets: readonly Target[], say: (line: string) =>
   const packages = [...bundled].sort()
   fs.writeFileSync(
     path.join(OUTPUT, `atlas-${version}.cdx.json`),
-    cycloneDx({ name, version, license, packages, targets, lock }),
+    cycloneDx({ name, version, license, packages, targets, native, lock }),
   )
   for (const script of ['install.sh', 'install.ps1']) fs.copyFileSync(script, path.join(OUTPUT, script))
   fs.writeFileSync(path.join(OUTPUT, 'SHA256SUMS'), checksums(OUTPUT))
@@ -48,8 +51,8 @@ export async function release(targets: readonly Target[], say: (line: string) =>
 async function releaseOne(
   target: Target,
   lock: LockFile,
-): Promise<{ archive: string; packages: string[]; found: string }> {
-  const runtimeFolder = unpackPackage(target.runtime, lock, PACKAGES)
+): Promise<{ archive: string; packages: string[]; parts: NativeParts; found: string }> {
+  const runtime = path.join(unpackPackage(target.runtime, lock, PACKAGES), target.runtime.file)
   const addonFolder = unpackPackage(target.addon, lock, PACKAGES)
   const addon = path.join(addonFolder, target.addon.file)
   const outfile = path.join(PROGRAMS, target.name, target.executable)
@@ -57,7 +60,7 @@ async function releaseOne(
   const packages = await compile(target, {
     outfile,
     bytecode: target.bytecode,
-    parts: { runtime: path.join(runtimeFolder, target.runtime.file), addon },
+    parts: { runtime, addon },
   })
   if (target.platform === 'darwin')
     fs.writeFileSync(outfile, signAdHoc(fs.readFileSync(outfile), manifest.name))
@@ -78,7 +81,11 @@ async function releaseOne(
     throw new Error(`its archive weighs ${packed.length} bytes, more than ${MAX_ARCHIVE_BYTES}`)
   const archive = `${folder}${target.platform === 'win32' ? '.zip' : '.tar.gz'}`
   fs.writeFileSync(path.join(OUTPUT, archive), packed)
-  return { archive, packages, found }
+  const parts = {
+    runtime: librariesIn(fs.readFileSync(runtime), process.versions),
+    addon: cratesIn(fs.readFileSync(path.join(addonFolder, LICENSE_LIST), 'utf8')),
+  }
+  return { archive, packages, parts, found }
 }
 
 /** @throws where the program does not say the version that it was built as. */

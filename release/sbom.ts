@@ -1,3 +1,4 @@
+import type { NativePart } from './native.ts'
 import { type LockedPackage, type LockFile, pinned } from './packages.ts'
 import type { Target } from './targets.ts'
 
@@ -6,10 +7,16 @@ interface Component {
   readonly 'bom-ref': string
   readonly name: string
   readonly version: string
-  readonly purl: string
-  readonly licenses: readonly object[]
-  readonly hashes: readonly object[]
+  readonly purl?: string
+  readonly licenses?: readonly object[]
+  readonly hashes?: readonly object[]
   readonly properties?: readonly object[]
+}
+
+/** What was compiled into the runtime and the addon of a target. */
+export interface NativeParts {
+  readonly runtime: readonly NativePart[]
+  readonly addon: readonly NativePart[]
 }
 
 export interface SbomOptions {
@@ -19,6 +26,8 @@ export interface SbomOptions {
   /** The npm packages whose code is in the program, on any machine. */
   readonly packages: readonly string[]
   readonly targets: readonly Target[]
+  /** By the name of the target. */
+  readonly native: ReadonlyMap<string, NativeParts>
   readonly lock: LockFile
 }
 
@@ -27,15 +36,21 @@ export interface SbomOptions {
  * changes with its version, its clock and a random number.
  * @see https://cyclonedx.org/docs/1.6/json/
  */
-export function cycloneDx({ name, version, license, packages, targets, lock }: SbomOptions): string {
+export function cycloneDx({ name, version, license, packages, targets, native, lock }: SbomOptions): string {
   const addons = new Map(targets.map(target => [target.addon.package, target.name]))
   const runtimes = new Map(targets.map(target => [target.runtime.package, target.name]))
   const everywhere = packages.filter(found => !addons.has(found)).map(found => component(pinned(lock, found)))
-  const inOne = [...addons, ...runtimes].map(([found, target]) =>
-    component(pinned(lock, found), target, runtimes.has(found) ? 'platform' : 'library'),
-  )
-  const components = [...everywhere, ...inOne]
+  const inOne = [...addons, ...runtimes].map(([found, target]) => {
+    const [type, part] = runtimes.has(found)
+      ? (['platform', 'runtime'] as const)
+      : (['library', 'addon'] as const)
+    const whole = component(pinned(lock, found), target, type)
+    return { whole, parts: (native.get(target)?.[part] ?? []).map(nativeComponent) }
+  })
+  const direct = [...everywhere, ...inOne.map(({ whole }) => whole)]
   const ref = `pkg:npm/${name}@${version}`
+  // Most parts are in several runtimes or addons.
+  const compiledIn = new Map(inOne.flatMap(({ parts }) => parts.map(part => [part['bom-ref'], part])))
   const document = {
     $schema: 'http://cyclonedx.org/schema/bom-1.6.schema.json',
     bomFormat: 'CycloneDX',
@@ -44,10 +59,32 @@ export function cycloneDx({ name, version, license, packages, targets, lock }: S
     metadata: {
       component: { type: 'application', 'bom-ref': ref, name, version, licenses: licenseOf(license) },
     },
-    components,
-    dependencies: [{ ref, dependsOn: components.map(part => part['bom-ref']) }],
+    components: [...direct, ...[...compiledIn.values()].toSorted(byRef)],
+    dependencies: [
+      { ref, dependsOn: direct.map(part => part['bom-ref']) },
+      ...inOne.map(({ whole, parts }) => ({
+        ref: whole['bom-ref'],
+        dependsOn: parts.map(part => part['bom-ref']),
+      })),
+    ],
   }
   return `${JSON.stringify(document, null, 2)}\n`
+}
+
+const byRef = (a: Component, b: Component): number => (a['bom-ref'] < b['bom-ref'] ? -1 : 1)
+
+function nativeComponent({ name, version, purl, license }: NativePart): Component {
+  return {
+    type: 'library',
+    'bom-ref': purl ?? `bun:${name}@${version}`,
+    name,
+    version,
+    ...(purl && { purl }),
+    ...(license && {
+      licenses:
+        'expression' in license ? licenseOf(license.expression) : [{ license: { name: license.name } }],
+    }),
+  }
 }
 
 function component(

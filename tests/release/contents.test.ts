@@ -5,6 +5,7 @@ import path from 'node:path'
 import manifest from '../../package.json' with { type: 'json' }
 import { tarGz } from '../../release/archive.ts'
 import { compile } from '../../release/compile.ts'
+import { cratesIn, librariesIn } from '../../release/native.ts'
 import { thirdPartyNotices } from '../../release/notices.ts'
 import { integrityOf, readLockFile, unpackPackage } from '../../release/packages.ts'
 import { checksums } from '../../release/release.ts'
@@ -93,9 +94,59 @@ test('a package without a license text stops a release by name', () => {
   )
 })
 
+const CRATES = `| Crate | Version | License |
+| --- | --- | --- |
+| aes | 0.8.4 | MIT OR Apache-2.0 |
+| aes | 0.9.3 | MIT |
+`
+const COMMIT = { webkit: 'a'.repeat(40), zig: 'b'.repeat(40), zlib: 'c'.repeat(40), ares: 'd'.repeat(40) }
+
+test('the crates of an addon are those that its license list names', () => {
+  expect(cratesIn(CRATES)).toEqual([
+    {
+      name: 'aes',
+      version: '0.8.4',
+      purl: 'pkg:cargo/aes@0.8.4',
+      license: { expression: 'MIT OR Apache-2.0' },
+    },
+    { name: 'aes', version: '0.9.3', purl: 'pkg:cargo/aes@0.9.3', license: { expression: 'MIT' } },
+  ])
+  const own = cratesIn(fs.readFileSync(`${addonFolder}/LICENSE.third-party.md`, 'utf8'))
+  expect(own.map(crate => crate.name)).toContain('keyring-core')
+  expect(() => cratesIn('| Crate | Version | License |')).toThrow('names no crates')
+})
+
+test('the libraries of a runtime are its engine and those whose commit it holds', () => {
+  const versions = { ...COMMIT, bun: '1.0.0' }
+  const runtime = Buffer.from(`-${COMMIT.webkit}-${COMMIT.zig}-${COMMIT.zlib}-1.0.0-`)
+  expect(librariesIn(runtime, versions)).toEqual([
+    {
+      name: 'JavaScriptCore',
+      version: COMMIT.webkit,
+      purl: `pkg:github/oven-sh/webkit@${COMMIT.webkit}`,
+      license: { name: 'LGPL-2' },
+    },
+    { name: 'zlib', version: COMMIT.zlib },
+  ])
+  expect(() => librariesIn(Buffer.from('other'), versions)).toThrow(
+    `the runtime does not hold JavaScriptCore of WebKit ${COMMIT.webkit}`,
+  )
+  const own = librariesIn(fs.readFileSync(process.execPath), process.versions)
+  expect(own.map(library => library.name)).toEqual(expect.arrayContaining(['JavaScriptCore', 'boringssl']))
+})
+
 test('the bill of materials names each part once, with the hash that the lock file pins', () => {
   const { name, version, license } = manifest
-  const options = { name, version, license, packages: ['cac', host.addon.package], targets: [host], lock }
+  const runtime = librariesIn(Buffer.from(COMMIT.webkit + COMMIT.zlib), COMMIT)
+  const options = {
+    name,
+    version,
+    license,
+    packages: ['cac', host.addon.package],
+    targets: [host],
+    native: new Map([[host.name, { runtime, addon: cratesIn(CRATES) }]]),
+    lock,
+  }
   const bill = JSON.parse(cycloneDx(options))
   const hashOf = (part: string) =>
     Buffer.from((lock.get(part)?.integrity ?? '').slice(7), 'base64').toString('hex')
@@ -109,13 +160,40 @@ test('the bill of materials names each part once, with the hash that the lock fi
     hashes: [{ alg: 'SHA-512', content: hashOf(found) }],
     ...(target && { properties: [{ name: 'atlas:target', value: target }] }),
   })
-  expect({ format: bill.bomFormat, version: bill.specVersion, components: bill.components }).toEqual({
+  const engine = `pkg:github/oven-sh/webkit@${COMMIT.webkit}`
+  const refOf = (found: string) => part(found, 'library')['bom-ref']
+  const native = (found: string, of: string, licenses: object[], purl = `pkg:cargo/${found}@${of}`) => ({
+    type: 'library',
+    'bom-ref': purl,
+    name: found,
+    version: of,
+    purl,
+    licenses,
+  })
+  expect({
+    format: bill.bomFormat,
+    version: bill.specVersion,
+    components: bill.components,
+    dependencies: bill.dependencies,
+  }).toEqual({
     format: 'CycloneDX',
     version: '1.6',
+    dependencies: [
+      {
+        ref: `pkg:npm/${name}@${version}`,
+        dependsOn: ['cac', host.addon.package, host.runtime.package].map(refOf),
+      },
+      { ref: refOf(host.addon.package), dependsOn: ['pkg:cargo/aes@0.8.4', 'pkg:cargo/aes@0.9.3'] },
+      { ref: refOf(host.runtime.package), dependsOn: [engine, `bun:zlib@${COMMIT.zlib}`] },
+    ],
     components: [
       part('cac', 'library'),
       part(host.addon.package, 'library', host.name),
       part(host.runtime.package, 'platform', host.name),
+      { type: 'library', 'bom-ref': `bun:zlib@${COMMIT.zlib}`, name: 'zlib', version: COMMIT.zlib },
+      native('aes', '0.8.4', [{ expression: 'MIT OR Apache-2.0' }]),
+      native('aes', '0.9.3', [{ license: { id: 'MIT' } }]),
+      native('JavaScriptCore', COMMIT.webkit, [{ license: { name: 'LGPL-2' } }], engine),
     ],
   })
   expect(cycloneDx(options)).toBe(cycloneDx(options))

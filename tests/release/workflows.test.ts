@@ -191,6 +191,11 @@ const PUBLISHED: Record<
     passes: false,
   },
   'a file more': { change: folder => fs.writeFileSync(path.join(folder, 'more'), ''), passes: false },
+  'a file less, of which the signing job does not speak': {
+    change: folder => fs.rmSync(path.join(folder, DARWIN)),
+    signed: built => built.replace(/^.*darwin-arm64.*\n/m, ''),
+    passes: false,
+  },
   'a file less': { change: folder => fs.rmSync(path.join(folder, DARWIN)), passes: false },
 }
 for (const [what, { change, signed, passes }] of Object.entries(PUBLISHED)) {
