@@ -9,22 +9,30 @@ export interface ArchiveFile {
   readonly executable?: boolean
 }
 
+/** A folder of an archive, where a format wants these named too. */
+export interface ArchiveFolder {
+  /** Its path in the archive, with a `/` at its end. */
+  readonly name: string
+}
+
 /** Times tell nothing and would differ: every file has the earliest that both formats can express. */
 const YEAR = 1980
 const UNIX = 3
+/** nanotar leaves these blocks out where the files fill their last record. */
+const TAR_END = Buffer.alloc(1024)
 const REGULAR_FILE = 0o100000
 
 const modeOf = ({ executable }: ArchiveFile): number => (executable ? 0o755 : 0o644)
-const byName = (a: ArchiveFile, b: ArchiveFile): number => (a.name < b.name ? -1 : 1)
+const byName = (a: ArchiveFolder, b: ArchiveFolder): number => (a.name < b.name ? -1 : 1)
 
 /** A `.tar.gz` of files; the same bytes for the same files, whoever packs them and when. */
-export function tarGz(files: readonly ArchiveFile[]): Uint8Array {
+export function tarGz(entries: readonly (ArchiveFile | ArchiveFolder)[]): Uint8Array {
   const tar = createTar(
-    files.toSorted(byName).map(file => ({
-      name: file.name,
-      data: file.content,
+    entries.toSorted(byName).map(entry => ({
+      name: entry.name,
+      ...('content' in entry && { data: entry.content }),
       attrs: {
-        mode: modeOf(file).toString(8),
+        mode: ('content' in entry ? modeOf(entry) : 0o755).toString(8),
         mtime: Date.UTC(YEAR, 0, 1),
         uid: 0,
         gid: 0,
@@ -33,8 +41,12 @@ export function tarGz(files: readonly ArchiveFile[]): Uint8Array {
       },
     })),
   )
-  return Bun.gzipSync(tar as Uint8Array<ArrayBuffer>, { level: 9, library: 'libdeflate' })
+  return gzip(Buffer.concat([tar, TAR_END]))
 }
+
+/** Without a name and a time, and as small as can be. */
+export const gzip = (bytes: Uint8Array): Uint8Array =>
+  Bun.gzipSync(bytes as Uint8Array<ArrayBuffer>, { level: 9, library: 'libdeflate' })
 
 /** A `.zip` of files; the same bytes for the same files, whoever packs them and when. */
 export function zip(files: readonly ArchiveFile[]): Uint8Array {

@@ -3,9 +3,10 @@ import path from 'node:path'
 import manifest from '../package.json' with { type: 'json' }
 import { type ArchiveFile, tarGz, zip } from './archive.ts'
 import { signAdHoc } from './code-signature.ts'
+import { type Companions, inArchive, readCompanions } from './companions.ts'
 import { compile } from './compile.ts'
+import { debianFile, debianPackage } from './debian.ts'
 import { inspect, MAX_ARCHIVE_BYTES } from './inspect.ts'
-import { manualPage } from './manual.ts'
 import { cratesIn, librariesIn } from './native.ts'
 import { LICENSE_LIST, thirdPartyNotices } from './notices.ts'
 import { type LockFile, readLockFile, unpackPackage } from './packages.ts'
@@ -28,9 +29,10 @@ export async function release(targets: readonly Target[], say: (line: string) =>
   fs.mkdirSync(OUTPUT, { recursive: true })
   const bundled = new Set<string>()
   const native = new Map<string, NativeParts>()
+  const companions = await readCompanions()
   for (const target of targets) {
     try {
-      const { archive, packages, parts, found } = await releaseOne(target, lock)
+      const { archive, packages, parts, found } = await releaseOne(target, lock, companions)
       for (const name of packages) bundled.add(name)
       native.set(target.name, parts)
       say(`${archive}: ${found}`)
@@ -51,6 +53,7 @@ export async function release(targets: readonly Target[], say: (line: string) =>
 async function releaseOne(
   target: Target,
   lock: LockFile,
+  companions: Companions,
 ): Promise<{ archive: string; packages: string[]; parts: NativeParts; found: string }> {
   const runtime = path.join(unpackPackage(target.runtime, lock, PACKAGES), target.runtime.file)
   const addonFolder = unpackPackage(target.addon, lock, PACKAGES)
@@ -74,13 +77,26 @@ async function releaseOne(
     { name: target.executable, content: program, executable: true },
     { name: 'LICENSE', content: fs.readFileSync('LICENSE') },
     { name: 'THIRD-PARTY-NOTICES.md', content: Buffer.from(notices) },
-    ...(target.platform === 'win32' ? [] : [{ name: 'atlas.1', content: Buffer.from(await manualPage()) }]),
+    ...inArchive(companions),
   ].map(file => ({ ...file, name: `${folder}/${file.name}` }))
   const packed = target.platform === 'win32' ? zip(files) : tarGz(files)
   if (packed.length > MAX_ARCHIVE_BYTES)
     throw new Error(`its archive weighs ${packed.length} bytes, more than ${MAX_ARCHIVE_BYTES}`)
   const archive = `${folder}${target.platform === 'win32' ? '.zip' : '.tar.gz'}`
   fs.writeFileSync(path.join(OUTPUT, archive), packed)
+  if (target.libc === 'glibc') {
+    const content = {
+      name: manifest.name,
+      version: manifest.version,
+      target,
+      program,
+      companions,
+      license: fs.readFileSync('LICENSE', 'utf8'),
+      notices,
+      changelog: fs.readFileSync('CHANGELOG.md', 'utf8'),
+    }
+    fs.writeFileSync(path.join(OUTPUT, debianFile(content)), debianPackage(content))
+  }
   const parts = {
     runtime: librariesIn(fs.readFileSync(runtime), process.versions),
     addon: cratesIn(fs.readFileSync(path.join(addonFolder, LICENSE_LIST), 'utf8')),

@@ -25,6 +25,17 @@ test('a tar archive holds files in the order of their names, of nobody’s and f
   )
 })
 
+test('a tar archive names folders where it is given some, and ends in empty blocks whatever it holds', () => {
+  // With its header, this file fills a record of tar.
+  const full = { name: 'folder/full', content: new Uint8Array(10_240 - 512 - 512).fill(1) }
+  const tar = Bun.gunzipSync(tarGz([full, { name: 'folder/' }]) as Uint8Array<ArrayBuffer>)
+  expect(parseTar(tar).map(({ name, type, attrs }) => [name, type, attrs?.mode])).toEqual([
+    ['folder/', 'directory', '0000755'],
+    ['folder/full', 'file', '0000644'],
+  ])
+  expect(tar.subarray(10_240)).toEqual(new Uint8Array(1024))
+})
+
 test('a zip archive holds the same files', () => {
   const held = Object.entries(unzipSync(zip(FILES))).map(([name, content]) => [
     name,
