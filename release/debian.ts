@@ -2,11 +2,11 @@ import path from 'node:path'
 import { wrap } from '../lib/terminal/style.ts'
 import { type ArchiveFile, type ArchiveFolder, gzip, tarGz } from './archive.ts'
 import type { Companions } from './companions.ts'
+import { AUTHORS, HOMEPAGE } from './project.ts'
 import type { Target } from './targets.ts'
 
 const ARCHITECTURES: Record<Target['arch'], string> = { x64: 'amd64', arm64: 'arm64' }
-const HOMEPAGE = 'https://atlas.example.com'
-const MAINTAINER = 'The atlas authors <atlas@atlas.example.com>'
+const MAINTAINER = `${AUTHORS} <atlas@${new URL(HOMEPAGE).hostname}>`
 
 /** What lintian wants otherwise, and why it stays as it is. */
 const OVERRIDES = [

@@ -7,11 +7,12 @@ import { type Companions, inArchive, readCompanions } from './companions.ts'
 import { compile } from './compile.ts'
 import { debianFile, debianPackage } from './debian.ts'
 import { inspect, MAX_ARCHIVE_BYTES } from './inspect.ts'
+import { manifests } from './manifests.ts'
 import { cratesIn, librariesIn } from './native.ts'
 import { LICENSE_LIST, thirdPartyNotices } from './notices.ts'
 import { type LockFile, readLockFile, unpackPackage } from './packages.ts'
 import { cycloneDx, type NativeParts } from './sbom.ts'
-import { hostTarget, type Target } from './targets.ts'
+import { hostTarget, TARGETS, type Target } from './targets.ts'
 
 const OUTPUT = 'dist/release'
 /** Programs as they are packed, to be tried out. */
@@ -19,7 +20,8 @@ const PROGRAMS = 'dist/programs'
 const PACKAGES = 'dist/packages'
 
 /**
- * Build, check and pack atlas for each target, with checksums and a bill of materials, in dist/release.
+ * Build, check and pack atlas for each target, with checksums, a bill of materials and, for all targets
+ * together, what package managers need, in dist/release.
  * The same sources give the same bytes.
  * @throws names the target that could not be built, and why.
  */
@@ -46,6 +48,10 @@ export async function release(targets: readonly Target[], say: (line: string) =>
     path.join(OUTPUT, `atlas-${version}.cdx.json`),
     cycloneDx({ name, version, license, packages, targets, native, lock }),
   )
+  // They name archives of several targets.
+  if (targets.length === TARGETS.length)
+    for (const [file, text] of Object.entries(manifests({ version, license, sums: checksums(OUTPUT) })))
+      fs.writeFileSync(path.join(OUTPUT, file), text)
   for (const script of ['install.sh', 'install.ps1']) fs.copyFileSync(script, path.join(OUTPUT, script))
   fs.writeFileSync(path.join(OUTPUT, 'SHA256SUMS'), checksums(OUTPUT))
 }

@@ -134,8 +134,9 @@ function builtRelease(): Disposable & { folder: string; built: string } {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-release-'))
   const names = ['darwin-arm64.tar.gz', 'darwin-x64.tar.gz', 'linux-x64.tar.gz', 'windows-x64.zip']
   for (const name of names) fs.writeFileSync(path.join(folder, `atlas-9.0.0-${name}`), name)
-  for (const name of ['atlas-9.0.0.cdx.json', 'install.sh', 'install.ps1'])
+  for (const name of ['atlas-9.0.0.cdx.json', 'atlas-cli_9.0.0_amd64.deb', 'install.sh', 'install.ps1'])
     fs.writeFileSync(path.join(folder, name), name)
+  fs.writeFileSync(path.join(folder, 'atlas.rb'), checksums(folder))
   const built = checksums(folder)
   fs.writeFileSync(path.join(folder, 'SHA256SUMS'), built)
   return { folder, built, [Symbol.dispose]: () => fs.rmSync(folder, { recursive: true, force: true }) }
@@ -167,6 +168,12 @@ const PUBLISHED: Record<
         /^\w+(?= {2}atlas-9.0.0-darwin-arm64)/m,
         new Bun.CryptoHasher('sha256').update('signed').digest('hex'),
       ),
+    passes: true,
+  },
+  'a Homebrew formula that names the checksum of a signed archive': {
+    change: folder => fs.writeFileSync(path.join(folder, 'atlas.rb'), 'signed'),
+    signed: built =>
+      built.replace(/^\w+(?= {2}atlas.rb)/m, new Bun.CryptoHasher('sha256').update('signed').digest('hex')),
     passes: true,
   },
   'an archive that is not what was built': {
@@ -205,7 +212,7 @@ for (const [what, { change, signed, passes }] of Object.entries(PUBLISHED)) {
     const sums = handedOn(signed?.(release.built) ?? release.built)
     const env = { BUILT: handedOn(release.built), SIGNED: sums, SIGNATURE: 'signature' }
     const passing = CHECKS.map(check => {
-      const isSigned = runStep(SAME, release.folder, { ...env, LC_ALL: 'C' }).exitCode === 0
+      const isSigned = runStep(SAME, release.folder, env).exitCode === 0
       return isSigned && runStep(check, release.folder, env).exitCode === 0
         ? fs.readFileSync(path.join(release.folder, 'SHA256SUMS'), 'utf8')
         : 'refused'
@@ -223,25 +230,25 @@ testWithTools('shasum')(
     using release = builtRelease()
     using work = builtRelease()
     fs.mkdirSync(path.join(work.folder, 'packed'))
+    fs.mkdirSync(path.join(work.folder, 'built'))
+    fs.copyFileSync(path.join(release.folder, 'atlas.rb'), path.join(work.folder, 'built/atlas.rb'))
     for (const target of ['arm64', 'x64']) {
       const name = `atlas-9.0.0-darwin-${target}.tar.gz`
       fs.copyFileSync(path.join(release.folder, name), path.join(work.folder, 'packed', name))
     }
     const output = path.join(work.folder, 'output')
-    const script = stepThat('sign', ({ id }) => id === 'sums')
+    const scripts = ['formula', 'sums'].map(name => stepThat('sign', ({ id }) => id === name))
+    const env = { BUILT: handedOn(release.built), GITHUB_OUTPUT: output }
     const handOn = (): string => {
       fs.rmSync(output, { force: true })
-      const { exitCode } = runStep(script, work.folder, {
-        BUILT: handedOn(release.built),
-        GITHUB_OUTPUT: output,
-      })
-      expect(exitCode).toBe(0)
+      expect(scripts.map(script => runStep(script, work.folder, env).exitCode)).toEqual([0, 0])
       return fs.readFileSync(output, 'utf8')
     }
     expect(handOn()).toBe(`sums<<END_OF_SUMS\n${release.built}END_OF_SUMS\n`)
     fs.writeFileSync(path.join(work.folder, 'packed', DARWIN), 'signed')
     fs.writeFileSync(path.join(release.folder, DARWIN), 'signed')
-    fs.rmSync(path.join(release.folder, 'SHA256SUMS'))
+    for (const name of ['SHA256SUMS', 'atlas.rb']) fs.rmSync(path.join(release.folder, name))
+    fs.writeFileSync(path.join(release.folder, 'atlas.rb'), checksums(release.folder))
     expect(handOn()).toBe(`sums<<END_OF_SUMS\n${checksums(release.folder)}END_OF_SUMS\n`)
   },
 )
