@@ -156,8 +156,12 @@ function ifKnown(ask: () => string): string | undefined {
   }
 }
 
+/** What stands before `--`: the rest may be another program's. */
+const ownArguments = (argv: readonly string[]): readonly string[] =>
+  argv.slice(0, argv.indexOf('--') < 0 ? argv.length : argv.indexOf('--'))
+
 const openTerminal = (argv: readonly string[], secrets: Secrets): Terminal =>
-  createTerminal({ json: argv.includes('--json'), env: process.env, secrets })
+  createTerminal({ json: ownArguments(argv).includes('--json'), env: process.env, secrets })
 
 function fail(error: unknown, terminal: Terminal): number {
   terminal.restore()

@@ -16,8 +16,16 @@ export interface Interrupts {
    * @throws {AtlasError} `cancelled`: a signal arrived; the work was finished first.
    */
   shield<T>(work: (hurry: AbortSignal) => Promise<T>): Promise<T>
-  /** From now on signals are for a child to deal with: they end nothing here. @throws {AtlasError} `cancelled` */
-  release(): void
+  /**
+   * Hear what has arrived, and then leave signals to another program: to a child on Windows; elsewhere they end this
+   * process as any other, until the program has taken its place. @throws {AtlasError} `cancelled`
+   */
+  release(): Promise<void>
+}
+
+interface Signals {
+  on(signal: NodeJS.Signals, listener: () => void): unknown
+  off?(signal: NodeJS.Signals, listener: () => void): unknown
 }
 
 export interface InterruptOptions {
@@ -30,7 +38,7 @@ export interface InterruptOptions {
 }
 
 export function createInterrupts(
-  source: { on(signal: NodeJS.Signals, listener: () => void): unknown },
+  source: Signals,
   { graceMs = GRACE_MS, togetherMs = TOGETHER_MS, ignored = new Set(), onDelay }: InterruptOptions = {},
 ): Interrupts {
   const cancelled = new AbortController()
@@ -54,17 +62,25 @@ export function createInterrupts(
     // An answer that came while the process was stopped is there, and is read first.
     startTimer(again ? 0 : graceMs, hurryAll)
   }
+  const listeners = new Map<EndingSignal, () => void>()
+  const listen = (signal: EndingSignal): void => {
+    const listener = (): void => receive(signal)
+    listeners.set(signal, listener)
+    source.on(signal, listener)
+  }
   // Windows knows a few of them.
-  for (const signal of Object.keys(SIGNAL_NUMBER) as EndingSignal[])
-    if (!ignored.has(signal)) source.on(signal, () => receive(signal))
+  for (const signal of Object.keys(SIGNAL_NUMBER) as EndingSignal[]) if (!ignored.has(signal)) listen(signal)
   // A write beyond the limit on the size of files fails instead, and is reported as any other.
   if (process.platform !== 'win32') source.on('SIGXFSZ', () => {})
 
   return {
     cancelled: cancelled.signal,
-    release() {
+    async release() {
+      // The runtime tells of a signal in a later turn; what it has not told yet would be lost with the listener.
+      for (let turn = 0; turn < 2; turn++) await new Promise(resolve => setImmediate(resolve))
       cancelled.signal.throwIfAborted()
-      isReleased = true
+      if (process.platform === 'win32') isReleased = true
+      else for (const [signal, listener] of listeners) source.off?.(signal, listener)
     },
     async shield(work) {
       cancelled.signal.throwIfAborted()

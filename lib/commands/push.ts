@@ -9,7 +9,7 @@ import { isKnown, sha256 } from '../sync/verdict.ts'
 import { styled } from '../terminal/style.ts'
 import type { Register } from './context.ts'
 import { diffOf, linesOf, showDiff, showShortDiff, textOf } from './sync-diff.ts'
-import { askServer, DIR_FLAG, inCommit, KEEP_ONE, memoryOf, sayReport } from './sync-file.ts'
+import { accountOf, askServer, DIR_FLAG, inCommit, KEEP_ONE, memoryOf, sayReport } from './sync-file.ts'
 
 /**
  * Save the local text on the server, unless that would overwrite a text that was not synced here.
@@ -32,6 +32,7 @@ export async function push(
     place,
     memory: memoryOf(place, run),
     lock: lockOf(place.target),
+    account: await accountOf(run),
     fetchConfiguration: () => askServer(credential, run),
     saveConfiguration: content =>
       terminal.during(`Saving on ${apiUrl}`, saveConfiguration(content, message, credential, run)),

@@ -1,3 +1,4 @@
+import { loginAt } from '../config/file.ts'
 import type { Run } from '../run.ts'
 import type { Credential } from '../session/credentials.ts'
 import { createSyncMemory, type SyncMemory } from '../sync/memory.ts'
@@ -18,6 +19,15 @@ export const memoryOf = ({ target }: Place, { config }: Pick<Run, 'config'>): Sy
     apiUrl: config.apiUrl.value,
     file: target,
   })
+
+/** Whose text it is, as far as that is known without a keychain; null where it is not. */
+export async function accountOf({
+  config,
+  credentials,
+}: Pick<Run, 'config' | 'credentials'>): Promise<string | null> {
+  if (credentials.source === 'env') return (await credentials.require()).email
+  return loginAt(config.file, config.profile.value, config.apiUrl.value)?.email ?? null
+}
 
 /** The configuration that the server keeps for the user. @throws {AtlasError} as `fetchConfiguration` does. */
 export function askServer(credential: Credential, run: Run): Promise<Configuration> {

@@ -15,12 +15,18 @@ import { askServer, inCommit, KEEP_ONE, onlySyncHelps, sayReport } from './sync-
  * `remote_unreadable`: the server has a commit and sent no text;
  * `file_error`, `lock_timeout`, and what a request may throw: the local file is as it was.
  */
-export async function pull(place: Place, memory: SyncMemory, options: SyncOptions, run: Run): Promise<void> {
+export async function pull(
+  place: Place,
+  memory: SyncMemory,
+  account: string | null,
+  options: SyncOptions,
+  run: Run,
+): Promise<void> {
   const { config, credentials, terminal, lockOf, now } = run
   const credential = await credentials.require()
   const fetchConfiguration = () => askServer(credential, run)
   const lock = lockOf(place.target)
-  const synced = await sync(options, { place, memory, lock, fetchConfiguration, now })
+  const synced = await sync(options, { place, memory, lock, account, fetchConfiguration, now })
   const { result, verdict, local, remote, backup, recovered } = synced
   if (recovered !== null)
     terminal.notice(`An interrupted sync had moved a local text aside; it is kept in ${recovered}`)

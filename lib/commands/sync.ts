@@ -6,7 +6,7 @@ import { findPlace, type Place } from '../sync/place.ts'
 import type { SyncOptions } from '../sync/pull.ts'
 import { styled } from '../terminal/style.ts'
 import type { Register } from './context.ts'
-import { DIR_FLAG, inCommit, memoryOf, sayReport } from './sync-file.ts'
+import { accountOf, DIR_FLAG, inCommit, memoryOf, sayReport } from './sync-file.ts'
 
 /**
  * Bring the server's configuration into the local file, unless that would lose local changes.
@@ -22,11 +22,13 @@ export async function sync(
 ): Promise<void> {
   const place = findPlace(dir, run)
   const memory = memoryOf(place, run)
-  if (maxAgeMs !== undefined && !options.dryRun && isFresh(place, memory.recall(), maxAgeMs, run.now()))
+  const account = await accountOf(run)
+  const mayBeFresh = maxAgeMs !== undefined && !options.dryRun
+  if (mayBeFresh && isFresh(place, memory.recall(), account, maxAgeMs, run.now()))
     return sayFresh(place, memory, run)
   // Loaded when needed: a sync that has nothing to do costs every session of an assistant its start.
   const { pull } = await import('./sync-pull.ts')
-  await pull(place, memory, options, run)
+  await pull(place, memory, account, options, run)
 }
 
 function sayFresh(place: Place, memory: SyncMemory, run: Run): Promise<void> {

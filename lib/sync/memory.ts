@@ -15,7 +15,15 @@ export interface SyncState extends Known {
   /** When the last sync took a text over; null before the first. */
   readonly syncedAt: Date | null
   /** When, and as what, the file was last found to be the server's text; undefined where that was not noted. */
-  readonly checked?: { readonly at: Date; readonly size: number; readonly mtimeMs: number } | undefined
+  readonly checked?: Check | undefined
+}
+
+export interface Check {
+  readonly at: Date
+  /** Whose text it is; null where that is not known. */
+  readonly account: string | null
+  /** What the file looked like from outside: see `lookOf`. */
+  readonly look: string
 }
 
 export const NEVER_SYNCED: SyncState = {
@@ -76,7 +84,7 @@ export function createSyncMemory({
         pending_sha256: pendingSha256,
         commit_sha: commitSha,
         synced_at: syncedAt,
-        checked: checked && { at: checked.at, size: checked.size, mtime_ms: checked.mtimeMs },
+        checked,
       }
       orFileError(file, () => replaceFile(file, `${JSON.stringify(content, null, 2)}\n`))
     },
@@ -100,9 +108,9 @@ function parseState(text: string): SyncState {
 }
 
 function parseCheck(value: unknown): Pick<SyncState, 'checked'> {
-  const { at: text, size, mtime_ms: mtimeMs } = isJsonObject(value) ? value : {}
+  if (!isJsonObject(value)) return {}
+  const { at: text, account, look } = value
   const at = new Date(typeof text === 'string' ? text : Number.NaN)
-  return typeof size === 'number' && typeof mtimeMs === 'number' && !Number.isNaN(at.getTime())
-    ? { checked: { at, size, mtimeMs } }
-    : {}
+  if (Number.isNaN(at.getTime()) || typeof look !== 'string') return {}
+  return { checked: { at, account: typeof account === 'string' ? account : null, look } }
 }

@@ -22,6 +22,8 @@ export interface SyncDependencies {
   readonly memory: SyncMemory
   /** Held by whoever writes to the place's target. */
   readonly lock: Lock
+  /** Whose text it is; null where that is not known. */
+  readonly account: string | null
   readonly fetchConfiguration: () => Promise<Configuration>
   readonly now: () => Date
 }
@@ -49,7 +51,7 @@ export interface Synced extends Comparison {
  * @throws {AtlasError} `file_error`, `lock_timeout`, and what fetching may throw; the file is as it was then.
  */
 export async function sync({ force, dryRun }: SyncOptions, dependencies: SyncDependencies): Promise<Synced> {
-  const { place, memory, lock, fetchConfiguration, now } = dependencies
+  const { place, memory, lock, account, fetchConfiguration, now } = dependencies
   if (dryRun) {
     const comparison = compare(place, memory, await fetchConfiguration())
     return { ...comparison, result: resting(comparison) ?? 'dry_run', backup: null, recovered: null }
@@ -65,12 +67,12 @@ export async function sync({ force, dryRun }: SyncOptions, dependencies: SyncDep
       // The text may be here by a first sync, by one that was killed at its end, or by hand.
       if (verdict === 'in_sync') rememberSynced(memory, remote, now)
       const result = resting(comparison)
-      if (result === 'up_to_date') noteCheck(place, memory, now)
+      if (result === 'up_to_date') noteCheck(place, memory, account, now())
       if (result !== undefined) return { ...ended, result }
       if (isEdited(verdict) && !force) return { ...ended, result: 'refused' }
       const written = write(comparison, dependencies)
       if (written === undefined) continue
-      noteCheck(place, memory, now)
+      noteCheck(place, memory, account, now())
       return { ...ended, result: 'written', ...written }
     }
     throw new AtlasError(

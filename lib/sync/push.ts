@@ -1,6 +1,7 @@
 import { AtlasError, recoverable } from '../errors.ts'
 import type { Lock } from '../files/lock.ts'
 import { backUpRemote, settleDisplaced } from './backups.ts'
+import { noteCheck } from './freshness.ts'
 import type { Version } from './history.ts'
 import { type LocalFile, readLocal } from './local-file.ts'
 import { rememberSynced, type SyncMemory, type SyncState } from './memory.ts'
@@ -19,6 +20,8 @@ export interface PushDependencies {
   readonly memory: SyncMemory
   /** Held by whoever writes to the place's target. */
   readonly lock: Lock
+  /** Whose text it is; null where that is not known. */
+  readonly account: string | null
   readonly fetchConfiguration: () => Promise<Configuration>
   readonly saveConfiguration: (content: Uint8Array) => Promise<void>
   /** The newest two versions that the server lists. */
@@ -49,7 +52,7 @@ export interface Pushed {
  * @throws {AtlasError} `file_error`, `lock_timeout`, and what the requests may throw; no local text is changed.
  */
 export function push({ force, dryRun }: PushOptions, dependencies: PushDependencies): Promise<Pushed> {
-  const { place, memory, lock, fetchConfiguration, saveConfiguration, now } = dependencies
+  const { place, memory, lock, account, fetchConfiguration, saveConfiguration, now } = dependencies
   return lock.hold(async () => {
     // A dry run moves nothing, and leaves that to the next run.
     const recovered = dryRun ? null : (settleDisplaced(place.target, memory.recall(), now()) ?? null)
@@ -60,7 +63,10 @@ export function push({ force, dryRun }: PushOptions, dependencies: PushDependenc
     const ended = { verdict, local, remote, state, backup: null, overtaken: null, recovered }
     if (verdict === 'remote_unreadable') return { ...ended, result: verdict }
     if (verdict === 'in_sync') {
-      if (!dryRun) rememberSynced(memory, remote, now)
+      if (!dryRun) {
+        rememberSynced(memory, remote, now)
+        noteCheck(place, memory, account, now())
+      }
       return { ...ended, result: 'up_to_date' }
     }
     const isOwn = verdict === 'local_changed' || verdict === 'remote_empty'
@@ -71,6 +77,7 @@ export function push({ force, dryRun }: PushOptions, dependencies: PushDependenc
     const kept = await fetchConfiguration()
     if (!sameBytes(kept.content, local.bytes)) return { ...ended, remote: kept, backup, result: 'not_kept' }
     rememberSynced(memory, kept, now)
+    noteCheck(place, memory, account, now())
     const overtaken = await overtakenBy(kept, remote, dependencies)
     return { ...ended, remote: kept, backup, overtaken, result: 'pushed' }
   })

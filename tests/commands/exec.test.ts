@@ -5,7 +5,7 @@ import { signToken } from '../support/atlas-server.ts'
 import { outcomeOf } from '../support/binary.ts'
 import { inProcess } from '../support/in-process.ts'
 import { openShell } from '../support/interactive-shell.ts'
-import { testWithTools } from '../support/needs.ts'
+import { forRun, testWithTools } from '../support/needs.ts'
 import { type Stage, stage } from '../support/stage.ts'
 
 const shellTest = testWithTools('bash', 'stty')
@@ -160,6 +160,28 @@ describe('atlas exec', () => {
     child.stdin.end()
     await see('line\n')
     expect([await child.exited, text]).toEqual([3, `ready\ngot ${name}\nline\n`])
+  })
+
+  test('exec: a signal at any moment ends atlas or the program, and is never lost', async () => {
+    await using atlas = await stage({ loggedIn: true })
+    const ends = async (delayMs: number) => {
+      const child = atlas.start(['exec', '--', 'sleep', '60'], { input: '' })
+      await Bun.sleep(delayMs)
+      child.kill('SIGTERM')
+      const status = await Promise.race([child.exited, Bun.sleep(5000).then(() => 'lost')])
+      child.kill('SIGKILL')
+      return status
+    }
+    const delays = Array.from({ length: forRun({ short: 40, full: 400 }) }, (_, index) => (index % 40) / 2)
+    const statuses = new Set<unknown>()
+    for (const delay of delays) statuses.add(await ends(delay))
+    expect([...statuses].filter(status => status !== 143)).toEqual([])
+  }, 120_000)
+
+  test('exec: --json behind the dashes is the program’s', async () => {
+    await using atlas = await stage()
+    const { stderr } = await atlas.run(['exec', '--', 'nowhere', '--json'])
+    expect(stderr).toStartWith('atlas: There is no program')
   })
 
   test('exec: a program that a signal ends has its status', async () => {

@@ -60,13 +60,7 @@ describe('help and version', () => {
     expect(await sandbox.run(['auth', '--', 'list', '--json'])).toEqual({
       status: 2,
       stdout: '',
-      stderr: `${JSON.stringify({
-        error: {
-          code: 'usage',
-          message: 'atlas auth list takes no argument "--json".',
-          hint: 'See: atlas auth list --help',
-        },
-      })}\n`,
+      stderr: 'atlas: atlas auth list takes no argument "--json".\n       See: atlas auth list --help\n',
     })
   })
 

@@ -55,6 +55,7 @@ export function createSyncKit() {
           place,
           memory,
           lock: newLock(),
+          account: 'ada@example.com',
           fetchConfiguration: async () => {
             const answer = configuration()
             during()
@@ -76,6 +77,7 @@ export function createSyncKit() {
           place,
           memory,
           lock: newLock(),
+          account: 'ada@example.com',
           fetchConfiguration: async () => configuration(),
           saveConfiguration: async content => saving(Buffer.from(content).toString()),
           fetchNewest: async () =>

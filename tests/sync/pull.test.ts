@@ -4,6 +4,7 @@ import path from 'node:path'
 import fc from 'fast-check'
 import { AtlasError } from '../../lib/errors.ts'
 import { readLocal, replaceLocal } from '../../lib/sync/local-file.ts'
+import type { SyncState } from '../../lib/sync/memory.ts'
 import { sync } from '../../lib/sync/pull.ts'
 import { createSyncKit, failing, NOW, type SyncKit } from '../support/sync-kit.ts'
 
@@ -183,6 +184,21 @@ describe('a sync', () => {
     expect([(await kit.sync()).result, kit.local()]).toEqual(['written', 'b'])
   })
 
+  test('pull: an edit that comes between writing and noting is not noted as the server’s text', async () => {
+    using kit = createSyncKit()
+    kit.remote = 'a'
+    const memory = {
+      ...kit.memory,
+      remember(state: SyncState) {
+        kit.memory.remember(state)
+        // The last thing before the note.
+        if (state.pendingSha256 === null && state.checked === undefined) kit.edit('b')
+      },
+    }
+    expect((await kit.sync({}, () => {}, memory)).result).toBe('written')
+    expect([kit.local(), kit.memory.recall().checked]).toEqual(['b', undefined])
+  })
+
   test('pull: remembers the new commit of an unchanged text', async () => {
     using kit = createSyncKit()
     kit.remote = 'a'
@@ -191,7 +207,14 @@ describe('a sync', () => {
     const { place, newLock, memory } = kit
     await sync(
       { force: false, dryRun: false },
-      { place, memory, lock: newLock(), fetchConfiguration: async () => kit.configuration(), now: () => NOW },
+      {
+        place,
+        memory,
+        lock: newLock(),
+        account: null,
+        fetchConfiguration: async () => kit.configuration(),
+        now: () => NOW,
+      },
     )
     expect(kit.memory.recall().commitSha).toBe('later')
   })
@@ -207,6 +230,7 @@ describe('a sync', () => {
         place,
         memory,
         lock: newLock(),
+        account: null,
         async fetchConfiguration() {
           const answer = configuration()
           kit.remote = 'new'

@@ -1,19 +1,20 @@
+import { isUtf8 } from 'node:buffer'
 import type { FetchResponse } from 'ofetch'
 import type { Flags } from '../../cli/flags.ts'
 import { resolveRequestUrl } from '../../config/server.ts'
-import { AtlasError, usageError } from '../../errors.ts'
-import { apiError, quote } from '../../http/answer.ts'
+import { type AtlasError, usageError } from '../../errors.ts'
+import { type Answer, apiError, badResponse, quote, type Reader } from '../../http/answer.ts'
 import type { Run } from '../../run.ts'
 import type { Credential } from '../../session/credentials.ts'
-import { OutputClosed, readAll } from '../../terminal/streams.ts'
+import { OutputClosed } from '../../terminal/streams.ts'
 import type { Register } from '../context.ts'
 import type { Filter } from './jq.ts'
 import { printBody, printHead } from './print.ts'
 import { type Arrival, follow, redirectError } from './redirects.ts'
 import { type Content, parseRequest, readContent, type TypedRequest } from './request.ts'
 
-/** An answer that goes through --jq is held in memory, in bytes. */
-const MAX_FILTERED_BYTES = 256 * 1024 * 1024
+/** An answer that is read before any of it is printed is held in memory, in bytes. */
+const MAX_READ_BYTES = 256 * 1024 * 1024
 
 export interface ApiOptions extends TypedRequest {
   readonly path: string
@@ -45,7 +46,7 @@ export async function api(options: ApiOptions, run: Run): Promise<void> {
   const ask = (url: URL): Promise<Arrival> =>
     follow(options.method, url, apiRoot, target => send(options, target, content, credential, run))
   const first = await terminal.during(`${options.method} ${asked.pathname}`, ask(asked))
-  const { url, response, unfollowed } = first
+  const { url, response } = first
   const { status, statusText, headers } = response
   // A server may put anything into the path that it redirects to.
   const redirected = url === asked ? '' : `, redirected to ${quote(url.pathname, reader)},`
@@ -54,20 +55,31 @@ export async function api(options: ApiOptions, run: Run): Promise<void> {
   const isUsed = status < 300
   if (isUsed && options.paginate) {
     const { printPages } = await import('./paginate.ts')
-    return printPages({ first, ask, filter, silent: options.silent }, run)
+    const refuse = (arrival: Arrival, answer: Answer): AtlasError =>
+      refusal(answer, arrival, { apiRoot, typedQuery }, reader)
+    return printPages({ first, ask, filter, silent: options.silent, refuse }, run)
   }
   let body: Uint8Array = new Uint8Array()
   try {
     if (options.include) await printHead(response, terminal)
-    if (isUsed && filter) return await printFiltered(response, filter)
+    if (isUsed && filter) return await printFiltered(response, { request, url }, filter)
     body = await printBody(response, request, options.silent, terminal)
   } catch (error) {
     // A refusal that nobody reads is still a refusal.
     if (!(error instanceof OutputClosed && status >= 300)) throw error
   }
   const answer = { request, url, status, statusText, headers, body, receivedAt: now() }
-  if (unfollowed) throw redirectError(answer, unfollowed, { apiRoot, typedQuery }, reader)
-  if (status >= 300) throw apiError(answer, reader)
+  if (status >= 300) throw refusal(answer, first, { apiRoot, typedQuery }, reader)
+}
+
+/** What an answer of 300 and above means. */
+function refusal(
+  answer: Omit<Answer, 'body'> & { body: string | Uint8Array },
+  { unfollowed }: Arrival,
+  place: { apiRoot: string; typedQuery: string },
+  reader: Reader,
+): AtlasError {
+  return unfollowed ? redirectError(answer, unfollowed, place, reader) : apiError(answer, reader)
 }
 
 async function openJq(expression: string, run: Run): Promise<Filter> {
@@ -82,18 +94,18 @@ function mentionFault({ credentials, terminal }: Run): void {
     terminal.notice(`${fault}; the server may answer as to somebody who is not logged in.`)
 }
 
-async function printFiltered({ body }: Response, filter: Filter): Promise<void> {
-  const bytes = body && (await readAll(body, MAX_FILTERED_BYTES))
-  if (bytes === undefined)
-    throw new AtlasError(
-      'bad_response',
-      `The answer has more than ${MAX_FILTERED_BYTES} bytes, too many for --jq.`,
-    )
-  if (bytes !== null && bytes.byteLength > 0) await filter.print(bytes.toString())
+async function printFiltered(
+  response: Response,
+  request: Pick<Answer, 'request' | 'url'>,
+  filter: Filter,
+): Promise<void> {
+  const bytes = await response.bytes()
+  if (!isUtf8(bytes)) throw badResponse(request, 'it is not UTF-8 text, which --jq needs')
+  if (bytes.byteLength > 0) await filter.print(Buffer.from(bytes).toString())
 }
 
 async function send(
-  { method, headers: given }: ApiOptions,
+  { method, headers: given, paginate, jq }: ApiOptions,
   url: URL,
   { body }: Content,
   credential: Credential,
@@ -110,7 +122,7 @@ async function send(
       method,
       headers,
       responseType: 'stream',
-      guard: { streamed: true },
+      guard: paginate || jq !== undefined ? { maxBytes: MAX_READ_BYTES } : { streamed: true },
       signal: interrupts.cancelled,
       ...(body !== undefined && { body }),
     }),

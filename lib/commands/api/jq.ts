@@ -5,8 +5,6 @@ import { sanitizeBlock } from '../../terminal/safe-text.ts'
 import type { JqReply, JqRequest } from './jq-worker.ts'
 
 const MANUAL = 'See: https://jqlang.org/manual'
-/** What jq ends with where it cannot compile an expression. @see jq(1) */
-const COMPILE_ERROR = 3
 
 export interface Filter {
   /** Print what jq makes of a JSON text: strings as they are; the rest in a line each, or indented on a terminal. */
@@ -53,7 +51,6 @@ const reasonOf = ({ said }: Failure): string =>
   (said.split('\n')[0] ?? '').replace(/^jq: (?:parse )?error(?: \(at .*?\))?: /, '').replace(/:$/, '')
 
 function failureOf(failure: Failure): AtlasError {
-  if (failure.exitCode === COMPILE_ERROR) return usageError(`--jq cannot be compiled: ${reasonOf(failure)}.`)
   if (failure.said.startsWith('jq: parse error'))
     return new AtlasError('bad_response', `The answer is not valid JSON: ${reasonOf(failure)}.`)
   const reason = reasonOf(failure) || 'it gave up'

@@ -1,14 +1,14 @@
+import { isUtf8 } from 'node:buffer'
 import { AtlasError } from '../../errors.ts'
-import { type Answer, apiError, badResponse, errorFor } from '../../http/answer.ts'
+import { type Answer, badResponse, errorFor } from '../../http/answer.ts'
 import type { Run } from '../../run.ts'
 import { bodyForTerminal } from '../../terminal/json.ts'
-import { readAll } from '../../terminal/streams.ts'
 import type { Filter } from './jq.ts'
-import { faultOf, isLast, type Page, type Progress, parsePage } from './pages.ts'
+import { faultOf, isLast, type Page, type Progress, pageIn, parsePage, withPage } from './pages.ts'
 import type { Arrival } from './redirects.ts'
 
-/** No page of a list is longer, in bytes. */
-const MAX_PAGE_BYTES = 64 * 1024 * 1024
+/** What goes through a filter is held in memory, in characters. */
+const MAX_COLLECTED_LENGTH = 256 * 1024 * 1024
 
 export interface Pagination {
   readonly first: Arrival
@@ -16,6 +16,8 @@ export interface Pagination {
   /** What the list goes through. */
   readonly filter: Filter | undefined
   readonly silent: boolean
+  /** What an answer of 300 and above means. */
+  readonly refuse: (arrival: Arrival, answer: Answer) => AtlasError
 }
 
 /**
@@ -24,31 +26,31 @@ export interface Pagination {
  * @throws {AtlasError} `api_error`: the first answer is no list; `bad_response`: a page repeats or is missing;
  * else why a page could not be had.
  */
-export async function printPages({ first, ask, filter, silent }: Pagination, run: Run): Promise<void> {
+export async function printPages(options: Pagination, run: Run): Promise<void> {
+  const { first, ask, filter, silent } = options
   const { terminal } = run
   const list = filter ? collect(filter) : silent ? NOWHERE : stream(run)
   const totals = new Set<number | undefined>()
+  const begin = pageIn(first.url)
   let arrival = first
   let before: Page | undefined
-  let number = 1
+  let number = begin ?? 1
   let received = 0
   try {
     for (;;) {
-      const page = await readPage(arrival, before !== undefined, run)
+      const page = await readPage(arrival, before !== undefined, options, run)
       if (before === undefined) number = page.number ?? number
       received += page.items.length
       totals.add(page.total)
-      const progress: Progress = { page, number, received }
-      const fault = before && faultOf(before, progress)
+      const progress: Progress = { page, before, number, received, isWhole: (begin ?? 1) <= 1 }
+      const fault = faultOf(progress)
       if (fault !== undefined) throw badResponse(requestOf(arrival), fault)
       await list.add(page.items)
       if (isLast(progress)) break
       before = page
       number++
-      const next = new URL(arrival.url)
-      next.searchParams.set('page', String(number))
       const label = `Page ${number}${page.pages === undefined ? '' : ` of ${page.pages}`}`
-      arrival = await terminal.during(label, ask(next))
+      arrival = await terminal.during(label, ask(withPage(arrival.url, number)))
     }
     await list.end()
   } finally {
@@ -63,16 +65,21 @@ const requestOf = ({ url }: Arrival): Pick<Answer, 'request' | 'url'> => ({
   url,
 })
 
-async function readPage(arrival: Arrival, isLater: boolean, { reader, now }: Run): Promise<Page> {
+async function readPage(
+  arrival: Arrival,
+  isLater: boolean,
+  { refuse }: Pagination,
+  { reader, now }: Run,
+): Promise<Page> {
   const { response } = arrival
-  const body = response.body && (await readAll(response.body, MAX_PAGE_BYTES))
-  if (body === undefined) throw badResponse(requestOf(arrival), `it is longer than ${MAX_PAGE_BYTES} bytes`)
-  const text = body?.toString() ?? ''
+  const bytes = await response.bytes()
+  const text = Buffer.from(bytes).toString()
   const { status, statusText, headers } = response
   const answer = { ...requestOf(arrival), status, statusText, headers, body: text, receivedAt: now() }
   // What may be gone the next time ends as it does in other commands.
   if (status >= 500 || status === 429) throw errorFor(answer, reader)
-  if (status >= 300) throw apiError(answer, reader)
+  if (status >= 300) throw refuse(arrival, answer)
+  if (!isUtf8(bytes)) throw badResponse(answer, 'it is not UTF-8 text')
   const page = parsePage(text)
   if (page !== undefined) return page
   if (isLater) throw badResponse(requestOf(arrival), 'it is no page of a list')
@@ -95,11 +102,23 @@ interface List {
 const NOWHERE: List = { async add() {}, async end() {}, async close() {} }
 
 function collect(filter: Filter): List {
-  const all: string[] = []
+  const pieces: string[] = []
+  let length = 0
   return {
     ...NOWHERE,
-    add: async items => void all.push(...items),
-    end: () => filter.print(`[${all.join()}]`),
+    async add(items) {
+      if (items.length === 0) return
+      const piece = items.join()
+      length += piece.length
+      if (length > MAX_COLLECTED_LENGTH)
+        throw new AtlasError(
+          'bad_response',
+          `The list is longer than ${MAX_COLLECTED_LENGTH} characters, too many for --jq.`,
+          'Get it without --jq, into a file.',
+        )
+      pieces.push(piece)
+    },
+    end: () => filter.print(`[${pieces.join()}]`),
   }
 }
 

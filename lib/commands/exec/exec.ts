@@ -37,11 +37,8 @@ export async function exec(
     terminal.diagnose(`exec: the token of ${USUAL_NAME} is passed on as it is`)
   terminal.flushNotices()
   await terminal.flush()
-  if (platform === 'win32') {
-    interrupts.release()
-    return startProgram(program, args, { ...env, ...changes })
-  }
-  interrupts.cancelled.throwIfAborted()
+  await interrupts.release()
+  if (platform === 'win32') return startProgram(program, args, { ...env, ...changes })
   return replaceProcess({ file, args: [program, ...args], env, changes, descriptors })
 }
 

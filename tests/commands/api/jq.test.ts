@@ -72,6 +72,7 @@ describe('atlas api --jq', () => {
   const FAILURES: [what: string, body: string, expression: string, status: number, code: string][] = [
     ['an expression that does not fit', BODY, '.name.first', 1, 'api_error'],
     ['an expression that gives up', BODY, 'error("no")', 1, 'api_error'],
+    ['an expression that ends as one that cannot be compiled', BODY, '.name | halt_error(3)', 1, 'api_error'],
     ['an answer that is no JSON', '<html>', '.', 5, 'bad_response'],
     ['an answer that is cut off', '{"a":', '.', 5, 'bad_response'],
   ]

@@ -51,7 +51,7 @@ describe('atlas api --paginate', () => {
     expect(numbers((await atlas.run(args)).stdout)).toEqual([3, 4, 5, 6])
     expect(atlas.server.log()).toEqual([
       'GET /api/v1/list?q=a+b&page=2&type=x+y',
-      'GET /api/v1/list?q=a+b&page=3&type=x+y',
+      'GET /api/v1/list?q=a+b&type=x+y&page=3',
     ])
   })
 
@@ -171,6 +171,66 @@ describe('atlas api --paginate', () => {
     atlas.server.fault('GET /list', fault)
     const filtered = await atlas.run(['api', '/list', '--paginate', '--json', '--jq', 'length'])
     expect([filtered.status, filtered.stdout]).toEqual([status, ''])
+  })
+
+  const ODD: [what: string, page: object][] = [
+    ['a count that is no whole number', { page: 1, pages: 2.5 }],
+    ['a count below zero', { page: 1, pages: -3 }],
+    ['a count beyond all reason', { page: 1, pages: 1.2e29 }],
+    ['no pages, and items', { page: 1, pages: 0, total: 200 }],
+    ['one page, and more items than it has', { page: 1, pages: 1, total: 10 }],
+  ]
+  test.each(ODD)('paginate: a server that speaks of %s is not believed', async (_, page) => {
+    await using atlas = await inProcess({ loggedIn: true })
+    atlas.server.fault('GET /list', response => answer(response, 200, { items: [1, 2], ...page }))
+    const { status, stdout, stderr } = await atlas.run(['api', '/list', '--paginate', '--json'])
+    expect([status, stdout, codeOf(stderr)]).toEqual([5, '', 'bad_response'])
+  })
+
+  test('paginate: counts may be texts, and empty pages end', async () => {
+    await using atlas = await inProcess({ loggedIn: true })
+    serveList(atlas.server, 4, 'pages', (_, page) => ({ ...page, pages: '2', total: '4' }))
+    expect(numbers((await atlas.run(['api', '/list', '--paginate'])).stdout)).toEqual([1, 2, 3, 4])
+    atlas.server.clearFaults()
+    atlas.server.fault('GET /list', response => answer(response, 200, { items: [], pages: 1e9 }))
+    expect((await atlas.run(['api', '/list', '--paginate'])).status).toBe(5)
+  })
+
+  test('paginate: the rest of a query stays as it was typed, on a server that repeats no number too', async () => {
+    await using atlas = await inProcess({ loggedIn: true })
+    serveList(atlas.server, 6, 'pages', (_, page) => ({ ...page, page: undefined }))
+    const { status, stdout } = await atlas.run(['api', '/list?q=%E9+b%20c&x=[1]&page=2&y', '--paginate'])
+    expect([status, numbers(stdout), atlas.server.log()]).toEqual([
+      0,
+      [3, 4, 5, 6],
+      ['GET /api/v1/list?q=%E9+b%20c&x=[1]&page=2&y', 'GET /api/v1/list?q=%E9+b%20c&x=[1]&y&page=3'],
+    ])
+  })
+
+  test('paginate: a redirect that is not followed is named on a later page too', async () => {
+    await using atlas = await inProcess({ loggedIn: true })
+    atlas.server.fault('GET /list', response => answer(response, 200, { items: [1], page: 1, pages: 2 }), 1)
+    atlas.server.fault('GET /list', response =>
+      answer(response, 302, {}, { location: 'http://127.0.0.1:9/x' }),
+    )
+    const { status, stderr } = await atlas.run(['api', '/list', '--paginate'])
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringContaining('a redirect to http://127.0.0.1:9/x, which leads out of the API'),
+    ])
+  })
+
+  test('paginate: a page that takes longer than the timeout as a whole is given up', async () => {
+    await using atlas = await inProcess({ loggedIn: true })
+    atlas.server.fault('GET /list', response => {
+      response.writeHead(200, { 'content-type': 'application/json' })
+      const timer = setInterval(() => response.write(' '), 50)
+      response.once('close', () => clearInterval(timer))
+    })
+    for (const more of [['--paginate'], ['--jq', '.']]) {
+      const { status, stderr } = await atlas.run(['api', '/list', '--timeout', '0.5', '--json', ...more])
+      expect([status, codeOf(stderr)]).toEqual([5, 'timeout'])
+    }
   })
 
   test('paginate: a first answer that is an error is shown as without the flag', async () => {
