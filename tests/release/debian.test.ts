@@ -60,7 +60,8 @@ function pack(program: Uint8Array, name = 'linux-x64', companions = COMPANIONS):
 const PROGRAM = Buffer.from('#!/bin/sh\necho atlas/2.0.0\n')
 
 function run(...command: string[]): { status: number; stdout: string; stderr: string } {
-  const env = { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', TZ: 'UTC' }
+  // dpkg insists on programs that are in no ordinary user's PATH.
+  const env = { PATH: `${process.env['PATH']}:/usr/sbin:/sbin`, LC_ALL: 'C', TZ: 'UTC' }
   const { exitCode, stdout, stderr } = Bun.spawnSync(command, { env })
   return { status: exitCode, stdout: stdout.toString(), stderr: stderr.toString() }
 }

@@ -112,7 +112,27 @@ async function syncOrPush(next: Extract<Step, { do: 'sync' | 'push' }>, world: W
   world.precious.delete(overtaken)
 }
 
-const OLDEST_BACKUPS_GO = 5
+/** As many backups are kept. */
+const MAX_BACKUPS = 5
+
+/** Let something happen, and see that nothing was lost but the oldest of many backups. */
+async function withoutLoss(world: World, happen: () => Promise<unknown>): Promise<void> {
+  const { backups } = world.kit.contents()
+  await happen()
+  const after = world.kit.contents().backups
+  if (after.length >= MAX_BACKUPS)
+    for (const text of backups) if (!after.includes(text)) world.precious.delete(text)
+  const copies = world.copies()
+  expect([...world.precious].filter(text => !copies.has(text))).toEqual([])
+}
+
+async function take(next: Step, world: World): Promise<void> {
+  const { kit } = world
+  if (next.do === 'clock') kit.clock = new Date(kit.clock.getTime() + next.byMs)
+  else if (next.do === 'rollBack') world.rollBack(next.by)
+  else if (next.do === 'sync' || next.do === 'push') await syncOrPush(next, world)
+  else world[next.do]()
+}
 
 test('sync and push: no text that anybody wrote on either side is without a copy, in any order, killed or not', async () => {
   await fc.assert(
@@ -120,25 +140,15 @@ test('sync and push: no text that anybody wrote on either side is without a copy
       using kit = createSyncKit()
       const world = new World(kit)
       world.theySave()
-      for (const next of steps) {
-        const { backups } = kit.contents()
-        if (next.do === 'clock') kit.clock = new Date(kit.clock.getTime() + next.byMs)
-        else if (next.do === 'rollBack') world.rollBack(next.by)
-        else if (next.do === 'sync' || next.do === 'push') await syncOrPush(next, world)
-        else world[next.do]()
-        const after = kit.contents().backups
-        // The newest five are kept.
-        if (after.length >= OLDEST_BACKUPS_GO)
-          for (const text of backups) if (!after.includes(text)) world.precious.delete(text)
-        const copies = world.copies()
-        expect([...world.precious].filter(text => !copies.has(text))).toEqual([])
-      }
-      // Whatever was killed, what is remembered is true: an ordinary sync and push lose nothing and agree.
-      const last = await kit.sync()
-      if (last.result === 'refused') await kit.push({ force: true }, text => kit.save(text))
+      for (const next of steps) await withoutLoss(world, () => take(next, world))
+      // Whatever was killed, an ordinary sync and push lose nothing and agree.
+      let last = ''
+      await withoutLoss(world, async () => {
+        last = (await kit.sync()).result
+      })
+      if (last === 'refused')
+        await withoutLoss(world, () => kit.push({ force: true }, text => kit.save(text)))
       expect(kit.local()).toBe(kit.remote)
-      const copies = world.copies()
-      expect([...world.precious].filter(text => !copies.has(text))).toEqual([])
     }),
     { numRuns: 300 },
   )
