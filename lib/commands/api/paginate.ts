@@ -125,16 +125,18 @@ function collect(filter: Filter): List {
 /** An item a line. */
 function stream({ terminal }: Run): List {
   const show = terminal.stdoutIsTerminal ? bodyForTerminal(true, terminal.colour.stdout) : undefined
-  const write = (text: string): Promise<void> => terminal.raw(show ? show(Buffer.from(text)) : text)
-  let isEmpty = true
+  let hasBegun = false
+  const write = (text: string): Promise<void> => {
+    hasBegun = true
+    return terminal.raw(show ? show(Buffer.from(text)) : text)
+  }
   return {
     async add(items) {
-      const text = items.map((item, index) => `${isEmpty && index === 0 ? '[\n' : ',\n'}${item}`).join('')
-      if (items.length === 0) return
-      isEmpty = false
-      await write(text)
+      if (items.length > 0) await write(`${hasBegun ? ',' : '['}\n${items.join(',\n')}`)
     },
-    end: () => write(isEmpty ? '[]\n' : '\n]\n'),
-    close: async () => (show ? terminal.raw(`${show()}\n`) : undefined),
+    end: () => write(hasBegun ? '\n]\n' : '[]\n'),
+    async close() {
+      if (show && hasBegun) await terminal.raw(`${show()}\n`)
+    },
   }
 }

@@ -247,6 +247,8 @@ describe('atlas api --paginate', () => {
         'atlas: The answer to GET /api/v1/auth/me has no "items", so it is no list of pages.\n' +
         '       Run the command without --paginate.\n',
     })
+    const { stdout } = await atlas.run(['api', '/auth/me', '--paginate'], { stdoutIsTerminal: true })
+    expect(stdout).toBe('')
   })
 
   test('paginate: a list that shrinks while it is read ends, which is said', async () => {
