@@ -1,10 +1,13 @@
 import { Cancelled, type EndingSignal, SIGNAL_NUMBER } from './errors.ts'
+import { openLibc } from './libc.ts'
 import { startTimer } from './timer.ts'
 
 /** How long a request that can cost the session when it is cut off goes on after Ctrl-C, in milliseconds. */
 const GRACE_MS = 5_000
 /** Signals less than this apart count as one: kernel, shell and npm send the same one twice. In milliseconds. */
 const TOGETHER_MS = 100
+/** Of signal(2): what the system does by itself. */
+const SIG_DFL = null
 
 /** The signals that end atlas, and the work that they must not cut off. */
 export interface Interrupts {
@@ -25,7 +28,6 @@ export interface Interrupts {
 
 interface Signals {
   on(signal: NodeJS.Signals, listener: () => void): unknown
-  off?(signal: NodeJS.Signals, listener: () => void): unknown
 }
 
 export interface InterruptOptions {
@@ -62,25 +64,20 @@ export function createInterrupts(
     // An answer that came while the process was stopped is there, and is read first.
     startTimer(again ? 0 : graceMs, hurryAll)
   }
-  const listeners = new Map<EndingSignal, () => void>()
-  const listen = (signal: EndingSignal): void => {
-    const listener = (): void => receive(signal)
-    listeners.set(signal, listener)
-    source.on(signal, listener)
-  }
   // Windows knows a few of them.
-  for (const signal of Object.keys(SIGNAL_NUMBER) as EndingSignal[]) if (!ignored.has(signal)) listen(signal)
+  const heard = (Object.keys(SIGNAL_NUMBER) as EndingSignal[]).filter(signal => !ignored.has(signal))
+  for (const signal of heard) source.on(signal, () => receive(signal))
   // A write beyond the limit on the size of files fails instead, and is reported as any other.
   if (process.platform !== 'win32') source.on('SIGXFSZ', () => {})
 
   return {
     cancelled: cancelled.signal,
     async release() {
-      // The runtime tells of a signal in a later turn; what it has not told yet would be lost with the listener.
+      // The system is told first, and the listeners stay: the runtime tells them of a signal in a later turn.
+      if (process.platform !== 'win32') endAtSignals(heard)
       for (let turn = 0; turn < 2; turn++) await new Promise(resolve => setImmediate(resolve))
       cancelled.signal.throwIfAborted()
-      if (process.platform === 'win32') isReleased = true
-      else for (const [signal, listener] of listeners) source.off?.(signal, listener)
+      isReleased = true
     },
     async shield(work) {
       cancelled.signal.throwIfAborted()
@@ -95,6 +92,12 @@ export function createInterrupts(
       }
     },
   }
+}
+
+/** From here on they end this process without asking it. */
+function endAtSignals(signals: readonly EndingSignal[]): void {
+  const libc = openLibc({ signal: { args: ['i32', 'ptr'], returns: 'ptr' } } as const)
+  for (const signal of signals) libc?.signal(SIGNAL_NUMBER[signal] ?? 0, SIG_DFL)
 }
 
 /**

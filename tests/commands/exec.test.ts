@@ -5,7 +5,7 @@ import { signToken } from '../support/atlas-server.ts'
 import { outcomeOf } from '../support/binary.ts'
 import { inProcess } from '../support/in-process.ts'
 import { openShell } from '../support/interactive-shell.ts'
-import { forRun, testWithTools } from '../support/needs.ts'
+import { forRun, testWithTools, traceTest } from '../support/needs.ts'
 import { type Stage, stage } from '../support/stage.ts'
 
 const shellTest = testWithTools('bash', 'stty')
@@ -177,6 +177,25 @@ describe('atlas exec', () => {
     for (const delay of delays) statuses.add(await ends(delay))
     expect([...statuses].filter(status => status !== 143)).toEqual([])
   }, 120_000)
+
+  traceTest('exec: a signal while atlas stops listening is not lost', async () => {
+    await using atlas = await stage({ loggedIn: true })
+    const caught = (pid: number): number =>
+      Number.parseInt(
+        /^SigCgt:\t.*(.{8})$/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '',
+        16,
+      )
+    const isCaught = (pid: number, signal: number): boolean => ((caught(pid) >>> (signal - 1)) & 1) === 1
+    const [INT, TERM] = [2, 15]
+    // Each change is held back from the one that atlas makes first when it listens no more.
+    const trace = ['strace', '-D', '-f', '-o', '/dev/null', '-e', 'trace=rt_sigaction']
+    const via = [...trace, '-e', 'inject=rt_sigaction:delay_exit=100000:when=10+']
+    const child = atlas.start(['exec', '--', 'true'], { input: '', via })
+    while (!isCaught(child.pid, INT) || !isCaught(child.pid, TERM)) await Bun.sleep(5)
+    while (isCaught(child.pid, INT)) await Bun.sleep(5)
+    child.kill('SIGTERM')
+    expect(await child.exited).toBe(143)
+  })
 
   test('exec: --json behind the dashes is the program’s', async () => {
     await using atlas = await stage()
