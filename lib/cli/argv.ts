@@ -168,8 +168,18 @@ function checkArguments(command: Command, args: readonly string[]): void {
   if (missing) throw usageError(`${name} needs ${missing.value.toUpperCase()}.`, seeHelp(name))
   const surplus = args[command.args.length]
   if (surplus === undefined) return
-  const isEmail = surplus.includes('@') && flagDefinitions(command).some(flag => flag.name === 'email')
-  const meant = isEmail ? `--email ${surplus}` : /^https?:/.test(surplus) ? `--api-url ${surplus}` : undefined
-  const hint = meant ? `Did you mean ${meant}?` : seeHelp(name)
-  throw usageError(`${name} takes no argument "${surplus}".`, hint)
+  const meant = meantBy(surplus, args[0] ?? '', command)
+  throw usageError(
+    `${name} takes no argument "${surplus}".`,
+    meant ? `Did you mean ${meant}?` : seeHelp(name),
+  )
+}
+
+/** What people type without its flag, as other programs take it. */
+function meantBy(surplus: string, first: string, command: Command): string | undefined {
+  const has = (flag: string): boolean => flagDefinitions(command).some(({ name }) => name === flag)
+  if (has('method') && /^(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)$/i.test(first))
+    return `${shellQuoted(surplus)} -X ${first.toUpperCase()}`
+  if (has('email') && surplus.includes('@')) return `--email ${surplus}`
+  return /^https?:/.test(surplus) ? `--api-url ${surplus}` : undefined
 }

@@ -102,6 +102,11 @@ describe('what is typed wrong is a usage error with the nearest name', () => {
       'atlas auth login takes no argument "ada@example.com".',
       'Did you mean --email ada@example.com?',
     ],
+    [
+      ['api', 'put', '/notes/7?a=b&c'],
+      'atlas api takes no argument "/notes/7?a=b&c".',
+      "Did you mean '/notes/7?a=b&c' -X PUT?",
+    ],
     [['whoami'], 'There is no command "atlas whoami".', 'Did you mean "atlas auth status"?'],
     [['help', 'auth', 'nope'], 'There is no command "atlas auth nope".', 'See: atlas auth --help'],
   ]
