@@ -98,6 +98,18 @@ describe('the bash script', () => {
     await shell.see(completed)
   })
 
+  testIn('bash')('leaves what stands behind exec -- to the completion of that program', async () => {
+    using sandbox = createSandbox()
+    const script = `eval "$(atlas completion bash)"
+      _atla() { :; }
+      try() { COMP_WORDS=("$@"); COMP_LINE="$*"; COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _atlas; echo "[\${COMPREPLY[*]}]"; }
+      try atlas exec -e NAME -- _atla; try atlas exec -- atlas au
+      _command_offset() { COMPREPLY=("\${COMP_WORDS[@]:$1}"); }
+      try atlas exec -- atlas au; try atlas api -- au`
+    const offered = await inShell(['bash', '--norc', '-c', script], sandbox)
+    expect(offered).toBe('[_atla _atlas]\n[]\n[atlas au]\n[]\n')
+  })
+
   testIn('bash')('runs nothing of what is typed', async () => {
     using sandbox = createSandbox()
     const script = `eval "$(atlas completion bash)"
@@ -115,10 +127,13 @@ describe('the zsh script', () => {
       compset() { true }
       words=(atlas auth lo); CURRENT=3; _atlas
       words=(atlas auth switch ''); CURRENT=4; _atlas
-      words=(atlas api --input ''); CURRENT=4; _atlas`
+      words=(atlas api --input ''); CURRENT=4; _atlas
+      _normal() { echo "$CURRENT of $words" }
+      words=(atlas exec -e NAME -- git ch); CURRENT=7; _atlas
+      words=(atlas api -- ex); CURRENT=4; _atlas`
     expect(await inShell(['zsh', '-f', '-c', script], sandbox)).toBe(
       'login:Log in to an Atlas server and keep the session in the keychain\n' +
-        'logout:Log out and delete the stored credentials\nhome:\nwork:\nfiles\n',
+        'logout:Log out and delete the stored credentials\nhome:\nwork:\nfiles\n2 of git ch\nfiles\n',
     )
   })
 })
@@ -130,6 +145,8 @@ describe('zsh at a prompt', () => {
     ['atlas api --input bo', 'atlas api --input body.json'],
     ['atlas auth login --store=f', 'atlas auth login --store=file'],
     ['atlas --api-url http://localhost:8000 auth swit', 'atlas --api-url http://localhost:8000 auth switch'],
+    ['atlas exec -- ls bo', 'atlas exec -- ls body.json'],
+    ['atlas exec -- atlas auth swit', 'atlas exec -- atlas auth switch'],
   ]
   testIn('zsh').each(TYPED)('completes %j', async (typed, completed) => {
     using sandbox = createSandbox()
@@ -163,12 +180,15 @@ describe('the fish script', () => {
       complete -C 'atlas api --input=b'
       complete -C 'atlas api --input=my'
       complete -C 'atlas api --input=my\\ n'
-      complete -C 'atlas --api-url http://localhost:8000 auth swit'`
+      complete -C 'atlas --api-url http://localhost:8000 auth swit'
+      complete -C 'atlas exec -e NAME -- atlas auth swit'
+      complete -C 'atlas exec -- atla' | string match -r '^atlas\\b'`
     expect(await inShell(['fish', '--no-config', '-c', script], sandbox)).toBe(
       'login\tLog in to an Atlas server and keep the session in the keychain\n' +
         'logout\tLog out and delete the stored credentials\n--store=file\nhome\nwork\nbody.json\n' +
         '--input=body.json\n--input=my note.json\n--input=my note.json\n' +
-        'switch\tMake another profile the current one\n',
+        'switch\tMake another profile the current one\n'.repeat(2) +
+        'atlas\n',
     )
   })
 })

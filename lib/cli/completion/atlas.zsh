@@ -4,6 +4,14 @@
 _atlas() {
   local line
   local -a candidates
+  local -i dashes=${words[(Ie)--]} exec=${words[(Ie)exec]}
+  # Behind "exec --" stands the command line of another program.
+  if ((exec && exec < dashes && dashes < CURRENT)); then
+    shift dashes words
+    ((CURRENT -= dashes))
+    _normal
+    return
+  fi
   while IFS= read -r line; do
     candidates+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}")
   done < <(command atlas __complete "${(@Q)words[2,CURRENT]}" 2>/dev/null)
