@@ -4,7 +4,8 @@ Installs atlas for the user who runs it, or replaces it by a newer one. Never ne
 
 .DESCRIPTION
 Nothing that was downloaded runs before its SHA-256 is that in SHA256SUMS, and before the signature of SHA256SUMS was
-checked where ssh-keygen can do that. With ATLAS_REQUIRE_SIGNATURE=1, nothing is installed where it cannot.
+checked where ssh-keygen can do that. With ATLAS_REQUIRE_SIGNATURE=1, nothing is installed where it cannot; with 0, also
+where ssh-keygen is there and does not work.
 ATLAS_VERSION, ATLAS_INSTALL_BASE_URL and ATLAS_INSTALL_DIR stand for the parameters.
 
 .EXAMPLE
@@ -57,7 +58,7 @@ function Get-ReleaseFile([string] $Url, [string] $File, [string] $Otherwise = "$
       if ($status -eq 200) {
         $output = [IO.File]::Create($File)
         try { $response.GetResponseStream().CopyTo($output) } finally { $output.Dispose() }
-        if ($response.ContentLength -ge 0 -and (Get-Item $File).Length -ne $response.ContentLength) { throw 'cut short' }
+        if ($response.ContentLength -ge 0 -and (Get-Item -LiteralPath $File).Length -ne $response.ContentLength) { throw 'cut short' }
         return
       }
       if ($status -lt 300 -or $status -gt 399 -or -not $location) { throw "status $status" }
@@ -84,15 +85,26 @@ function Invoke-SshKeygen([string] $Arguments, [string] $InputFile) {
       -RedirectStandardInput $InputFile -RedirectStandardOutput $said[0] -RedirectStandardError $said[1]
     return @{ Status = $run.ExitCode; Text = [IO.File]::ReadAllText($said[0]) + [IO.File]::ReadAllText($said[1]) }
   } finally {
-    Remove-Item -Force -ErrorAction SilentlyContinue $said
+    Remove-Item -Force -ErrorAction SilentlyContinue -LiteralPath $said
   }
 }
 
-function Test-CanVerify([string] $Folder) {
-  if (-not (Get-Command -CommandType Application -ErrorAction SilentlyContinue ssh-keygen)) { return $false }
+# Nothing where it can. Before 8.1, -Y is an unknown option.
+function Get-SignatureFault([string] $Folder) {
+  if (-not (Get-Command -CommandType Application -ErrorAction SilentlyContinue ssh-keygen)) { return 'there is no ssh-keygen' }
   $nothing = Join-Path $Folder 'nothing'
   [IO.File]::WriteAllText($nothing, '')
-  return (Invoke-SshKeygen '-Y verify' $nothing).Text -match 'verify'
+  $said = (Invoke-SshKeygen '-Y verify' $nothing).Text
+  if ($said -match ' verify') { return '' }
+  if ($said -match 'usage') { return 'there is no ssh-keygen of OpenSSH 8.1 or later' }
+  return "ssh-keygen does not work ($(($said -split '\r?\n')[0]))"
+}
+
+# There are other programs of that name.
+function Get-InstalledVersion([string] $Program) {
+  $said = try { & $Program --version } catch { '' }
+  if ("$said" -match '^atlas/[0-9]') { return "$said" }
+  Stop-Installation "$Program is another program, or does not run" 'Remove it if it is not needed, or choose another folder with -Dir.'
 }
 
 # By the key of this script alone, whatever keys the user trusts otherwise.
@@ -110,18 +122,18 @@ function Test-Signature([string] $Sums, [string] $Folder) {
 
 # The line of the archive alone: other lines of the file may be wrong, or made to mislead, without effect.
 function Test-Checksum([string] $Sums, [string] $Folder, [string] $Name, [string] $Target) {
-  $lines = @(Get-Content -Path $Sums | Where-Object { $_ -cmatch "^[^ ]* [ *]$([regex]::Escape($Name))\z" })
+  $lines = @(Get-Content -LiteralPath $Sums | Where-Object { $_ -cmatch "^[^ ]* [ *]$([regex]::Escape($Name))\z" })
   if ($lines.Count -gt 1) { Stop-Installation "SHA256SUMS names $Name more than once" 'Nothing was installed.' }
   # What was signed for an older release stays signed: only the names tell releases apart.
   $pattern = "^[0-9a-f]{64} [ *]atlas-(?<version>[0-9a-z.+-]*)-$Target\.zip\z"
-  $others = @(foreach ($line in Get-Content -Path $Sums) { if ($line -match $pattern) { $Matches['version'] } })
+  $others = @(foreach ($line in Get-Content -LiteralPath $Sums) { if ($line -match $pattern) { $Matches['version'] } })
   if ($lines.Count -eq 0 -and $others.Count -eq 1) {
     Stop-Installation "SHA256SUMS is that of release $($others[0]), not of $Version" 'Check the version and the base URL. Nothing was installed.'
   }
   if ($lines.Count -eq 0 -or $lines[0] -notmatch '^[0-9a-f]{64} ') {
     Stop-Installation "SHA256SUMS has no checksum of $Name" 'Check the base URL. Nothing was installed.'
   }
-  $actual = (Get-FileHash -Algorithm SHA256 -Path (Join-Path $Folder $Name)).Hash
+  $actual = (Get-FileHash -Algorithm SHA256 -LiteralPath (Join-Path $Folder $Name)).Hash
   if ($actual -ne $lines[0].Substring(0, 64)) {
     Stop-Installation "$Name is not what SHA256SUMS says it is" 'It is damaged or was tampered with. Nothing was installed.'
   }
@@ -146,47 +158,49 @@ function Install-Atlas {
   New-Item -ItemType Directory -Path $work | Out-Null
   try {
     $sums = Join-Path $work 'SHA256SUMS'
-    $canVerify = Test-CanVerify $work
-    if (-not $canVerify -and $env:ATLAS_REQUIRE_SIGNATURE -eq '1') {
-      Stop-Installation 'the signature cannot be checked' 'Install OpenSSH 8.1 or later, or unset ATLAS_REQUIRE_SIGNATURE.'
+    $program = Join-Path $Dir 'atlas.exe'
+    if (Test-Path -PathType Container -LiteralPath $program) {
+      Stop-Installation "$program is a folder" 'Move it away, or choose another folder with -Dir.'
+    }
+    $previous = if (Test-Path -LiteralPath $program) { Get-InstalledVersion $program } else { '' }
+    $fault = Get-SignatureFault $work
+    $mayGoWithout = $env:ATLAS_REQUIRE_SIGNATURE -eq '0' -or (-not $env:ATLAS_REQUIRE_SIGNATURE -and $fault -match '^there is no ')
+    if ($fault -and -not $mayGoWithout) {
+      Stop-Installation "the signature cannot be checked: $fault" 'Mend that, or set ATLAS_REQUIRE_SIGNATURE=0 to install without the check.'
     }
     Write-Output "Downloading $BaseUrl/$name.zip"
     Get-ReleaseFile "$BaseUrl/SHA256SUMS" $sums
-    if ($canVerify) { Get-ReleaseFile "$BaseUrl/SHA256SUMS.sig" "$sums.sig" 'there is no signature of SHA256SUMS' }
+    if (-not $fault) { Get-ReleaseFile "$BaseUrl/SHA256SUMS.sig" "$sums.sig" 'there is no signature of SHA256SUMS' }
     Get-ReleaseFile "$BaseUrl/$name.zip" (Join-Path $work "$name.zip")
-    if ($canVerify) {
-      Test-Signature $sums $work
-    } else {
-      Write-Output 'The signature was not checked: there is no ssh-keygen of OpenSSH 8.1 or later'
-    }
+    if ($fault) { Write-Output "The signature was not checked: $fault" } else { Test-Signature $sums $work }
     Test-Checksum $sums $work "$name.zip" $target
 
-    Expand-Archive -Path (Join-Path $work "$name.zip") -DestinationPath $work
+    Expand-Archive -LiteralPath (Join-Path $work "$name.zip") -DestinationPath $work
     New-Item -ItemType Directory -Force -Path $Dir | Out-Null
-    $program = Join-Path $Dir 'atlas.exe'
-    if (Test-Path -PathType Container $program) {
-      Stop-Installation "$program is a folder" 'Move it away, or choose another folder with -Dir.'
-    }
     # Names of its own: another installation may run, and an older program that still runs cannot be deleted.
     $unique = [Guid]::NewGuid().ToString('N')
     $staged = Join-Path $Dir "atlas.new-$unique.exe"
-    Copy-Item -Force -Path (Join-Path $work "$name\atlas.exe") -Destination $staged
-    $running = & $staged --version
-    if ($LASTEXITCODE -ne 0) { Stop-Installation "this machine cannot run $name" 'Report it with your version of Windows.' }
+    Copy-Item -Force -LiteralPath (Join-Path $work "$name\atlas.exe") -Destination $staged
+    $running = try { & $staged --version } catch { '' }
+    if (-not $running) { Stop-Installation "this machine cannot run $name" 'Report it with your version of Windows.' }
+    if (-not "$running".StartsWith("atlas/$Version ")) {
+      Stop-Installation "$name holds another version: $running" 'Report it. Nothing was installed.'
+    }
     # Windows lets a program that runs be renamed, not replaced.
     $old = Join-Path $Dir "atlas.old-$unique.exe"
-    $previous = ''
-    if (Test-Path $program) {
-      try { $previous = & $program --version } catch { $previous = '' }
-      Move-Item -Path $program -Destination $old
-    }
     try {
-      Move-Item -Path $staged -Destination $program
+      if ($previous) { Move-Item -LiteralPath $program -Destination $old }
+      Move-Item -LiteralPath $staged -Destination $program
     } catch {
-      if (Test-Path $old) { Move-Item -Path $old -Destination $program }
       Stop-Installation "$program cannot be replaced" 'Close what uses it and try again.'
+    } finally {
+      # After Ctrl-C too.
+      if (-not (Test-Path -LiteralPath $program) -and (Test-Path -LiteralPath $old)) {
+        Move-Item -LiteralPath $old -Destination $program
+      }
     }
-    Remove-Item -Force -ErrorAction SilentlyContinue (Join-Path $Dir 'atlas.old-*.exe')
+    Get-ChildItem -LiteralPath $Dir | Where-Object { $_.Name -match '^atlas\.old-[0-9a-f]{32}\.exe$' } |
+      Remove-Item -Force -ErrorAction SilentlyContinue
     if ((& $program --version) -ne $running) {
       Stop-Installation "$program is not what was installed" 'Look at what else writes there, and try again.'
     }
@@ -197,8 +211,8 @@ function Install-Atlas {
       Write-Output "  [Environment]::SetEnvironmentVariable('Path', [Environment]::GetEnvironmentVariable('Path', 'User') + ';$Dir', 'User')"
     }
   } finally {
-    if ($staged) { Remove-Item -Force -ErrorAction SilentlyContinue $staged }
-    Remove-Item -Recurse -Force -ErrorAction SilentlyContinue $work
+    if ($staged) { Remove-Item -Force -ErrorAction SilentlyContinue -LiteralPath $staged }
+    Remove-Item -Recurse -Force -ErrorAction SilentlyContinue -LiteralPath $work
   }
 }
 

@@ -6,8 +6,8 @@
 #   ATLAS_VERSION           the version; this script's own unless set
 #   ATLAS_INSTALL_BASE_URL  where the release's files are
 #   ATLAS_INSTALL_DIR       where the program goes; ~/.local/bin unless set
-#
-#   ATLAS_REQUIRE_SIGNATURE 1 refuses to install where the signature cannot be checked
+#   ATLAS_REQUIRE_SIGNATURE 1 refuses to install where the signature cannot be checked. Unset, only a missing ssh-keygen
+#                           is no reason to refuse; 0 does not refuse either where it does not work
 #
 # Nothing that was downloaded runs, or is marked as a program, before its SHA-256 is that in SHA256SUMS, and before the
 # signature of SHA256SUMS was checked where ssh-keygen can do that.
@@ -82,7 +82,7 @@ main() {
   [ "$checks_signature" = no ] || download "$base_url/SHA256SUMS.sig" "$work/SHA256SUMS.sig" 'there is no signature of SHA256SUMS'
   download "$base_url/$name.tar.gz" "$work/$name.tar.gz"
   if [ "$checks_signature" = no ]; then
-    say 'The signature was not checked: there is no ssh-keygen of OpenSSH 8.1 or later'
+    say "The signature was not checked: $why_not"
   else
     verify_signature "$work"
   fi
@@ -90,6 +90,10 @@ main() {
 
   (cd "$work" && gzip -dc "$name.tar.gz" | tar -xf - "$name/atlas") ||
     fail "$name.tar.gz cannot be unpacked" "Make room in ${TMPDIR:-/tmp}. If there is room, the release is broken: report it."
+  # A link would stand for a file of this machine.
+  if [ -L "$work/$name/atlas" ] || [ ! -f "$work/$name/atlas" ]; then
+    fail "$name.tar.gz holds no program" 'Report it. Nothing was installed.'
+  fi
   install_program "$work/$name/atlas"
 }
 
@@ -106,29 +110,48 @@ EOF
 # Before anything is downloaded.
 require_tools() {
   missing=
-  for tool in uname mktemp awk sed grep gzip tar mkdir cp cat chmod mv rm ls; do
+  for tool in uname mktemp awk sed grep gzip tar mkdir cp cat chmod mv rm ls id; do
     has "$tool" || missing="$missing $tool"
   done
   has sha256sum || has shasum || missing="$missing sha256sum"
   [ -z "$missing" ] || fail "these programs are missing:$missing" 'Install them and try again.'
   checks_signature=yes
-  can_verify_signatures || checks_signature=no
-  [ "$checks_signature" = yes ] || [ "${ATLAS_REQUIRE_SIGNATURE:-}" != 1 ] ||
-    fail 'the signature cannot be checked' 'Install OpenSSH 8.1 or later, or unset ATLAS_REQUIRE_SIGNATURE.'
+  why_not=$(why_signature_cannot_be_checked)
+  [ -n "$why_not" ] || return 0
+  checks_signature=no
+  case ${ATLAS_REQUIRE_SIGNATURE:-}:$why_not in
+    0:* | :'there is no '*) ;;
+    *)
+      fail "the signature cannot be checked: $why_not" \
+        'Mend that, or set ATLAS_REQUIRE_SIGNATURE=0 to install without the check.'
+      ;;
+  esac
 }
 
-# Older ones take -Y for an unknown option.
-can_verify_signatures() {
-  has ssh-keygen || return 1
-  case $(ssh-keygen -Y verify 2>&1 </dev/null || :) in *verify*) ;; *) return 1 ;; esac
+# Nothing where it can. Before 8.1, -Y is an unknown option.
+why_signature_cannot_be_checked() {
+  if ! has ssh-keygen; then
+    echo 'there is no ssh-keygen'
+    return
+  fi
+  said=$(ssh-keygen -Y verify 2>&1 </dev/null || :)
+  case $said in
+    *' verify'*) ;;
+    *[Uu]sage*) echo 'there is no ssh-keygen of OpenSSH 8.1 or later' ;;
+    *) printf 'ssh-keygen does not work (%s)\n' "${said%%"$NEWLINE"*}" ;;
+  esac
 }
 
-# There are other programs of that name.
+# There are other programs of that name. It is asked what it is, which only a program that others cannot change may be.
 require_own_name() {
   [ -e "$folder/atlas" ] || return 0
+  owner=$(owner_of "$folder/atlas")
+  if [ "$owner" != 0 ] && [ "$owner" != "$(id -u)" ] || others_can_write "$folder/atlas"; then
+    fail "another user can change $folder/atlas" 'Remove it if it is not needed, or choose another folder with --dir.'
+  fi
   case $("$folder/atlas" --version 2>/dev/null </dev/null || :) in
     atlas/[0-9]*) ;;
-    *) fail "$folder/atlas is another program" 'Remove it if it is not needed, or choose another folder with --dir.' ;;
+    *) fail "$folder/atlas is another program, or does not run" 'Remove it if it is not needed, or choose another folder with --dir.' ;;
   esac
 }
 
@@ -215,12 +238,14 @@ fetch() {
     case $1 in https://*) no_proxy_for= ;; *) no_proxy_for='*' ;; esac
     progress=--silent
     case $2 in *.tar.gz) [ ! -t 2 ] || progress=--progress-bar ;; esac
-    : >"$2" && : >"$work/answer" || return 1
+    # Not with ":", at whose failure a shell would end.
+    { true >"$2" && true >"$work/answer"; } 2>/dev/null || fail_without_room
     interruptible curl -q --fail "$progress" --show-error --globoff --proto "=${1%%:*}" --retry 2 --retry-max-time 30 \
       --connect-timeout 15 --speed-limit 100 --speed-time 15 ${no_proxy_for:+--noproxy "$no_proxy_for"} \
       --output "$2" --write-out '%{http_code} %{size_download} %{redirect_url}' "$1" >"$work/answer" || failed_by curl $? || return 1
     # The line has no end, which read takes for a failure.
     read -r status size redirect <"$work/answer" || :
+    [ -n "$status" ] || fail_without_room
     [ -n "$redirect" ] && return 0
     [ "$status" = 200 ] || return 1
     [ "$size" = 0 ] || [ -s "$2" ] || curl_is_confined
@@ -233,6 +258,7 @@ fetch() {
   esac
   case $1 in https://*) proxy=on ;; *) proxy=off ;; esac
   exit_status=0
+  { true >"$work/answer"; } 2>/dev/null || fail_without_room
   interruptible wget --no-config -q -S --max-redirect=0 --tries=3 --waitretry=2 --timeout=15 -e "use_proxy=$proxy" \
     -O "$2" "$1" 2>"$work/answer" || exit_status=$?
   [ "$exit_status" -ne 0 ] || return 0
@@ -246,6 +272,10 @@ fetch() {
   esac
 }
 
+fail_without_room() {
+  fail "${TMPDIR:-/tmp} has no room" 'Make room there, or set TMPDIR to another folder. Nothing was installed.'
+}
+
 curl_is_confined() {
   fail "curl cannot write to $work" 'One that comes as a snap may not: install curl as a package of the system, and try again.'
 }
@@ -256,7 +286,7 @@ failed_by() {
     curl23 | wget3)
       # The shell itself may write where a confined program may not.
       if { echo room >"$work/room"; } 2>/dev/null; then curl_is_confined; fi
-      fail "${TMPDIR:-/tmp} has no room" 'Make room there, or set TMPDIR to another folder. Nothing was installed.'
+      fail_without_room
       ;;
     curl28) fail "${url%/*} does not answer" 'Check the connection, or try again later. Nothing was installed.' ;;
   esac
@@ -275,7 +305,7 @@ interruptible() {
 
 # By the key of this script alone, whatever keys the user trusts otherwise.
 verify_signature() {
-  printf '%s\n' "$SIGNER" >"$1/signer"
+  { printf '%s\n' "$SIGNER" >"$1/signer"; } 2>/dev/null || fail_without_room
   ssh-keygen -Y verify -f "$1/signer" -I "${SIGNER%% *}" -n atlas-release -s "$1/SHA256SUMS.sig" \
     <"$1/SHA256SUMS" >/dev/null 2>&1 && return
   ssh-keygen -Y check-novalidate -n atlas-release -s "$1/SHA256SUMS.sig" <"$1/SHA256SUMS" >/dev/null 2>&1 ||
@@ -324,6 +354,7 @@ install_program() {
   cp "$1" "$staged" || fail "$folder has no room" 'Make room and try again.'
   chmod 755 "$staged"
   exit_status=0
+  { true >"$work/said"; } 2>/dev/null || fail_without_room
   running=$("$staged" --version </dev/null 2>"$work/said") || exit_status=$?
   # What shells say where a program may not be run.
   [ "$exit_status" -ne 126 ] ||
@@ -332,6 +363,10 @@ install_program() {
   [ "$exit_status" -eq 0 ] || case $name in
     *-musl) fail "this machine cannot run $name" 'It needs libstdc++ (on Alpine: apk add libstdc++).' ;;
     *) fail "this machine cannot run $name" 'Report it with the output of: uname -a' ;;
+  esac
+  case $running in
+    "atlas/$version "*) ;;
+    *) fail "$name holds another version: $running" 'Report it. Nothing was installed.' ;;
   esac
   previous=$("$folder/atlas" --version 2>/dev/null </dev/null || :)
   mv -f "$staged" "$folder/atlas" || fail "$folder/atlas cannot be replaced" 'Remove it and try again.'
@@ -377,13 +412,21 @@ warn_of_other_writers() {
   done
 }
 
+# The numeric user id. Of a link, that of what it leads to.
+owner_of() {
+  read -r _ _ owner _ <<EOF
+$(ls -ldnL "$1" 2>/dev/null)
+EOF
+  echo "$owner"
+}
+
 others_can_write() {
   read -r mode _ owner group _ <<EOF
-$(ls -ldn "$1" 2>/dev/null)
+$(ls -ldnL "$1" 2>/dev/null)
 EOF
   case $mode in
     # In a sticky folder everybody replaces what is theirs alone.
-    ?????????[tT]*) return 1 ;;
+    d????????[tT]*) return 1 ;;
     ????????w*) return 0 ;;
     # A group with the number of its user is that user's own.
     ?????w*) [ "$owner" != "$group" ] ;;

@@ -87,48 +87,74 @@ for (const [what, { change, says, hint }] of Object.entries(REFUSALS)) {
 }
 
 const OLD_SSH_KEYGEN = 'echo "unknown option -- Y" >&2; echo "usage: ssh-keygen [-q] [-b bits]" >&2; exit 1'
+/** A PATH with another ssh-keygen before all. */
+function pathWith(sshKeygen: string): string {
+  const tools = path.join(stage.home, 'tools')
+  fs.mkdirSync(tools, { recursive: true })
+  fs.writeFileSync(path.join(tools, 'ssh-keygen'), `#!/bin/sh\n${sshKeygen}\n`, { mode: 0o755 })
+  return `${tools}:${process.env['PATH']}`
+}
 /** A PATH without an ssh-keygen that verifies. */
-const PATHS: Record<string, () => string> = {
-  'no ssh-keygen': () =>
-    installTools(path.join(stage.home, 'tools'), {
-      curl: Bun.which('curl'),
-      sha256sum: Bun.which('sha256sum'),
-    }),
-  'an ssh-keygen that is too old': () => {
-    const tools = path.join(stage.home, 'tools')
-    fs.mkdirSync(tools)
-    fs.writeFileSync(path.join(tools, 'ssh-keygen'), `#!/bin/sh\n${OLD_SSH_KEYGEN}\n`, { mode: 0o755 })
-    return `${tools}:${process.env['PATH']}`
+const PATHS: Record<string, { pathOf: () => string; because: string }> = {
+  'no ssh-keygen': {
+    pathOf: () =>
+      installTools(path.join(stage.home, 'tools'), {
+        curl: Bun.which('curl'),
+        sha256sum: Bun.which('sha256sum'),
+      }),
+    because: 'there is no ssh-keygen',
+  },
+  'an ssh-keygen that is too old': {
+    pathOf: () => pathWith(OLD_SSH_KEYGEN),
+    because: 'there is no ssh-keygen of OpenSSH 8.1 or later',
   },
 }
-for (const [what, pathOf] of Object.entries(PATHS)) {
-  installTest(`install.sh: with ${what}, says that the signature was not checked`, async () => {
-    stage.publish('9.0.0')
-    expect(await stage.install('9.0.0', { env: { PATH: pathOf() } })).toEqual({
-      status: 0,
-      stdout: `Downloading ${stage.url}${archiveOf('9.0.0').name}
-The signature was not checked: there is no ssh-keygen of OpenSSH 8.1 or later
+const success = (because: string) => ({
+  status: 0,
+  stdout: `Downloading ${stage.url}${archiveOf('9.0.0').name}
+The signature was not checked: ${because}
 Installed atlas/9.0.0 test as ${stage.home}/.local/bin/atlas
 Put it on your PATH with this line in ~/.profile:
   export PATH="${stage.home}/.local/bin:$PATH"
 `,
-      stderr: '',
-    })
+  stderr: '',
+})
+const refusal = (because: string) => ({
+  status: 1,
+  stdout: '',
+  stderr:
+    `install.sh: the signature cannot be checked: ${because}.\n` +
+    '            Mend that, or set ATLAS_REQUIRE_SIGNATURE=0 to install without the check.\n',
+})
+for (const [what, { pathOf, because }] of Object.entries(PATHS)) {
+  installTest(`install.sh: with ${what}, says that the signature was not checked`, async () => {
+    stage.publish('9.0.0')
+    expect(await stage.install('9.0.0', { env: { PATH: pathOf() } })).toEqual(success(because))
   })
 
   installTest(`install.sh: with ${what}, downloads nothing if a signature is required`, async () => {
     stage.publish('9.0.0')
-    const env = { PATH: pathOf(), ATLAS_REQUIRE_SIGNATURE: '1' }
-    expect(await stage.install('9.0.0', { env })).toEqual({
-      status: 1,
-      stdout: '',
-      stderr:
-        'install.sh: the signature cannot be checked.\n' +
-        '            Install OpenSSH 8.1 or later, or unset ATLAS_REQUIRE_SIGNATURE.\n',
-    })
+    for (const value of ['1', 'true', 'yes', ' 1'])
+      expect(
+        await stage.install('9.0.0', { env: { PATH: pathOf(), ATLAS_REQUIRE_SIGNATURE: value } }),
+      ).toEqual(refusal(because))
     expect(stage.asked).toEqual([])
   })
 }
+
+installTest(
+  'install.sh: refuses where ssh-keygen is there and fails, unless told to go without',
+  async () => {
+    stage.publish('9.0.0')
+    const env = { PATH: pathWith('echo "No user exists for uid 54321" >&2; exit 255') }
+    const because = 'ssh-keygen does not work (No user exists for uid 54321)'
+    expect(await stage.install('9.0.0', { env })).toEqual(refusal(because))
+    expect(stage.asked).toEqual([])
+    expect(await stage.install('9.0.0', { env: { ...env, ATLAS_REQUIRE_SIGNATURE: '0' } })).toEqual(
+      success(because),
+    )
+  },
+)
 
 test('both install scripts trust the one key of release/allowed_signers, for releases alone', () => {
   const read = (file: string): string => fs.readFileSync(path.join(ROOT, file), 'utf8')

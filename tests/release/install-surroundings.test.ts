@@ -8,9 +8,10 @@ import {
   installStage,
   installTest,
   installTools,
+  sha256,
 } from '../support/install-stage.ts'
 import { mountTest } from '../support/mounts.ts'
-import { testWithTools } from '../support/needs.ts'
+import { testWithTools, twoUsersTest } from '../support/needs.ts'
 import { startRawServer } from '../support/raw-server.ts'
 import { createSmallDisk, smallDiskTest } from '../support/small-disk.ts'
 
@@ -212,7 +213,7 @@ installTest('install.sh: replaces a program that is running', async () => {
   stage.publish(
     '9.0.0',
     undefined,
-    'case $1 in --version) echo atlas/9.0.0;; *) read line; echo "old $line";; esac',
+    'case $1 in --version) echo atlas/9.0.0 test;; *) read line; echo "old $line";; esac',
   )
   await stage.install('9.0.0')
   const running = Bun.spawn([path.join(bin(), 'atlas')], { stdin: 'pipe', stdout: 'pipe' })
@@ -272,12 +273,31 @@ describe('install.sh: what is found before anything is downloaded', () => {
     expect(await stage.install('9.0.0')).toEqual({
       status: 1,
       stdout: '',
-      stderr: `install.sh: ${other} is another program.\n            Remove it if it is not needed, or choose another folder with --dir.\n`,
+      stderr: `install.sh: ${other} is another program, or does not run.\n            Remove it if it is not needed, or choose another folder with --dir.\n`,
     })
     expect({ after: fs.readFileSync(other, 'utf8'), asked: stage.asked }).toEqual({
       after: before,
       asked: [],
     })
+  })
+
+  twoUsersTest.each([
+    ['belongs to another user', 65534, 0o755],
+    ['another user can write to', 0, 0o777],
+  ])('a program that %s is not run', async (_, owner, mode) => {
+    stage.publish('9.0.0')
+    fs.mkdirSync(bin(), { recursive: true })
+    const other = path.join(bin(), 'atlas')
+    const proof = path.join(stage.home, 'proof')
+    fs.writeFileSync(other, `#!/bin/sh\ntouch '${proof}'\necho atlas/1.0.0 test\n`)
+    fs.chownSync(other, owner, 0)
+    fs.chmodSync(other, mode)
+    expect(await stage.install('9.0.0')).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: `install.sh: another user can change ${other}.\n            Remove it if it is not needed, or choose another folder with --dir.\n`,
+    })
+    expect({ ran: fs.existsSync(proof), asked: stage.asked }).toEqual({ ran: false, asked: [] })
   })
 
   mountTest('a processor that is too old', async () => {
@@ -312,6 +332,51 @@ describe('install.sh: what is found before anything is downloaded', () => {
 })
 
 describe('install.sh: what goes wrong on the way', () => {
+  installTest('an archive that holds another version is not installed', async () => {
+    stage.publish('9.0.0', undefined, 'echo "atlas/8.0.0 test"')
+    const { status, stderr } = await stage.install('9.0.0')
+    const { name } = archiveOf('9.0.0')
+    expect({ status, stderr, left: stage.left() }).toEqual({
+      status: 1,
+      stderr: `install.sh: ${path.basename(name, '.tar.gz')} holds another version: atlas/8.0.0 test.\n            Report it. Nothing was installed.\n`,
+      left: [],
+    })
+  })
+
+  installTest('an archive whose program is a link is not installed', async () => {
+    const { name } = archiveOf('9.0.0')
+    const folder = path.basename(name, '.tar.gz')
+    const link = path.join(stage.home, folder, 'atlas')
+    fs.mkdirSync(path.dirname(link))
+    fs.symlinkSync('/bin/true', link)
+    const bytes = Bun.spawnSync(['tar', '-cz', '-C', stage.home, folder]).stdout
+    fs.rmSync(path.dirname(link), { recursive: true })
+    stage.files.set(`/${name}`, bytes)
+    stage.files.set('/SHA256SUMS', `${sha256(bytes)}  ${name}\n`)
+    const { status, stderr } = await stage.install('9.0.0')
+    expect({ status, stderr, left: stage.left() }).toEqual({
+      status: 1,
+      stderr: `install.sh: ${name} holds no program.\n            Report it. Nothing was installed.\n`,
+      left: [],
+    })
+  })
+
+  mountTest('a temporary folder without room is named, however little it has', async () => {
+    stage.publish('9.0.0')
+    const work = path.join(stage.home, 'tmp')
+    fs.mkdirSync(work)
+    const sizes = ['size=4k', 'size=8k', 'size=12k', 'size=16k', 'nr_inodes=3', 'nr_inodes=4', 'nr_inodes=5']
+    for (const size of [...sizes, 'nr_inodes=6', 'nr_inodes=7', 'nr_inodes=8', 'nr_inodes=9']) {
+      const mounted = `mount -t tmpfs -o ${size} tmpfs '${work}' && exec dash "$@"`
+      const shell = ['unshare', '--mount', 'sh', '-c', mounted, 'sh']
+      const { status, stderr } = await stage.install('9.0.0', { shell, env: { TMPDIR: work } })
+      const said =
+        /^install\.sh: (?:.* has no room|no temporary folder can be made|.* cannot be unpacked)\.$/m
+      expect({ size, status, stderr }).toEqual({ size, status: 1, stderr: expect.stringMatching(said) })
+    }
+    expect(stage.left()).toEqual([])
+  })
+
   smallDiskTest('no room for the download is named with its folder', async () => {
     using disk = createSmallDisk()
     stage.publish('9.0.0')

@@ -17,7 +17,7 @@ export const installTest =
 const SHELL = [Bun.which('dash') ?? 'sh']
 
 /** What install.sh runs on every machine, whatever it downloads and checks with. */
-const USED_TOOLS = 'uname ldd mktemp awk sed grep gzip tar mkdir cp cat chmod mv rm ls sh'.split(' ')
+const USED_TOOLS = 'uname ldd mktemp awk sed grep gzip tar mkdir cp cat chmod mv rm ls id sh'.split(' ')
 
 /** Make a folder with those tools, and others, but without some. @returns the folder, for a PATH. */
 export function installTools(
