@@ -134,10 +134,11 @@ for (const [what, { pathOf, because }] of Object.entries(PATHS)) {
 
   installTest(`install.sh: with ${what}, downloads nothing if a signature is required`, async () => {
     stage.publish('9.0.0')
+    const PATH = pathOf()
     for (const value of ['1', 'true', 'yes', ' 1'])
-      expect(
-        await stage.install('9.0.0', { env: { PATH: pathOf(), ATLAS_REQUIRE_SIGNATURE: value } }),
-      ).toEqual(refusal(because))
+      expect(await stage.install('9.0.0', { env: { PATH, ATLAS_REQUIRE_SIGNATURE: value } })).toEqual(
+        refusal(because),
+      )
     expect(stage.asked).toEqual([])
   })
 }
