@@ -23,27 +23,52 @@ export const settleDisplaced = (target: string, known: Known, now: Date): string
     // The same text is still in its place where the replacement was cut off before it happened.
     const latest = readLocal(target)
     const isInPlace = latest !== undefined && sameBytes(latest.bytes, left.bytes)
-    if (!isInPlace && !isKnown(sha256(left.bytes), known))
-      return makeBackup(target, now, backup => fs.renameSync(displaced, backup))
+    if (!isInPlace && !isKnown(sha256(left.bytes), known)) {
+      const backup = makeBackup(target, now, left.bytes, name => fs.renameSync(displaced, name))
+      dropOldBackups(target)
+      return backup
+    }
     fs.rmSync(displaced)
     return undefined
   })
 
 /**
- * Keep a text of the server that is about to be overwritten there, as a dated backup beside the local file.
+ * Keep a text of the server that is about to be overwritten there, as a dated backup beside the local file. No other
+ * backup makes room for it before it is: see `dropOldBackups`.
  * @returns its path. @throws {AtlasError} `file_error`
  */
 export const backUpRemote = (target: string, content: Uint8Array, now: Date): string =>
-  orFileError(target, () => makeBackup(target, now, backup => createFile(backup, content, { mode: 0o600 })))
+  orFileError(target, () =>
+    makeBackup(target, now, content, backup => createFile(backup, content, { mode: 0o600 })),
+  )
 
-function makeBackup(target: string, now: Date, make: (backup: string) => void): string {
+/** A text that is among the backups already is kept once, as the newest. */
+function makeBackup(target: string, now: Date, content: Uint8Array, make: (backup: string) => void): string {
   const folder = path.dirname(target)
   const older = listBackups(target)
   const backup = path.join(folder, `${path.basename(target)}.${dateAfter(older.at(-1), now)}.bak`)
   make(backup)
-  for (const surplus of older.slice(0, -(MAX_BACKUPS - 1))) fs.rmSync(path.join(folder, surplus))
+  for (const file of older.map(name => path.join(folder, name))) if (holds(file, content)) fs.rmSync(file)
   syncFolder(folder)
   return backup
+}
+
+function holds(file: string, content: Uint8Array): boolean {
+  try {
+    return sameBytes(readLocal(file)?.bytes ?? new Uint8Array(), content)
+  } catch {
+    return false
+  }
+}
+
+/** Keep the newest five. What cannot be deleted stays. */
+export function dropOldBackups(target: string): void {
+  for (const surplus of listBackups(target).slice(0, -MAX_BACKUPS))
+    try {
+      fs.rmSync(path.join(path.dirname(target), surplus))
+    } catch {
+      return
+    }
 }
 
 /** As in `CLAUDE.md.2026-01-02T030405678Z.bak`: Windows allows no colon. */

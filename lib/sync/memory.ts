@@ -29,6 +29,7 @@ export interface Check {
 export const NEVER_SYNCED: SyncState = {
   syncedSha256: null,
   pendingSha256: null,
+  sentSha256: null,
   commitSha: null,
   syncedAt: null,
 }
@@ -49,9 +50,9 @@ export function rememberSynced(
 ): void {
   const state = memory.recall()
   const syncedSha256 = sha256(content)
-  const isKnown =
-    state.syncedSha256 === syncedSha256 && state.pendingSha256 === null && state.commitSha === commitSha
-  if (!isKnown) memory.remember({ syncedSha256, pendingSha256: null, commitSha, syncedAt: now() })
+  const isSettled = state.pendingSha256 === null && state.sentSha256 === null
+  const isKnown = isSettled && state.syncedSha256 === syncedSha256 && state.commitSha === commitSha
+  if (!isKnown) memory.remember({ ...NEVER_SYNCED, syncedSha256, commitSha, syncedAt: now() })
 }
 
 export interface SyncMemoryOptions {
@@ -75,13 +76,14 @@ export function createSyncMemory({
   return {
     recall: () =>
       orFileError(file, () => parseState(readRegularFile(file, MAX_STATE_BYTES)?.bytes.toString() ?? '')),
-    remember({ syncedSha256, pendingSha256, commitSha, syncedAt, checked }) {
+    remember({ syncedSha256, pendingSha256, sentSha256, commitSha, syncedAt, checked }) {
       const content = {
         profile,
         api_url: apiUrl,
         file: synced,
         synced_sha256: syncedSha256,
         pending_sha256: pendingSha256,
+        sent_sha256: sentSha256,
         commit_sha: commitSha,
         synced_at: syncedAt,
         checked,
@@ -101,6 +103,7 @@ function parseState(text: string): SyncState {
   return {
     syncedSha256: textOf('synced_sha256', SHA256),
     pendingSha256: textOf('pending_sha256', SHA256),
+    sentSha256: textOf('sent_sha256', SHA256),
     commitSha: textOf('commit_sha', ANY),
     syncedAt: Number.isNaN(syncedAt.getTime()) ? null : syncedAt,
     ...parseCheck(fields['checked']),

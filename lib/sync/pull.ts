@@ -3,7 +3,7 @@ import type { Lock } from '../files/lock.ts'
 import { settleDisplaced } from './backups.ts'
 import { noteCheck } from './freshness.ts'
 import { type LocalFile, readLocal, replaceLocal } from './local-file.ts'
-import { rememberSynced, type SyncMemory, type SyncState } from './memory.ts'
+import { NEVER_SYNCED, rememberSynced, type SyncMemory, type SyncState } from './memory.ts'
 import type { Place } from './place.ts'
 import type { Configuration } from './remote.ts'
 import { isEdited, isKnown, judge, sha256, type Verdict } from './verdict.ts'
@@ -112,6 +112,6 @@ function write(
     return undefined
   }
   const backup = settleDisplaced(place.target, begun, now()) ?? null
-  memory.remember({ syncedSha256, pendingSha256: null, commitSha: remote.commitSha, syncedAt: now() })
+  memory.remember({ ...NEVER_SYNCED, syncedSha256, commitSha: remote.commitSha, syncedAt: now() })
   return { backup }
 }

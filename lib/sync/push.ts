@@ -1,13 +1,13 @@
 import { AtlasError, recoverable } from '../errors.ts'
 import type { Lock } from '../files/lock.ts'
-import { backUpRemote, settleDisplaced } from './backups.ts'
+import { backUpRemote, dropOldBackups, settleDisplaced } from './backups.ts'
 import { noteCheck } from './freshness.ts'
 import type { Version } from './history.ts'
 import { type LocalFile, readLocal } from './local-file.ts'
 import { rememberSynced, type SyncMemory, type SyncState } from './memory.ts'
 import type { Place } from './place.ts'
 import type { Configuration } from './remote.ts'
-import { judge, sameBytes, unfitToSend, type Verdict } from './verdict.ts'
+import { judge, sameBytes, sha256, unfitToSend, type Verdict } from './verdict.ts'
 
 export interface PushOptions {
   /** Overwrite a text of the server that was not synced here, and keep it as a backup. */
@@ -73,7 +73,10 @@ export function push({ force, dryRun }: PushOptions, dependencies: PushDependenc
     if (dryRun) return { ...ended, result: 'dry_run' }
     if (!isOwn && !force) return { ...ended, result: 'refused' }
     const backup = isOwn ? null : backUpRemote(place.target, remote.content, now())
+    // Announced first: where nobody is left to hear the answer, the server's new text would pass for somebody else's.
+    memory.remember({ ...state, sentSha256: sha256(local.bytes) })
     await saveConfiguration(local.bytes)
+    if (backup !== null) dropOldBackups(place.target)
     const kept = await fetchConfiguration()
     if (!sameBytes(kept.content, local.bytes)) return { ...ended, remote: kept, backup, result: 'not_kept' }
     rememberSynced(memory, kept, now)

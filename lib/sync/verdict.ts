@@ -17,13 +17,17 @@ export interface Known {
   readonly syncedSha256: string | null
   /** The text that a sync had begun to write when it was last heard of; null where it ended. */
   readonly pendingSha256: string | null
+  /** The text that a push had begun to send when it was last heard of; null where it ended. */
+  readonly sentSha256: string | null
 }
 
 export const sha256 = (bytes: Uint8Array): string => Bun.SHA256.hash(bytes, 'hex')
 
 /** Whether a text came from the server by a sync, so that overwriting it loses nothing. */
-export const isKnown = (hash: string, { syncedSha256, pendingSha256 }: Known): boolean =>
-  hash === syncedSha256 || hash === pendingSha256
+export const isKnown = (
+  hash: string,
+  { syncedSha256, pendingSha256 }: Pick<Known, 'syncedSha256' | 'pendingSha256'>,
+): boolean => hash === syncedSha256 || hash === pendingSha256
 
 /**
  * Compare what is here, what the server has and what was last synced. Where in doubt, the local text
@@ -38,7 +42,8 @@ export function judge(
   if (local === undefined) return 'local_missing'
   if (sameBytes(local, remote)) return 'in_sync'
   if (isKnown(sha256(local), known)) return 'remote_changed'
-  return sha256(remote) === known.syncedSha256 ? 'local_changed' : 'diverged'
+  const isFromHere = [known.syncedSha256, known.sentSha256].includes(sha256(remote))
+  return isFromHere ? 'local_changed' : 'diverged'
 }
 
 /** Whether the local text has changes that no sync brought. */

@@ -181,6 +181,65 @@ describe('atlas push', () => {
   })
 })
 
+describe('a push that does not get through', () => {
+  /** The texts of the backups, oldest first. */
+  const backups = ({ claude }: Stage): string[] =>
+    fs
+      .readdirSync(path.dirname(claude.file))
+      .filter(name => name.endsWith('.bak'))
+      .sort()
+      .map(name => fs.readFileSync(path.join(path.dirname(claude.file), name), 'utf8'))
+
+  test('push: tried again and again, makes no backup go but at last an old one', async () => {
+    await using atlas = await synced()
+    for (const text of ['1', '2', '3', '4', '5']) {
+      atlas.claude.edit(text)
+      await atlas.run(['sync', '--force'])
+    }
+    atlas.server.saveConfiguration(THEIRS)
+    atlas.claude.edit(MINE)
+    atlas.server.fault('PUT /configuration/me', response => answer(response, 403, { detail: 'No' }), 6)
+    for (let attempt = 0; attempt < 6; attempt++) await atlas.run(['push', '--force'])
+    expect(backups(atlas)).toEqual(['1', '2', '3', '4', '5', THEIRS])
+    expect((await atlas.run(['push', '--force'])).status).toBe(0)
+    expect(backups(atlas)).toEqual(['2', '3', '4', '5', THEIRS])
+  })
+
+  test('push: a text that arrived although the push failed is not taken for somebody else’s', async () => {
+    await using atlas = await synced()
+    atlas.server.fault(
+      'PUT /configuration/me',
+      response => {
+        atlas.server.saveConfiguration(MINE)
+        answer(response, 500, {})
+      },
+      1,
+    )
+    expect((await atlas.run(['push'])).status).toBe(5)
+    expect(await verdictOf(atlas)).toBe('in_sync')
+    atlas.claude.edit(`${MINE}more\n`)
+    expect(await verdictOf(atlas)).toBe('local_changed')
+    expect((await atlas.run(['push'])).status).toBe(0)
+    expect(atlas.server.configuration()).toBe(`${MINE}more\n`)
+  })
+
+  test('push: sends nothing where it could not remember that', async () => {
+    await using atlas = await synced()
+    const { status, stderr } = await atlas.run(['push', '--json'], {
+      via: ['bash', '-c', 'ulimit -f 0; "$0" "$@"'],
+    })
+    expect({
+      status,
+      code: errorOf({ stderr }).code,
+      sent: atlas.server.log().filter(line => line.startsWith('PUT')),
+    }).toEqual({
+      status: 1,
+      code: 'file_error',
+      sent: [],
+    })
+  })
+})
+
 describe('a file that cannot be pushed', () => {
   const FILES: [what: string, content: string | Buffer | undefined, reason: string][] = [
     ['is not there', undefined, 'it does not exist'],

@@ -7,6 +7,7 @@ import { createSyncMemory, NEVER_SYNCED } from '../../lib/sync/memory.ts'
 const STATE = {
   syncedSha256: 'a'.repeat(64),
   pendingSha256: null,
+  sentSha256: null,
   commitSha: 'abc',
   syncedAt: new Date('2026-01-02T03:04:05Z'),
 }
@@ -40,6 +41,7 @@ test('remembers by profile, server and file, in a private file of its own', () =
     file: '/home/ada/.claude',
     synced_sha256: 'a'.repeat(64),
     pending_sha256: null,
+    sent_sha256: null,
     commit_sha: 'abc',
     synced_at: '2026-01-02T03:04:05.000Z',
   })

@@ -70,7 +70,7 @@ function expectSync(
   const edited = local !== undefined && local !== known.base && local !== known.pending
   if (edited && !force) return 'refused'
   if (failsAt === 1) return 'failed'
-  if (edited) model.backups = [...model.backups, local].slice(-5)
+  if (edited) model.backups = [...model.backups.filter(text => text !== local), local].slice(-5)
   model.local = remote
   model.synced.set(
     profile,

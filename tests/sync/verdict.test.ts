@@ -34,13 +34,24 @@ const CASES: [
 ]
 
 test.each(CASES)('verdict: %s', (_, local, remote, synced, pending, verdict) => {
-  const known = { syncedSha256: hash(synced), pendingSha256: hash(pending) }
+  const known = { syncedSha256: hash(synced), pendingSha256: hash(pending), sentSha256: null }
   const configuration = { content: bytes(remote), commitSha: remote === '' ? null : 'c0ffee' }
   expect(judge(local === undefined ? undefined : bytes(local), configuration, known)).toBe(verdict)
 })
 
+const AFTER_PUSH: [what: string, local: string, remote: string, verdict: Verdict][] = [
+  ['that arrived', 'b', 'b', 'in_sync'],
+  ['that arrived, and an edit', 'c', 'b', 'local_changed'],
+  ['that did not arrive', 'b', 'a', 'local_changed'],
+  ['that did not arrive, and another text there', 'b', 'x', 'diverged'],
+]
+test.each(AFTER_PUSH)('verdict: a push that died, %s', (_, local, remote, verdict) => {
+  const known = { syncedSha256: hash('a'), pendingSha256: null, sentSha256: hash('b') }
+  expect(judge(bytes(local), { content: bytes(remote), commitSha: 'c0ffee' }, known)).toBe(verdict)
+})
+
 test.each(['a', undefined])('verdict: no text with a commit, and %p here', local => {
-  const known = { syncedSha256: hash('a'), pendingSha256: null }
+  const known = { syncedSha256: hash('a'), pendingSha256: null, sentSha256: null }
   const remote = { content: bytes(''), commitSha: 'c0ffee' }
   expect(judge(local === undefined ? undefined : bytes(local), remote, known)).toBe('remote_unreadable')
 })
