@@ -5,37 +5,18 @@ import path from 'node:path'
 import { checksums } from '../../release/release.ts'
 import { testWithTools } from '../support/needs.ts'
 import { createReleaseKey } from '../support/release-key.ts'
+import {
+  hasSecrets,
+  type Job,
+  mayWrite,
+  RELEASE,
+  runStep,
+  stepThat,
+  WORKFLOWS,
+} from '../support/workflows.ts'
 
 const ROOT = path.resolve(import.meta.dir, '../..')
-const FOLDER = path.join(ROOT, '.github/workflows')
 
-interface Step {
-  readonly name?: string
-  readonly id?: string
-  readonly uses?: string
-  readonly run?: string
-  readonly with?: Record<string, unknown>
-  readonly env?: Record<string, string>
-}
-interface Job {
-  readonly permissions?: Record<string, string>
-  readonly env?: Record<string, string>
-  readonly steps: readonly Step[]
-}
-interface Workflow {
-  readonly on: Record<string, unknown>
-  readonly permissions: Record<string, string>
-  readonly jobs: Record<string, Job>
-}
-
-const WORKFLOWS = fs.readdirSync(FOLDER).map(name => {
-  const text = fs.readFileSync(path.join(FOLDER, name), 'utf8')
-  return { name, text, workflow: Bun.YAML.parse(text) as Workflow }
-})
-const RELEASE = WORKFLOWS.find(({ name }) => name === 'release.yml')?.workflow as Workflow
-
-const mayWrite = ({ permissions }: Job): boolean => Object.values(permissions ?? {}).includes('write')
-const hasSecrets = (job: Job): boolean => JSON.stringify(job).includes('secrets.')
 const scriptOf = ({ steps }: Job): string => steps.map(({ run = '' }) => run).join('\n')
 
 describe.each(WORKFLOWS)('$name', ({ text, workflow }) => {
@@ -141,13 +122,6 @@ function builtRelease(): Disposable & { folder: string; built: string } {
   fs.writeFileSync(path.join(folder, 'SHA256SUMS'), built)
   return { folder, built, [Symbol.dispose]: () => fs.rmSync(folder, { recursive: true, force: true }) }
 }
-
-const stepThat = (job: string, isIt: (step: Step) => boolean): string =>
-  RELEASE.jobs[job]?.steps.find(isIt)?.run ?? ''
-
-/** Run a step as the runner does. */
-const runStep = (script: string, cwd: string, env: Record<string, string>) =>
-  Bun.spawnSync(['bash', '-e', '-c', script], { cwd, env: { PATH: process.env['PATH'] ?? '', ...env } })
 
 /** What GitHub makes of checksums that a job hands on. */
 const handedOn = (sums: string): string => sums.trimEnd()
