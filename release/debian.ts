@@ -28,6 +28,12 @@ export interface DebianPackage {
   readonly changelog: string
 }
 
+/**
+ * A version as Debian sorts it: a prerelease before its release, which a tilde alone does.
+ * @see deb-version(7)
+ */
+export const debianVersion = (version: string): string => version.replace(/^([^+-]*)-/, '$1~')
+
 /** What the package is called as a file. */
 export const debianFile = ({
   name,
@@ -88,7 +94,7 @@ function filesOf({
 function control({ name, version, target }: DebianPackage, files: readonly ArchiveFile[]): string {
   const kibibytes = files.reduce((total, { content }) => total + Math.ceil(content.length / 1024), 0)
   return `Package: ${name}
-Version: ${version}
+Version: ${debianVersion(version)}
 Architecture: ${ARCHITECTURES[target.arch]}
 Maintainer: ${MAINTAINER}
 Installed-Size: ${kibibytes}
@@ -145,7 +151,7 @@ export function debianChangelog(name: string, version: string, changelog: string
       (line, index) => `${index === 0 ? '  * ' : '    '}${line}`,
     )
   })
-  return `${name} (${version}) unstable; urgency=medium\n\n${changes.join('\n')}\n\n -- ${MAINTAINER}  ${date.toUTCString().replace('GMT', '+0000')}\n`
+  return `${name} (${debianVersion(version)}) unstable; urgency=medium\n\n${changes.join('\n')}\n\n -- ${MAINTAINER}  ${date.toUTCString().replace('GMT', '+0000')}\n`
 }
 
 /** As `./name`, after the folders that lead there. */

@@ -4,7 +4,7 @@ import os from 'node:os'
 import path from 'node:path'
 import manifest from '../../package.json' with { type: 'json' }
 import { type Companions, readCompanions } from '../../release/companions.ts'
-import { debianChangelog, debianFile, debianPackage } from '../../release/debian.ts'
+import { debianChangelog, debianFile, debianPackage, debianVersion } from '../../release/debian.ts'
 import { hostTarget, targetNamed } from '../../release/targets.ts'
 import { BINARY } from '../support/binary.ts'
 import { testWith, testWithTools } from '../support/needs.ts'
@@ -40,11 +40,11 @@ interface Packed extends Disposable {
 }
 
 /** A package with a program, for x64 unless said otherwise. */
-function pack(program: Uint8Array, name = 'linux-x64', companions = COMPANIONS): Packed {
+function pack(program: Uint8Array, name = 'linux-x64', companions = COMPANIONS, version = '2.0.0'): Packed {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-debian-'))
   const content = {
     name: manifest.name,
-    version: '2.0.0',
+    version,
     target: targetNamed(name),
     program,
     companions,
@@ -192,6 +192,38 @@ test('the Debian changelog of a version without a date tells what is not release
 
  -- The atlas authors <atlas@atlas.example.com>  Tue, 01 Jan 1980 00:00:00 +0000
 `)
+})
+
+debianTest('a Debian package of a prerelease says so to dpkg, in its fields and its changelog', () => {
+  using packed = pack(PROGRAM, 'linux-x64', COMPANIONS, '2.0.0-rc.1')
+  expect(path.basename(packed.file)).toBe('atlas-cli_2.0.0-rc.1_amd64.deb')
+  expect(run('dpkg-deb', '--field', packed.file, 'Version').stdout).toBe('2.0.0~rc.1\n')
+  const root = path.join(packed.folder, 'root')
+  run('dpkg-deb', '--extract', packed.file, root)
+  const changelog = fs.readFileSync(path.join(root, 'usr/share/doc/atlas-cli/changelog.gz'))
+  const [title] = Buffer.from(Bun.gunzipSync(changelog)).toString().split('\n')
+  expect(title).toBe('atlas-cli (2.0.0~rc.1) unstable; urgency=medium')
+})
+
+testWithTools('dpkg')('dpkg sorts versions as Semantic Versioning does', () => {
+  const sorted = [
+    '1.0.0-alpha',
+    '1.0.0-alpha.1',
+    '1.0.0-alpha.beta',
+    '1.0.0-beta',
+    '1.0.0-beta.2',
+    '1.0.0-beta.11',
+    '1.0.0-rc.1',
+    '1.0.0',
+    '1.0.0+build-1',
+    '1.0.1-rc.1',
+    '1.0.1',
+  ].map(debianVersion)
+  const older = sorted.slice(1).filter((version, index) => {
+    const { status, stderr } = run('dpkg', '--compare-versions', sorted[index] ?? '', 'lt', version)
+    return status !== 0 || stderr !== ''
+  })
+  expect(older).toEqual([])
 })
 
 /** An empty Debian, with the packages that atlas depends on. */
