@@ -3,9 +3,10 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { checksums } from '../../release/release.ts'
-import { testWithTools } from '../support/needs.ts'
+import { testWith, testWithTools } from '../support/needs.ts'
 import { createReleaseKey, type ReleaseKey } from '../support/release-key.ts'
 
+const canBeAnother = ['ssh-keygen', 'setpriv'].every(name => Bun.which(name)) && process.getuid?.() === 0
 const SCRIPT = path.resolve(import.meta.dir, '../../release/verify.sh')
 
 let key: ReleaseKey
@@ -35,19 +36,41 @@ function publish(version: string): void {
 const sign = (by: ReleaseKey): void =>
   fs.writeFileSync(inFolder('SHA256SUMS.sig'), by.sign(fs.readFileSync(inFolder('SHA256SUMS'))))
 
+interface Verifying {
+  readonly cwd?: string
+  readonly of?: string
+  /** Replaces the one of this machine. */
+  readonly PATH?: string
+}
+
 function verify(
   shell: readonly string[],
   version: string,
+  { cwd = folder, of = folder, PATH = process.env['PATH'] ?? '' }: Verifying = {},
 ): { status: number; stdout: string; stderr: string } {
-  const { exitCode, stdout, stderr } = Bun.spawnSync([
-    ...shell,
-    SCRIPT,
-    folder,
-    version,
-    path.join(key.folder, 'allowed_signers'),
-  ])
+  const [program = '', ...options] = shell
+  const { exitCode, stdout, stderr } = Bun.spawnSync(
+    [
+      Bun.which(program) ?? program,
+      ...options,
+      SCRIPT,
+      of,
+      version,
+      path.join(key.folder, 'allowed_signers'),
+    ],
+    // A pipe that is opened is waited for without end.
+    { cwd, env: { PATH }, timeout: 20_000 },
+  )
   return { status: exitCode, stdout: stdout.toString(), stderr: stderr.toString() }
 }
+
+const ARCHIVE = 'atlas-9.1.0-linux-x64.tar.gz'
+/** Put something else in the place of a file of the release. */
+function replace(name: string, by: (file: string) => void): void {
+  fs.rmSync(inFolder(name))
+  by(inFolder(name))
+}
+const pipe = (file: string): void => void Bun.spawnSync(['mkfifo', file])
 
 const ACCEPTED: Record<string, { change: () => void; files: number }> = {
   'a release as it was signed': { change: () => {}, files: 4 },
@@ -115,6 +138,45 @@ const REFUSED: Record<string, { change: () => void; says: () => string }> = {
     },
     says: () => 'a file in the folder has a name that no release has',
   },
+  'a pipe with the name of a signed file': {
+    change: () => replace(ARCHIVE, pipe),
+    says: () => `${ARCHIVE} is not a regular file`,
+  },
+  'a folder with the name of a signed file': {
+    change: () => replace(ARCHIVE, fs.mkdirSync),
+    says: () => `${ARCHIVE} is not a regular file`,
+  },
+  'a link that leads nowhere with the name of a signed file': {
+    change: () => replace(ARCHIVE, file => fs.symlinkSync('nowhere', file)),
+    says: () => `${ARCHIVE} is not a regular file`,
+  },
+  'a link to a file as it was signed': {
+    change() {
+      fs.renameSync(inFolder(ARCHIVE), path.join(key.folder, 'archive'))
+      fs.symlinkSync(path.join(key.folder, 'archive'), inFolder(ARCHIVE))
+    },
+    says: () => `${ARCHIVE} is not a regular file`,
+  },
+  'a link that leads nowhere with another name': {
+    change: () => fs.symlinkSync('nowhere', inFolder('more')),
+    says: () => 'SHA256SUMS does not name more',
+  },
+  'checksums that are a pipe': {
+    change: () => replace('SHA256SUMS', pipe),
+    says: () => 'SHA256SUMS is not a regular file',
+  },
+  'a signature that is a pipe': {
+    change: () => replace('SHA256SUMS.sig', pipe),
+    says: () => 'SHA256SUMS.sig is not a regular file',
+  },
+  'signed checksums that name no version': {
+    change() {
+      for (const name of ['atlas-9.1.0.cdx.json', 'SHA256SUMS', 'SHA256SUMS.sig']) fs.rmSync(inFolder(name))
+      fs.writeFileSync(inFolder('SHA256SUMS'), checksums(folder))
+      sign(key)
+    },
+    says: () => 'SHA256SUMS names no bill of materials, and so no version',
+  },
   'checksums without files': {
     change() {
       for (const name of fs.readdirSync(folder)) if (!name.startsWith('SHA')) fs.rmSync(inFolder(name))
@@ -148,4 +210,79 @@ describe.each([
       expect(verify(shell, '9.1.0')).toEqual({ status: 1, stdout: '', stderr: `verify.sh: ${says()}.\n` })
     })
   }
+
+  verifyTest.each(['', '9.1.0/..', '9.1.0\n9.0.0'])('refuses %j as a version', version => {
+    publish('9.1.0')
+    expect(verify(shell, version)).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: `verify.sh: "${version}" is not a version.\n`,
+    })
+  })
+
+  verifyTest('refuses what is not a folder', () => {
+    expect(verify(shell, '9.1.0', { of: '' })).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: 'verify.sh: "" is not a folder.\n',
+    })
+  })
+
+  verifyTest('takes a folder whose name begins with a hyphen for a folder', () => {
+    publish('9.1.0')
+    const parent = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-verify-'))
+    fs.cpSync(folder, path.join(parent, '-e'), { recursive: true })
+    const verified = verify(shell, '9.1.0', { cwd: parent, of: '-e' })
+    fs.rmSync(parent, { recursive: true })
+    expect(verified).toEqual({
+      status: 0,
+      stdout: 'atlas 9.1.0: the signature is good, and 4 of 4 files are here and as signed\n',
+      stderr: '',
+    })
+  })
+
+  verifyTest.each([
+    ['there is none', undefined, 'there is no ssh-keygen; install OpenSSH 8.1 or later'],
+    [
+      'it is too old',
+      "echo 'unknown option -- Y' >&2; echo 'usage: ssh-keygen [-q]' >&2",
+      'ssh-keygen is too old to verify signatures; install OpenSSH 8.1 or later',
+    ],
+    [
+      'it is too old, on macOS',
+      "echo 'ssh-keygen: illegal option -- Y' >&2; echo 'usage: ssh-keygen [-q]' >&2",
+      'ssh-keygen is too old to verify signatures; install OpenSSH 8.1 or later',
+    ],
+    [
+      'it knows no such user',
+      "echo 'No user exists for uid 54321' >&2",
+      'ssh-keygen failed: No user exists for uid 54321',
+    ],
+    ['it says nothing', ':', 'ssh-keygen failed: it said nothing'],
+  ])('says why ssh-keygen cannot verify: %s', (_, script, says) => {
+    publish('9.1.0')
+    const programs = fs.mkdtempSync(path.join(os.tmpdir(), 'atlas-verify-'))
+    for (const needed of ['dirname', 'head'])
+      fs.symlinkSync(Bun.which(needed) ?? '', path.join(programs, needed))
+    if (script !== undefined)
+      fs.writeFileSync(path.join(programs, 'ssh-keygen'), `#!/bin/sh\n${script}\nexit 255\n`, { mode: 0o755 })
+    const verified = verify(shell, '9.1.0', { PATH: programs })
+    fs.rmSync(programs, { recursive: true })
+    expect(verified).toEqual({ status: 1, stdout: '', stderr: `verify.sh: ${says}.\n` })
+  })
 })
+
+testWith('ssh-keygen, setpriv, and root, to be another user', canBeAnother)(
+  'verify.sh says that a file cannot be read',
+  () => {
+    publish('9.1.0')
+    for (const open of [folder, key.folder]) fs.chmodSync(open, 0o755)
+    fs.chmodSync(inFolder(ARCHIVE), 0)
+    const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', 'sh']
+    expect(verify(nobody, '9.1.0')).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: `verify.sh: ${ARCHIVE} cannot be read.\n`,
+    })
+  },
+)
