@@ -1,7 +1,8 @@
-/** Something that was compiled into a runtime or an addon. */
+/** Something that was compiled into a runtime, an addon or a WebAssembly. */
 export interface NativePart {
   readonly name: string
-  readonly version: string
+  /** Left out where nothing tells it. */
+  readonly version?: string
   readonly purl?: string
   /** An SPDX expression, or words where no expression says which it is. */
   readonly license?: { readonly expression: string } | { readonly name: string }

@@ -1,11 +1,14 @@
 import fs from 'node:fs'
 import path from 'node:path'
+import { JQ_PACKAGE, noticesOfJq } from './jq.ts'
 import { type LockFile, pinned } from './packages.ts'
 import type { Target } from './targets.ts'
 
 const RULE = `\n${'-'.repeat(78)}\n\n`
 /** In the package of an addon: what it was built from. */
 export const LICENSE_LIST = 'LICENSE.third-party.md'
+/** License texts that no package has. */
+const LICENSES = 'release/licenses'
 const LICENSE_FILE = /^licen[cs]e(\.md|\.txt)?$/i
 
 export interface Bundled {
@@ -19,7 +22,7 @@ export interface Bundled {
 }
 
 /**
- * The licenses of everything in a program that is not atlas: packages, keyring addon and runtime.
+ * The licenses of everything in a program that is not atlas: packages, the libraries of jq, keyring addon and runtime.
  * @throws names the package whose license text is missing.
  */
 export function thirdPartyNotices({ packages, nodeModules, target, addonFolder, lock }: Bundled): string {
@@ -34,6 +37,9 @@ export function thirdPartyNotices({ packages, nodeModules, target, addonFolder, 
     ...packages
       .filter(name => name !== addon)
       .map(name => titled(name, licenseIn(path.join(nodeModules, name), name))),
+    ...(packages.includes(JQ_PACKAGE) ? noticesOfJq() : []).map(
+      ({ title, file }) => `${title}\n\n${read(path.join(LICENSES, file), title).trim()}\n`,
+    ),
     titled(addon, [licenseIn(path.join(nodeModules, '@napi-rs/keyring'), addon), ofCrates].join('\n\n')),
     titled(target.runtime.package, runtimeLicense(nodeModules)),
   ].join(RULE)

@@ -7,6 +7,7 @@ import { type Companions, inArchive, readCompanions } from './companions.ts'
 import { compile } from './compile.ts'
 import { debianFile, debianPackage } from './debian.ts'
 import { inspect, MAX_ARCHIVE_BYTES } from './inspect.ts'
+import { JQ_PACKAGE, librariesOfJq } from './jq.ts'
 import { manifests } from './manifests.ts'
 import { cratesIn, librariesIn } from './native.ts'
 import { LICENSE_LIST, thirdPartyNotices } from './notices.ts'
@@ -44,9 +45,11 @@ export async function release(targets: readonly Target[], say: (line: string) =>
   }
   const { name, version, license } = manifest
   const packages = [...bundled].sort()
+  const jq = librariesOfJq(fs.readFileSync(path.join('node_modules', JQ_PACKAGE, 'jq.wasm')))
+  const inPackages = new Map([[JQ_PACKAGE, jq]])
   fs.writeFileSync(
     path.join(OUTPUT, `atlas-${version}.cdx.json`),
-    cycloneDx({ name, version, license, packages, targets, native, lock }),
+    cycloneDx({ name, version, license, packages, targets, native, inPackages, lock }),
   )
   // They name archives of several targets.
   if (targets.length === TARGETS.length)

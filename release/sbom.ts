@@ -6,7 +6,7 @@ interface Component {
   readonly type: 'library' | 'platform'
   readonly 'bom-ref': string
   readonly name: string
-  readonly version: string
+  readonly version?: string
   readonly purl?: string
   readonly licenses?: readonly object[]
   readonly hashes?: readonly object[]
@@ -28,6 +28,8 @@ export interface SbomOptions {
   readonly targets: readonly Target[]
   /** By the name of the target. */
   readonly native: ReadonlyMap<string, NativeParts>
+  /** What was compiled into an npm package that is the same on any machine, by its name. */
+  readonly inPackages: ReadonlyMap<string, readonly NativePart[]>
   readonly lock: LockFile
 }
 
@@ -36,10 +38,24 @@ export interface SbomOptions {
  * changes with its version, its clock and a random number.
  * @see https://cyclonedx.org/docs/1.6/json/
  */
-export function cycloneDx({ name, version, license, packages, targets, native, lock }: SbomOptions): string {
+export function cycloneDx({
+  name,
+  version,
+  license,
+  packages,
+  targets,
+  native,
+  inPackages,
+  lock,
+}: SbomOptions): string {
   const addons = new Map(targets.map(target => [target.addon.package, target.name]))
   const runtimes = new Map(targets.map(target => [target.runtime.package, target.name]))
-  const everywhere = packages.filter(found => !addons.has(found)).map(found => component(pinned(lock, found)))
+  const everywhere = packages
+    .filter(found => !addons.has(found))
+    .map(found => ({
+      whole: component(pinned(lock, found)),
+      parts: (inPackages.get(found) ?? []).map(nativeComponent),
+    }))
   const inOne = [...addons, ...runtimes].map(([found, target]) => {
     const [type, part] = runtimes.has(found)
       ? (['platform', 'runtime'] as const)
@@ -47,10 +63,11 @@ export function cycloneDx({ name, version, license, packages, targets, native, l
     const whole = component(pinned(lock, found), target, type)
     return { whole, parts: (native.get(target)?.[part] ?? []).map(nativeComponent) }
   })
-  const direct = [...everywhere, ...inOne.map(({ whole }) => whole)]
+  const all = [...everywhere, ...inOne]
+  const direct = all.map(({ whole }) => whole)
   const ref = `pkg:npm/${name}@${version}`
   // Most parts are in several runtimes or addons.
-  const compiledIn = new Map(inOne.flatMap(({ parts }) => parts.map(part => [part['bom-ref'], part])))
+  const compiledIn = new Map(all.flatMap(({ parts }) => parts.map(part => [part['bom-ref'], part])))
   const document = {
     $schema: 'http://cyclonedx.org/schema/bom-1.6.schema.json',
     bomFormat: 'CycloneDX',
@@ -62,10 +79,12 @@ export function cycloneDx({ name, version, license, packages, targets, native, l
     components: [...direct, ...[...compiledIn.values()].toSorted(byRef)],
     dependencies: [
       { ref, dependsOn: direct.map(part => part['bom-ref']) },
-      ...inOne.map(({ whole, parts }) => ({
-        ref: whole['bom-ref'],
-        dependsOn: parts.map(part => part['bom-ref']),
-      })),
+      ...all
+        .filter(({ parts }) => parts.length > 0)
+        .map(({ whole, parts }) => ({
+          ref: whole['bom-ref'],
+          dependsOn: parts.map(part => part['bom-ref']),
+        })),
     ],
   }
   return `${JSON.stringify(document, null, 2)}\n`
@@ -78,7 +97,7 @@ function nativeComponent({ name, version, purl, license }: NativePart): Componen
     type: 'library',
     'bom-ref': purl ?? `bun:${name}@${version}`,
     name,
-    version,
+    ...(version && { version }),
     ...(purl && { purl }),
     ...(license && {
       licenses:

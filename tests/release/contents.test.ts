@@ -2,9 +2,11 @@ import { expect, test } from 'bun:test'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import jq from 'jq-web'
 import manifest from '../../package.json' with { type: 'json' }
 import { tarGz } from '../../release/archive.ts'
 import { compile } from '../../release/compile.ts'
+import { JQ_PACKAGE, librariesOfJq } from '../../release/jq.ts'
 import { cratesIn, librariesIn } from '../../release/native.ts'
 import { thirdPartyNotices } from '../../release/notices.ts'
 import { integrityOf, readLockFile, unpackPackage } from '../../release/packages.ts'
@@ -84,6 +86,51 @@ test('notices hold the license of every package, of the addon’s parts and of t
   )
 })
 
+const JQ_WASM = fs.readFileSync(`node_modules/${JQ_PACKAGE}/jq.wasm`)
+/** What is in the WebAssembly of jq, and its license. */
+const JQ_LIBRARIES = {
+  jq: ['pkg:github/jqlang/jq', 'MIT'],
+  dtoa: ['pkg:generic/dtoa', 'dtoa'],
+  Oniguruma: ['pkg:github/kkos/oniguruma', 'BSD-2-Clause'],
+  decNumber: ['pkg:generic/decnumber', 'ICU'],
+  Emscripten: ['pkg:github/emscripten-core/emscripten', 'MIT OR NCSA'],
+  musl: ['pkg:generic/musl', 'MIT'],
+  dlmalloc: ['pkg:generic/dlmalloc', 'CC0-1.0'],
+  'compiler-rt': ['pkg:github/llvm/llvm-project#compiler-rt', 'Apache-2.0 WITH LLVM-exception'],
+} as const
+
+test('notices hold the licenses of jq and of every library in its WebAssembly', () => {
+  const options = { nodeModules: 'node_modules', target: host, addonFolder, lock }
+  const notices = thirdPartyNotices({ ...options, packages: [JQ_PACKAGE] })
+  const [, own = '', ...texts] = notices.split(`\n${'-'.repeat(78)}\n\n`)
+  expect(own).toStartWith('jq-web 0.6.2 (ISC)\n')
+  expect(own).toContain('jq is copyright (C) 2012 Stephen Dolan')
+  expect(own).toContain("jq incorporates David M. Gay's dtoa.c and g_fmt.c")
+  const titled = Object.entries(JQ_LIBRARIES).slice(2)
+  expect(texts.slice(0, titled.length)).toEqual(
+    titled.map(([name, [, license]]) => {
+      const text = fs.readFileSync(`release/licenses/${name.toLowerCase()}.txt`, 'utf8')
+      return `${name}, in jq-web (${license})\n\n${text}`
+    }),
+  )
+  expect(thirdPartyNotices({ ...options, packages: ['cac'] })).not.toContain('in jq-web')
+})
+
+test('the libraries of jq are named without a version, as jq-web tells none', async () => {
+  expect(librariesOfJq(JQ_WASM)).toEqual(
+    Object.entries(JQ_LIBRARIES).map(([name, [purl, expression]]) => ({
+      name,
+      purl,
+      license: { expression },
+    })),
+  )
+  const { raw } = await jq
+  expect(raw('null', '.', ['--version'])).toBe('jq-')
+  expect(() => librariesOfJq(Buffer.from('jq_next jvp_dtoa_fmt'))).toThrow(
+    'the WebAssembly of jq-web does not hold Oniguruma',
+  )
+})
+
 test('a package without a license text stops a release by name', () => {
   const options = { nodeModules: 'node_modules', target: host, addonFolder, lock }
   expect(() => thirdPartyNotices({ ...options, packages: ['@oven/bun-nowhere'] })).toThrow(
@@ -142,8 +189,9 @@ test('the bill of materials names each part once, with the hash that the lock fi
     name,
     version,
     license,
-    packages: ['cac', host.addon.package],
+    packages: ['cac', JQ_PACKAGE, host.addon.package],
     targets: [host],
+    inPackages: new Map([[JQ_PACKAGE, librariesOfJq(JQ_WASM)]]),
     native: new Map([[host.name, { runtime, addon: cratesIn(CRATES) }]]),
     lock,
   }
@@ -156,7 +204,7 @@ test('the bill of materials names each part once, with the hash that the lock fi
     name: found,
     version: lock.get(found)?.version,
     purl: `pkg:npm/${found.replace('@', '%40')}@${lock.get(found)?.version}`,
-    licenses: [{ license: { id: 'MIT' } }],
+    licenses: [{ license: { id: lock.get(found)?.license } }],
     hashes: [{ alg: 'SHA-512', content: hashOf(found) }],
     ...(target && { properties: [{ name: 'atlas:target', value: target }] }),
   })
@@ -170,6 +218,11 @@ test('the bill of materials names each part once, with the hash that the lock fi
     purl,
     licenses,
   })
+  const inJq = (found: string) => {
+    const [purl = '', id = ''] = JQ_LIBRARIES[found as keyof typeof JQ_LIBRARIES]
+    const license = id.includes(' ') ? { expression: id } : { license: { id } }
+    return { type: 'library', 'bom-ref': purl, name: found, purl, licenses: [license] }
+  }
   expect({
     format: bill.bomFormat,
     version: bill.specVersion,
@@ -181,18 +234,21 @@ test('the bill of materials names each part once, with the hash that the lock fi
     dependencies: [
       {
         ref: `pkg:npm/${name}@${version}`,
-        dependsOn: ['cac', host.addon.package, host.runtime.package].map(refOf),
+        dependsOn: ['cac', JQ_PACKAGE, host.addon.package, host.runtime.package].map(refOf),
       },
+      { ref: refOf(JQ_PACKAGE), dependsOn: Object.values(JQ_LIBRARIES).map(([purl]) => purl) },
       { ref: refOf(host.addon.package), dependsOn: ['pkg:cargo/aes@0.8.4', 'pkg:cargo/aes@0.9.3'] },
       { ref: refOf(host.runtime.package), dependsOn: [engine, `bun:zlib@${COMMIT.zlib}`] },
     ],
     components: [
       part('cac', 'library'),
+      part(JQ_PACKAGE, 'library'),
       part(host.addon.package, 'library', host.name),
       part(host.runtime.package, 'platform', host.name),
       { type: 'library', 'bom-ref': `bun:zlib@${COMMIT.zlib}`, name: 'zlib', version: COMMIT.zlib },
       native('aes', '0.8.4', [{ expression: 'MIT OR Apache-2.0' }]),
       native('aes', '0.9.3', [{ license: { id: 'MIT' } }]),
+      ...['decNumber', 'dlmalloc', 'dtoa', 'musl', 'Emscripten', 'jq', 'Oniguruma', 'compiler-rt'].map(inJq),
       native('JavaScriptCore', COMMIT.webkit, [{ license: { name: 'LGPL-2' } }], engine),
     ],
   })
