@@ -11,6 +11,8 @@ export interface MethodCall {
   /** The D-Bus types of `body`, one after the other. */
   readonly signature?: string
   readonly body?: readonly Value[]
+  /** The types that the reply begins with. */
+  readonly reply: string
 }
 
 export interface Signal {
@@ -21,7 +23,7 @@ export interface Signal {
 
 /** A connection with a message bus. It has no time limits: whoever uses it has them. */
 export interface Bus {
-  /** @returns the values of the reply. @throws the words of the error that came instead. */
+  /** @returns the values of the reply. @throws the words of the error that came instead; the reply has other types. */
   call(call: MethodCall): Promise<readonly Value[]>
   /** Call a function for each signal that comes. */
   onSignal(listener: (signal: Signal) => void): void
@@ -42,39 +44,45 @@ const SIGNATURE = 8
 /** The header up to its fields: byte order, type, flags, version, length of the body, serial, length of the fields. */
 const FIXED_BYTES = 16
 const LITTLE_ENDIAN = 0x6c
+const MAX_GREETING = 1024
 const IS_LOCKED = 'org.freedesktop.Secret.Error.IsLocked'
 
 /**
- * The socket of the user's session bus, found as libdbus finds it; undefined where the bus is not one of this
- * machine.
+ * The sockets of this machine at which the user's session bus may be, found as libdbus finds them: the first that
+ * answers is the bus.
  */
-export function sessionBusSocket(env: NodeJS.ProcessEnv): string | undefined {
+export function sessionBusSockets(env: NodeJS.ProcessEnv): string[] {
   const folder = env['XDG_RUNTIME_DIR']
   const address = env['DBUS_SESSION_BUS_ADDRESS'] || (folder && `unix:path=${folder}/bus`) || ''
-  const [, kind, name = ''] = /(?:^|;)unix:(?:[^;]*,)?(path|abstract)=([^,;]+)/.exec(address) ?? []
-  if (kind === undefined) return undefined
-  const file = name.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)))
-  return kind === 'abstract' ? `\0${file}` : file
+  const found = address.matchAll(/(?<=^|;)unix:(?:[^;]*,)?(path|abstract)=([^,;]+)/g)
+  return [...found].map(([, kind, name = '']) =>
+    kind === 'abstract' ? `\0${unescaped(name)}` : unescaped(name),
+  )
+}
+
+/** Each escape stands for a byte, not for a character. */
+function unescaped(name: string): string {
+  const bytes = Buffer.from(name).toString('latin1')
+  const plain = bytes.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)))
+  return Buffer.from(plain, 'latin1').toString()
 }
 
 /** The numeric id of the user whose session bus that is; undefined where its socket is not a file of this machine. */
 export function sessionBusOwner(env: NodeJS.ProcessEnv): number | undefined {
-  const socketPath = sessionBusSocket(env)
-  try {
-    return socketPath === undefined ? undefined : fs.statSync(socketPath).uid
-  } catch {
-    return undefined
-  }
+  return sessionBusSockets(env)
+    .map(socketPath => fs.statSync(socketPath, { throwIfNoEntry: false })?.uid)
+    .find(owner => owner !== undefined)
 }
 
 /**
  * Connect with a bus. Calls may be made at once.
+ * @param socketPaths at least one; the first that can be connected with is taken.
  * @see https://dbus.freedesktop.org/doc/dbus-specification.html
  */
-export function connectToBus(socketPath: string, uid: number): Bus {
-  const waiting = new Map<number, PromiseWithResolvers<readonly Value[]>>()
+export function connectToBus(socketPaths: readonly string[], uid: number): Bus {
+  const waiting = new Map<number, PromiseWithResolvers<readonly Value[]> & { types: string }>()
   const listeners: ((signal: Signal) => void)[] = []
-  const socket = net.connect({ path: socketPath })
+  let socket: net.Socket | undefined
   let failure: Error | undefined
   let serial = 0
   let isOpen = false
@@ -85,35 +93,45 @@ export function connectToBus(socketPath: string, uid: number): Bus {
     failure ??= new Error(`DBus error: ${reason}`)
     for (const { reject } of waiting.values()) reject(failure)
     waiting.clear()
-    socket.destroy()
+    socket?.destroy()
   }
   const receive = (message: Message): void => {
     const call = waiting.get(message.replyTo)
     if (message.type === SIGNAL) for (const listener of listeners) listener(message)
     if (call === undefined || (message.type !== METHOD_RETURN && message.type !== ERROR)) return
     waiting.delete(message.replyTo)
-    if (message.type === METHOD_RETURN) call.resolve(message.body)
-    else call.reject(new Error(wordsOf(message)))
+    if (message.type === ERROR) call.reject(new Error(wordsOf(message)))
+    else if (message.types.startsWith(call.types)) call.resolve(message.body)
+    else call.reject(new Error(`DBus error: an answer of the types "${message.types}", not "${call.types}"`))
   }
 
-  socket.on('connect', () => socket.write(`\0AUTH EXTERNAL ${Buffer.from(String(uid)).toString('hex')}\r\n`))
-  socket.on('error', ({ message }) => fail(message))
-  socket.on('close', () => fail('the connection with the bus was lost'))
   const readMessages = createMessageReader(receive)
-  socket.on('data', (bytes: Buffer) => {
-    if (!isOpen) {
-      const greeting = bytes.toString('latin1')
-      // One line, after which the bus waits for this side.
-      if (!/^OK .*\r\n$/.test(greeting)) return fail('access denied by the bus')
-      isOpen = true
-      for (const message of ['BEGIN\r\n', ...unsent]) socket.write(message)
+  let greeting = ''
+  const read = (bytes: Buffer): void => {
+    if (isOpen) {
+      readMessages(bytes)
       return
     }
-    try {
-      readMessages(bytes)
-    } catch (error) {
-      fail(String(error))
-    }
+    greeting += bytes.toString('latin1')
+    // One line, after which the bus waits for this side.
+    if (!greeting.includes('\n') && greeting.length < MAX_GREETING) return
+    if (!/^OK .*\r\n$/.test(greeting)) throw new Error('access denied by the bus')
+    isOpen = true
+    for (const message of ['BEGIN\r\n', ...unsent]) socket?.write(message)
+  }
+  connectToFirst(socketPaths, {
+    connected(connected) {
+      socket = connected
+      socket.write(`\0AUTH EXTERNAL ${Buffer.from(String(uid)).toString('hex')}\r\n`)
+    },
+    read(bytes) {
+      try {
+        read(bytes)
+      } catch (error) {
+        fail((error as Error).message)
+      }
+    },
+    failed: fail,
   })
 
   const call = (request: MethodCall): Promise<readonly Value[]> => {
@@ -121,29 +139,60 @@ export function connectToBus(socketPath: string, uid: number): Bus {
     serial++
     const message = formatMessage(request, serial)
     const reply = Promise.withResolvers<readonly Value[]>()
-    waiting.set(serial, reply)
-    if (isOpen) socket.write(message)
+    waiting.set(serial, { ...reply, types: request.reply })
+    if (isOpen) socket?.write(message)
     else unsent.push(message)
     return reply.promise
   }
-  call(toBus('Hello')).catch(() => {})
+  call(toBus('Hello', 's')).catch(() => {})
   return { call, onSignal: listener => void listeners.push(listener) }
 }
 
+interface SocketListeners {
+  connected(socket: net.Socket): void
+  read(bytes: Buffer): void
+  failed(reason: string): void
+}
+
+function connectToFirst([socketPath = '', ...others]: readonly string[], listeners: SocketListeners): void {
+  const socket = net.connect({ path: socketPath })
+  let isConnected = false
+  socket.on('connect', () => {
+    isConnected = true
+    listeners.connected(socket)
+  })
+  socket.on('error', ({ message }) => {
+    if (isConnected || others.length === 0) listeners.failed(message)
+    else connectToFirst(others, listeners)
+  })
+  socket.on('close', () => {
+    if (isConnected) listeners.failed('the connection with the bus was lost')
+  })
+  socket.on('data', (bytes: Buffer) => listeners.read(bytes))
+}
+
 /** A call to the bus itself. */
-export const toBus = (member: string, signature = '', body: readonly Value[] = []): MethodCall => ({
+export const toBus = (
+  member: string,
+  reply: string,
+  signature = '',
+  body: readonly Value[] = [],
+): MethodCall => ({
   destination: 'org.freedesktop.DBus',
   path: '/org/freedesktop/DBus',
   interface: 'org.freedesktop.DBus',
   member,
   signature,
   body,
+  reply,
 })
 
 interface Message extends Signal {
   readonly type: number
   readonly replyTo: number
   readonly error: string
+  /** The signature of the body. */
+  readonly types: string
 }
 
 const wordsOf = ({ error, body: [words] }: Message): string =>
@@ -188,12 +237,14 @@ function parseMessage(bytes: Buffer): Message {
   const bodyAt = bytes.length - bytes.readUInt32LE(4)
   const [, type, , , , , fieldList] = unmarshal(['y', 'y', 'y', 'y', 'u', 'u', 'a(yv)'], bytes)
   const fields = new Map((fieldList as [number, [string, Value]][]).map(([name, [, value]]) => [name, value]))
+  const types = String(fields.get(SIGNATURE) ?? '')
   return {
     type: type as number,
     path: String(fields.get(PATH) ?? ''),
     member: String(fields.get(MEMBER) ?? ''),
     error: String(fields.get(ERROR_NAME) ?? ''),
     replyTo: Number(fields.get(REPLY_SERIAL) ?? 0),
-    body: unmarshal(typesIn(String(fields.get(SIGNATURE) ?? '')), bytes.subarray(bodyAt)),
+    types,
+    body: unmarshal(typesIn(types), bytes.subarray(bodyAt)),
   }
 }

@@ -1,4 +1,4 @@
-import { type Bus, connectToBus, sessionBusSocket, toBus } from './bus.ts'
+import { type Bus, connectToBus, sessionBusSockets, toBus } from './bus.ts'
 import { SERVICE } from './failures.ts'
 import type { Value } from './wire.ts'
 import type { Answers } from './worker.ts'
@@ -20,6 +20,19 @@ export interface SecretServiceOptions {
 const NAME = 'org.freedesktop.secrets'
 const ROOT = '/org/freedesktop/secrets'
 const INTERFACE = 'org.freedesktop.Secret'
+/** The types of what each method returns. An answer that is not so would pass for "there is no item". */
+const REPLIES = {
+  OpenSession: 'vo',
+  SearchItems: 'aoao',
+  GetSecret: '(oayay',
+  SetSecret: '',
+  ReadAlias: 'o',
+  CreateItem: 'oo',
+  Delete: 'o',
+  Unlock: 'aoo',
+  Prompt: '',
+  Dismiss: '',
+}
 /** The path that means "no object". */
 const NONE = '/'
 
@@ -35,11 +48,10 @@ export function openSecretService({
   uid,
   mayOpenDialogue,
 }: SecretServiceOptions): AskSecretService | undefined {
-  const socketPath = sessionBusSocket(env)
-  if (socketPath === undefined || uid === undefined) return undefined
-  const bus = connectToBus(socketPath, uid)
-  const call: Call = (path, kind, member, signature = '', body = []) =>
-    bus.call({ destination: NAME, path, interface: `${INTERFACE}.${kind}`, member, signature, body })
+  const socketPaths = sessionBusSockets(env)
+  if (socketPaths.length === 0 || uid === undefined) return undefined
+  const bus = connectToBus(socketPaths, uid)
+  const call = callsOver(bus)
   const answer: AnswerPrompt = prompt =>
     mayOpenDialogue ? haveAsked(bus, call, String(prompt)) : refuseToAsk(call, String(prompt))
   const session = call(ROOT, 'Service', 'OpenSession', 'sv', ['plain', ['s', '']]).then(
@@ -104,10 +116,17 @@ export function openSecretService({
 type Call = (
   path: string,
   kind: string,
-  member: string,
+  member: keyof typeof REPLIES,
   signature?: string,
   body?: readonly Value[],
 ) => Promise<readonly Value[]>
+
+const callsOver =
+  (bus: Bus): Call =>
+  (path, kind, member, signature = '', body = []) => {
+    const method = { destination: NAME, path, interface: `${INTERFACE}.${kind}`, member }
+    return bus.call({ ...method, signature, body, reply: REPLIES[member] })
+  }
 
 /** What to do where the service wants to ask the person something first, or has nothing to ask (`/`). */
 type AnswerPrompt = (prompt: Value | undefined) => Promise<void>
@@ -140,7 +159,7 @@ async function haveAsked(bus: Bus, call: Call, prompt: string): Promise<void> {
       if (path === prompt && member === 'Completed') resolve(body[0] === 1)
     }),
   )
-  await bus.call(toBus('AddMatch', 's', [`type='signal',path='${prompt}',member='Completed'`]))
+  await bus.call(toBus('AddMatch', '', 's', [`type='signal',path='${prompt}',member='Completed'`]))
   await call(prompt, 'Prompt', 'Prompt', 's', [''])
   if (await completed) throw new Error('Secret Service: unlock prompt was dismissed')
 }

@@ -25,7 +25,7 @@ function endOfType(signature: string, start: number): number {
   if (first === '') throw new Error(`the signature "${signature}"`)
   if (first === 'a') return endOfType(signature, start + 1)
   if (first !== '(' && first !== '{') return start + 1
-  let end = start + 1
+  let end = endOfType(signature, start + 1)
   while (!')}'.includes(signature.charAt(end) || ' ')) end = endOfType(signature, end)
   return end + 1
 }

@@ -4,7 +4,7 @@ import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import fc from 'fast-check'
-import { connectToBus, sessionBusSocket, toBus } from '../../../lib/store/keychain/bus.ts'
+import { connectToBus, sessionBusSockets, toBus } from '../../../lib/store/keychain/bus.ts'
 import { marshal, typesIn, unmarshal, type Value } from '../../../lib/store/keychain/wire.ts'
 import { listening } from '../../support/listening.ts'
 import { secretServiceTest } from '../../support/needs.ts'
@@ -43,22 +43,33 @@ describe('D-Bus values', () => {
       expect(() => unmarshal(['a{sv}', 's'], whole.subarray(0, length))).toThrow('a message that is cut off')
   })
 
-  test.each(['a', '(s', 'a{sv', '('])('dbus: the signature "%s" is an error', signature => {
+  test.each([
+    'a',
+    '(s',
+    'a{sv',
+    '(',
+    '()',
+    'a()',
+    'a{}',
+  ])('dbus: the signature "%s" is an error', signature => {
     expect(() => typesIn(signature)).toThrow('the signature')
   })
 })
 
-test.each([
-  [{ DBUS_SESSION_BUS_ADDRESS: 'unix:path=/run/user/7/bus' }, '/run/user/7/bus'],
-  [{ DBUS_SESSION_BUS_ADDRESS: 'unix:path=/tmp/a%20b,guid=00ff' }, '/tmp/a b'],
-  [{ DBUS_SESSION_BUS_ADDRESS: 'unix:guid=00ff,path=/tmp/bus' }, '/tmp/bus'],
-  [{ DBUS_SESSION_BUS_ADDRESS: 'unix:abstract=/tmp/dbus-x,guid=00ff' }, '\0/tmp/dbus-x'],
-  [{ DBUS_SESSION_BUS_ADDRESS: 'tcp:host=localhost,port=1;unix:path=/tmp/bus' }, '/tmp/bus'],
-  [{ DBUS_SESSION_BUS_ADDRESS: 'tcp:host=localhost,port=1' }, undefined],
-  [{ DBUS_SESSION_BUS_ADDRESS: '', XDG_RUNTIME_DIR: '/run/user/7' }, '/run/user/7/bus'],
-  [{}, undefined],
-])('dbus: the session bus of %p is at %p', (env, expected) => {
-  expect(sessionBusSocket(env)).toBe(expected as never)
+const ADDRESSES: [env: NodeJS.ProcessEnv, sockets: string[]][] = [
+  [{ DBUS_SESSION_BUS_ADDRESS: 'unix:path=/run/user/7/bus' }, ['/run/user/7/bus']],
+  [{ DBUS_SESSION_BUS_ADDRESS: 'unix:path=/tmp/a%20b,guid=00ff' }, ['/tmp/a b']],
+  [{ DBUS_SESSION_BUS_ADDRESS: 'unix:path=/tmp/%c3%a9é' }, ['/tmp/éé']],
+  [{ DBUS_SESSION_BUS_ADDRESS: 'unix:guid=00ff,path=/tmp/bus' }, ['/tmp/bus']],
+  [{ DBUS_SESSION_BUS_ADDRESS: 'unix:abstract=/tmp/dbus-x,guid=00ff' }, ['\0/tmp/dbus-x']],
+  [{ DBUS_SESSION_BUS_ADDRESS: 'tcp:host=localhost,port=1;unix:path=/tmp/bus' }, ['/tmp/bus']],
+  [{ DBUS_SESSION_BUS_ADDRESS: 'unix:path=/tmp/a,guid=00;unix:abstract=b' }, ['/tmp/a', '\0b']],
+  [{ DBUS_SESSION_BUS_ADDRESS: 'tcp:host=localhost,port=1' }, []],
+  [{ DBUS_SESSION_BUS_ADDRESS: '', XDG_RUNTIME_DIR: '/run/user/7' }, ['/run/user/7/bus']],
+  [{}, []],
+]
+test.each(ADDRESSES)('dbus: the session bus of %p is at %p', (env, sockets) => {
+  expect(sessionBusSockets(env)).toEqual(sockets)
 })
 
 describe('a connection with a bus', () => {
@@ -74,16 +85,22 @@ describe('a connection with a bus', () => {
     withServer(
       socket => socket.on('data', () => socket.write('REJECTED EXTERNAL\r\n')),
       async file =>
-        expect(connectToBus(file, uid).call(toBus('ListNames'))).rejects.toThrow('access denied by the bus'),
+        expect(connectToBus([file], uid).call(toBus('ListNames', 'as'))).rejects.toThrow(
+          'access denied by the bus',
+        ),
     ))
 
   test('dbus: a bus that ends the connection is an error of every call', () =>
     withServer(
       socket => socket.on('data', () => socket.end()),
       async file => {
-        const bus = connectToBus(file, uid)
-        await expect(bus.call(toBus('ListNames'))).rejects.toThrow('the connection with the bus was lost')
-        await expect(bus.call(toBus('ListNames'))).rejects.toThrow('the connection with the bus was lost')
+        const bus = connectToBus([file], uid)
+        await expect(bus.call(toBus('ListNames', 'as'))).rejects.toThrow(
+          'the connection with the bus was lost',
+        )
+        await expect(bus.call(toBus('ListNames', 'as'))).rejects.toThrow(
+          'the connection with the bus was lost',
+        )
       },
     ))
 
@@ -92,14 +109,38 @@ describe('a connection with a bus', () => {
       socket =>
         socket.on('data', () => socket.write(socket.bytesWritten ? Buffer.alloc(16, 'B') : 'OK 00ff\r\n')),
       async file =>
-        expect(connectToBus(file, uid).call(toBus('ListNames'))).rejects.toThrow('another byte order'),
+        expect(connectToBus([file], uid).call(toBus('ListNames', 'as'))).rejects.toThrow(
+          'another byte order',
+        ),
     ))
+
+  test('dbus: a greeting in two pieces is one', () =>
+    withServer(
+      socket =>
+        socket.once('data', () => {
+          socket.write('OK 00')
+          socket.once('data', () => socket.write(Buffer.alloc(16, 'B')))
+          setImmediate(() => socket.write('ff\r\n'))
+        }),
+      async file =>
+        expect(connectToBus([file], uid).call(toBus('ListNames', 'as'))).rejects.toThrow(
+          'another byte order',
+        ),
+    ))
+
+  secretServiceTest('dbus: an answer of other types than asked for is an error', async () => {
+    await using service = await startSecretService({ keyring: false })
+    const bus = connectToBus(sessionBusSockets(service.env), uid)
+    await expect(bus.call(toBus('ListNames', 'aoao'))).rejects.toThrow(
+      'an answer of the types "as", not "aoao"',
+    )
+  })
 
   secretServiceTest('dbus: a real bus answers, calls that it does not know included', async () => {
     await using service = await startSecretService({ keyring: false })
-    const bus = connectToBus(sessionBusSocket(service.env) ?? '', uid)
-    const [names] = await bus.call(toBus('ListNames'))
+    const bus = connectToBus(['/nowhere', ...sessionBusSockets(service.env)], uid)
+    const [names] = await bus.call(toBus('ListNames', 'as'))
     expect(names).toContain('org.freedesktop.DBus')
-    await expect(bus.call(toBus('Nonsense'))).rejects.toThrow('does not understand message Nonsense')
+    await expect(bus.call(toBus('Nonsense', ''))).rejects.toThrow('does not understand message Nonsense')
   })
 })
