@@ -60,11 +60,16 @@ export async function compile(
   return packagesIn(Object.keys(result.metafile?.inputs ?? {}))
 }
 
-/** What jq's package says to find its WebAssembly beside itself, and what finds it inside the program. */
+/**
+ * What of jq's package is otherwise: its WebAssembly is inside, a NUL is kept, and what its runtime says when it gives up
+ * does not go to standard error.
+ */
 const JQ_CHANGES = [
   ["if (typeof __filename != 'undefined') _scriptName = _scriptName || __filename;", ''],
   ["scriptDirectory = __dirname + '/';", "scriptDirectory = '';"],
   ["return locateFile('jq.wasm');", "return require('./jq.wasm');"],
+  ['if (c) outBuffer.push(c)', 'if (c !== null) outBuffer.push(c)'],
+  ['console.error.bind(console)', '(() => {})'],
 ] as const
 
 const jqInside: Bun.BunPlugin = {

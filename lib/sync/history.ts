@@ -12,7 +12,8 @@ import {
 
 /** As many as the server lists at once. */
 export const MAX_VERSIONS = 100
-const MAX_LIST_BYTES = 1024 * 1024
+/** A hundred of the longest messages that a command line can hold are fewer. */
+const MAX_LIST_BYTES = 16 * 1024 * 1024
 /** Of a commit, so that it can be a part of a path. */
 const COMMIT = /^[0-9a-zA-Z]{7,128}$/
 

@@ -21,6 +21,16 @@ async function withHistory(options: Parameters<typeof stage>[0] = {}) {
 }
 
 describe('atlas history', () => {
+  test('history: the longest messages leave a text that can be gone back to', async () => {
+    await using atlas = await stage({ loggedIn: true })
+    for (let version = 1; version <= 100; version++)
+      atlas.server.saveConfiguration(`${version}\n`, `${version} ${'x'.repeat(120_000)}`)
+    const { stdout } = await atlas.run(['history', '--limit', '100', '--json'])
+    const { commit_sha: oldest } = JSON.parse(stdout).versions.at(-1)
+    expect((await atlas.run(['rollback', oldest, '--yes'])).status).toBe(0)
+    expect(atlas.server.configuration()).toBe('1\n')
+  })
+
   test('history: lists the newest first, for programs with every field', async () => {
     await using atlas = await withHistory()
     const { status, stdout, stderr } = await atlas.run(['history', '--limit', '2', '--json'])

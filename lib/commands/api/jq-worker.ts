@@ -13,10 +13,8 @@ export type JqReply =
 
 declare const self: Worker
 
-// What `debug` and `stderr` of an expression say, and what the runtime of jq says when it gives up, would go to standard
-// error as it is.
+// What `debug` and `stderr` of an expression say would go to standard error as it is.
 console.warn = () => {}
-console.error = () => {}
 
 self.onmessage = async ({ data }: MessageEvent<JqRequest>) => {
   self.postMessage(await run(data))

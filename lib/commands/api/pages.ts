@@ -56,6 +56,8 @@ export interface Progress {
   readonly number: number
   /** How many items have come, this page's included. */
   readonly received: number
+  /** The lowest total that a page has named: where items go meanwhile, it falls, and no more are missing than that. */
+  readonly leastTotal: number
   /** Whether the first page of all was the first that was asked for. */
   readonly isWhole: boolean
 }
@@ -69,16 +71,15 @@ export function isLast({ page, number, received }: Progress): boolean {
 
 /** Why a page cannot be what was asked for, or the list not all; undefined where nothing speaks against it. */
 export function faultOf(progress: Progress): string | undefined {
-  const { page, before, number, received, isWhole } = progress
+  const { page, before, number, received, leastTotal, isWhole } = progress
   if (page.oddity !== undefined) return page.oddity
   if (before !== undefined) {
     if (page.number !== undefined && page.number !== number)
       return `it sent page ${page.number} where page ${number} was asked for`
     if (page.items.join() === before.items.join()) return `page ${number} repeats the one before`
   }
-  const hasShrunk = before !== undefined && before.total !== page.total
-  if (!isLast(progress) || !isWhole || hasShrunk || received >= (page.total ?? 0)) return undefined
-  return `it speaks of ${page.total} items, and sent ${received}`
+  if (!isLast(progress) || !isWhole || received >= leastTotal) return undefined
+  return `it speaks of ${leastTotal} items, and sent ${received}`
 }
 
 /** The address of a page: all else of its query is as it was typed. */

@@ -42,7 +42,8 @@ export async function printPages(options: Pagination, run: Run): Promise<void> {
       if (before === undefined) number = page.number ?? number
       received += page.items.length
       totals.add(page.total)
-      const progress: Progress = { page, before, number, received, isWhole: (begin ?? 1) <= 1 }
+      const leastTotal = Math.min(...[...totals].map(total => total ?? 0))
+      const progress: Progress = { page, before, number, received, leastTotal, isWhole: (begin ?? 1) <= 1 }
       const fault = faultOf(progress)
       if (fault !== undefined) throw badResponse(requestOf(arrival), fault)
       await list.add(page.items)

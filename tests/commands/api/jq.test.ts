@@ -31,9 +31,7 @@ describe('atlas api --jq', () => {
     ['[.list[] | pick(.id)] | map(.id) | add | type', 'number\n'],
     ['"\\(.name) \\(1 + 1)" | @base64', 'QWRhIDI=\n'],
   ]
-  test.each(
-    PRINTED.filter(([expression]) => expression !== '--arg'),
-  )('jq: %s', async (expression, printed) => {
+  test.each(PRINTED)('jq: %s', async (expression, printed) => {
     await using atlas = await serving()
     expect(await atlas.run(['api', '/it', '--jq', expression])).toEqual({
       status: 0,
@@ -112,6 +110,14 @@ describe('atlas api --jq', () => {
   test('jq: beside --silent is a usage error', async () => {
     await using atlas = await inProcess({ loggedIn: true })
     expect((await atlas.run(['api', '/it', '--silent', '--jq', '.'])).status).toBe(2)
+  })
+
+  test('jq: the compiled program keeps a NUL, and says of an expression without end no more than it must', async () => {
+    await using atlas = await stage({ loggedIn: true })
+    atlas.server.fault('GET /it', response => answer(response, 200, { text: 'x\0y' }))
+    expect((await atlas.run(['api', '/it', '-q', '.text'])).stdout).toBe('x\0y\n')
+    const { status, stderr } = await atlas.run(['api', '/it', '--json', '-q', 'def f: 1 + f; f'])
+    expect({ status, ...JSON.parse(stderr).error }).toMatchObject({ status: 1, code: 'api_error' })
   })
 
   test('jq: the compiled program has it, and Ctrl-C ends an expression that never does', async () => {

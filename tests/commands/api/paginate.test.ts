@@ -262,6 +262,17 @@ describe('atlas api --paginate', () => {
     ])
   })
 
+  test('paginate: a list that shrinks and ends too soon is not all', async () => {
+    await using atlas = await inProcess({ loggedIn: true })
+    serveList(atlas.server, 4, 'pages', (number, page) => ({ ...page, total: number === 1 ? 100 : 99 }))
+    const { status, stdout, stderr } = await atlas.run(['api', '/list', '--paginate', '--json'])
+    expect([status, stdout, JSON.parse(stderr).error.message]).toEqual([
+      5,
+      expect.not.stringContaining(']'),
+      expect.stringContaining('it speaks of 99 items, and sent 4'),
+    ])
+  })
+
   test('paginate: on a terminal the array is indented and harmless', async () => {
     await using atlas = await inProcess({ loggedIn: true })
     atlas.server.fault('GET /list', response =>
