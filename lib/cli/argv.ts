@@ -24,14 +24,9 @@ export type Request =
  * @throws {AtlasError} `usage`: names what was not understood and the nearest name there is.
  */
 export async function readArgv(cli: CAC, argv: readonly string[]): Promise<Request> {
-  // The runtime puts U+FFFD in the place of bytes that are not UTF-8, which would name another file or text.
-  const damaged = argv.find(argument => argument.includes('\ufffd'))
-  if (damaged !== undefined)
-    throw usageError(
-      `The argument "${damaged.slice(0, 80)}" is not UTF-8 text.`,
-      'Give it in UTF-8. Other bytes can be sent from a file, with: atlas api PATH --input FILE',
-    )
   const { words, rest } = splitWords(cli, argv)
+  const command = findCommand(cli, words)
+  requireUtf8(command && takesCommand(command) ? splitAtDashes(argv)[0] : argv)
   if (words[0] === 'help') {
     const { isTopic } = await import('./help-text.ts')
     const topic = [...words, ...rest].filter(word => isWord(word) && word !== 'help')
@@ -41,7 +36,6 @@ export async function readArgv(cli: CAC, argv: readonly string[]): Promise<Reque
   if (!isCommandOrGroup(cli, words)) throw await (await suggestions()).unknownCommand(cli, words)
   if (asksForHelp(rest)) return { kind: 'help', topic: words }
 
-  const command = findCommand(cli, words)
   if (command === undefined) {
     const { flags, args } = await readFlags(() => flagDefinitions(cli.globalCommand), rest, 'atlas')
     if (flags.has('version') && words.length === 0) return { kind: 'version' }
@@ -59,6 +53,16 @@ export async function readArgv(cli: CAC, argv: readonly string[]): Promise<Reque
   const { flags, args } = await readFlags(definitions, rest, name)
   checkArguments(command, args)
   return { kind: 'run', command, args, flags }
+}
+
+/** The runtime puts U+FFFD in the place of bytes that are not UTF-8, which would name another file or text. */
+function requireUtf8(argv: readonly string[]): void {
+  const damaged = argv.find(argument => argument.includes('\ufffd'))
+  if (damaged !== undefined)
+    throw usageError(
+      `The argument "${damaged.slice(0, 80)}" is not UTF-8 text.`,
+      'Give it in UTF-8. Other bytes can be sent from a file, with: atlas api PATH --input FILE',
+    )
 }
 
 /** The flags that a command takes: its own, and those of every command but `--version`. */

@@ -137,6 +137,27 @@ describe('atlas exec', () => {
     },
   )
 
+  linuxTest('exec: a name that is not UTF-8 is the name it is, in PATH and in an argument', async () => {
+    await using atlas = await stage({ loggedIn: true })
+    const run = `mkdir -p $'b\\xffn' && printf '#!/bin/sh\\nprintf %%s "$1" | od -An -tx1\\n' > $'b\\xffn/t\\xfe' &&
+      chmod +x $'b\\xffn/t\\xfe' && PATH="$PWD/"$'b\\xffn:'"$PATH" exec "$0" exec -- $'t\\xfe' $'a\\xff\\ufffd'`
+    const { status, stdout, stderr } = await atlas.run([], {
+      via: ['bash', '-c', run],
+      env: { LC_ALL: 'C.UTF-8' },
+    })
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: ' 61 ff ef bf bd\n', stderr: '' })
+    const flag = await atlas.run([], { via: ['bash', '-c', `exec "$0" exec -e $'A\\xff' -- true`] })
+    expect([flag.status, flag.stderr]).toEqual([2, expect.stringContaining('is not UTF-8 text')])
+  })
+
+  linuxTest('exec: where another program has set the limits, the usual one is given', async () => {
+    await using atlas = await stage({ loggedIn: true })
+    const { stdout } = await atlas.run(sh('ulimit -Sn; ulimit -Hn'), {
+      via: ['prlimit', '--nofile=7000:8000'],
+    })
+    expect(stdout).toBe('1024\n8000\n')
+  })
+
   const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH'] as const
   test.each(SIGNALS)('exec: %s reaches the program, once', async signal => {
     await using atlas = await stage({ loggedIn: true })

@@ -3,6 +3,7 @@ import { usageError } from '../../errors.ts'
 import type { Run } from '../../run.ts'
 import type { Register } from '../context.ts'
 import { freshToken, MIN_TTL_FLAG } from '../fresh-token.ts'
+import { lastArguments, variableOf } from './bytes.ts'
 import { findProgram } from './find-program.ts'
 import { inheritedDescriptors, replaceProcess } from './replace-process.ts'
 import { startProgram } from './start-program.ts'
@@ -23,14 +24,15 @@ export interface ExecOptions {
  * @throws {ProgramError} it cannot be run; {AtlasError} as `freshToken` does
  */
 export async function exec(
-  [program = '', ...args]: readonly string[],
+  command: readonly string[],
   { name, minTtlMs }: ExecOptions,
   run: Run,
 ): Promise<number> {
   const { config, credentials, env, interrupts, platform, terminal } = run
   const descriptors = inheritedDescriptors()
   // A mistyped name is found out before anything is asked of a keychain or a server.
-  const file = platform === 'win32' ? program : findProgram(program, env['PATH'])
+  const words = platform === 'win32' ? undefined : lastArguments(command)
+  const file = words && findProgram(words[0] ?? '', variableOf('PATH', env))
   const credential = await freshToken(minTtlMs, run)
   const changes = { [URL_NAME]: await credential.apiRoot(), [name]: credential.accessToken }
   if (config.debug.value && credentials.source === 'env')
@@ -38,8 +40,8 @@ export async function exec(
   terminal.flushNotices()
   await terminal.flush()
   await interrupts.release()
-  if (platform === 'win32') return startProgram(program, args, { ...env, ...changes })
-  return replaceProcess({ file, args: [program, ...args], env, changes, descriptors })
+  if (file === undefined) return startProgram(command, { ...env, ...changes })
+  return replaceProcess({ file, args: words ?? [], env, changes, descriptors })
 }
 
 /** What programs expect something else in; one of them would take the token for a folder or a language. */

@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { AtlasError } from '../../errors.ts'
 import { shellQuoted } from '../../shell-quote.ts'
+import { type Bytes, bufferOf, textOf } from './bytes.ts'
 
 /** Where a program is looked for if PATH is not set. @see execvp(3) */
 const DEFAULT_PATH = '/bin:/usr/bin'
@@ -29,7 +30,7 @@ export function notFound(name: string): ProgramError {
  * The file of a program: in PATH, or as named where the name has a slash.
  * @throws {ProgramError} 127: it is not there; 126: it cannot be executed.
  */
-export function findProgram(name: string, searchPath: string | undefined): string {
+export function findProgram(name: Bytes, searchPath: Bytes | undefined): Bytes {
   if (name === '') throw notFound(name)
   // An empty entry means the current folder, as it does to a shell.
   const folders = (searchPath || DEFAULT_PATH).split(':').map(folder => folder || '.')
@@ -38,18 +39,17 @@ export function findProgram(name: string, searchPath: string | undefined): strin
   const usable = faults.find(({ fault }) => fault === undefined)
   if (usable !== undefined) return relative(usable.file)
   const unusable = faults.find(({ fault }) => fault !== 'missing')
-  if (unusable === undefined) throw notFound(name)
-  if (unusable.fault === 'folder') throw new ProgramError(126, `${unusable.file} is a folder.`)
-  throw new ProgramError(
-    126,
-    `${unusable.file} is not executable.`,
-    `If it is meant to be, run: chmod +x ${shellQuoted(unusable.file)}`,
-  )
+  if (unusable === undefined) throw notFound(textOf(name))
+  const file = textOf(unusable.file)
+  if (unusable.fault === 'folder') throw new ProgramError(126, `${file} is a folder.`)
+  const hint = `If it is meant to be, run: chmod +x ${shellQuoted(file)}`
+  throw new ProgramError(126, `${file} is not executable.`, hint)
 }
 
-const relative = (file: string): string => (file.includes('/') ? file : `./${file}`)
+const relative = (file: Bytes): Bytes => (file.includes('/') ? file : `./${file}`)
 
-function faultOf(file: string): 'missing' | 'folder' | 'denied' | undefined {
+function faultOf(bytes: Bytes): 'missing' | 'folder' | 'denied' | undefined {
+  const file = bufferOf(bytes)
   try {
     if (fs.statSync(file).isDirectory()) return 'folder'
     fs.accessSync(file, fs.constants.X_OK)

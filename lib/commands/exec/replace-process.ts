@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import type { Environment } from '../../config/load.ts'
-import { openLibc, terminated } from '../../libc.ts'
+import { openLibc } from '../../libc.ts'
+import { type Bytes, bufferOf, bytesOf, environmentOf, textOf } from './bytes.ts'
 import { notFound, ProgramError } from './find-program.ts'
 
 const SHELL = '/bin/sh'
@@ -37,9 +38,9 @@ function isForeign(descriptor: number): boolean {
 
 export interface Program {
   /** A path. */
-  readonly file: string
+  readonly file: Bytes
   /** Its arguments, its name first. */
-  readonly args: readonly string[]
+  readonly args: readonly Bytes[]
   /** The environment of this process. */
   readonly env: Environment
   /** Variables that have another value for the program. */
@@ -62,7 +63,7 @@ export function replaceProcess({ file, args, env, changes, descriptors }: Progra
     [errnoCall]: { args: [], returns: 'ptr' },
   } as const)
   if (libc === undefined)
-    throw new ProgramError(126, `${file} cannot be started: the C library was not found.`)
+    throw new ProgramError(126, `${textOf(file)} cannot be started: the C library was not found.`)
   const { ptr, read } = process.getBuiltinModule('bun:ffi') as typeof import('bun:ffi')
   const kept: Uint8Array[] = []
   const vectorOf = (items: readonly Uint8Array[]): BigUint64Array => {
@@ -76,15 +77,18 @@ export function replaceProcess({ file, args, env, changes, descriptors }: Progra
   const limit = limitOfFiles()
   if (limit !== undefined) libc.setrlimit(RLIMIT_NOFILE, limit)
   const environment = vectorOf(environmentWith(env, changes))
-  const start = (path: string, words: readonly string[]): number => {
+  const start = (path: Bytes, words: readonly Bytes[]): number => {
     libc.execve(terminated(path), vectorOf(words.map(terminated)), environment)
     return read.i32(libc[errnoCall]?.() ?? 0)
   }
   let errno = start(file, args)
   // A script without "#!" is one for the shell. @see execvp(3)
   if (errno === ERRNO.ENOEXEC) errno = start(SHELL, ['sh', file, ...args.slice(1)])
-  throw refusal(file, errno)
+  throw refusal(textOf(file), errno)
 }
+
+/** As the C library takes it. */
+const terminated = (bytes: Bytes): Uint8Array => bufferOf(`${bytes}\0`)
 
 function refusal(file: string, errno: number): ProgramError {
   if (errno === ERRNO.ENOENT || errno === ERRNO.ENOTDIR)
@@ -100,22 +104,16 @@ function refusal(file: string, errno: number): ProgramError {
   return new ProgramError(126, `${file} cannot be started (errno ${errno}).`)
 }
 
-/** The environment of this process with other values for some variables: byte by byte, where the system shows it. */
+/** The environment of this process with other values for some variables. */
 function environmentWith(env: Environment, changes: Program['changes']): Uint8Array[] {
   const isChanged = (entry: string): boolean => Object.hasOwn(changes, entry.split('=')[0] ?? '')
-  const kept = entriesOf(env).filter(entry => !isChanged(entry))
-  const added = Object.entries(changes).map(([name, value]) => `${name}=${value}`)
-  return [...kept, ...added].map(entry => Buffer.from(`${entry}\0`, 'latin1'))
+  const kept = environmentOf(env).filter(entry => !isChanged(entry))
+  const added = Object.entries(changes).map(([name, value]) => bytesOf(`${name}=${value}`))
+  return [...kept, ...added].map(terminated)
 }
 
-/** Each as `name=value`, a character for each byte. */
-function entriesOf(env: Environment): string[] {
-  try {
-    return fs.readFileSync('/proc/self/environ', 'latin1').split('\0').slice(0, -1)
-  } catch {
-    return Object.entries(env).map(([name, value]) => Buffer.from(`${name}=${value}`).toString('latin1'))
-  }
-}
+/** The soft limit where a service manager has set the limits, which is not said to a process whose runtime raised it. */
+const USUAL_LIMIT = 1024
 
 /** What the runtime has raised is set back to what the parent has: with a high limit some old programs take minutes. */
 function limitOfFiles(): BigUint64Array | undefined {
@@ -124,9 +122,10 @@ function limitOfFiles(): BigUint64Array | undefined {
       const limits = fs.readFileSync(`/proc/${pid}/limits`, 'utf8')
       return (/^Max open files\s+(\d+)\s+(\d+)/m.exec(limits) ?? []).slice(1).map(Number)
     }
-    const [soft] = limitsOf(process.ppid)
+    const [parentSoft, parentHard] = limitsOf(process.ppid)
     const [, hard] = limitsOf('self')
-    if (soft === undefined || hard === undefined) return undefined
+    if (parentSoft === undefined || hard === undefined) return undefined
+    const soft = parentHard === hard ? parentSoft : USUAL_LIMIT
     return BigUint64Array.of(BigInt(Math.min(soft, hard)), BigInt(hard))
   } catch {
     return undefined

@@ -3,13 +3,11 @@ import { notFound, ProgramError } from './find-program.ts'
 
 /**
  * Run a program as a child, with the streams of this process: Windows cannot put it in this one's place.
- * @param name as typed; found as Windows finds it, scripts included.
- * @param args without its name.
+ * @param command its name as typed, which is found as Windows finds it, scripts included, and its arguments.
  * @returns its exit status. @throws {ProgramError} it could not be started.
  */
 export async function startProgram(
-  name: string,
-  args: readonly string[],
+  [name = '', ...args]: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<number> {
   const { default: spawn } = await import('cross-spawn')
