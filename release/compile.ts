@@ -40,7 +40,7 @@ export async function compile(
       'process.env.ATLAS_BUILD_LIBC': JSON.stringify(libc === 'musl' ? 'musl' : ''),
       'process.env.NODE_ENV': '"production"',
     },
-    plugins: [jqInside, ...(parts ? [addonFrom(target, parts.addon)] : [])],
+    plugins: [untrimmedJq, ...(parts ? [addonFrom(target, parts.addon)] : [])],
     compile: {
       target: `bun-${name}` as Bun.Build.CompileTarget,
       ...(parts && { executablePath: path.resolve(parts.runtime) }),
@@ -60,33 +60,17 @@ export async function compile(
   return packagesIn(Object.keys(result.metafile?.inputs ?? {}))
 }
 
-/**
- * What of jq's package is otherwise: its WebAssembly is inside, a NUL is kept, and what its runtime says when it gives up
- * does not go to standard error.
- */
-const JQ_CHANGES = [
-  ["if (typeof __filename != 'undefined') _scriptName = _scriptName || __filename;", ''],
-  ["scriptDirectory = __dirname + '/';", "scriptDirectory = '';"],
-  ["return locateFile('jq.wasm');", "return require('./jq.wasm');"],
-  ['if (c) outBuffer.push(c)', 'if (c !== null) outBuffer.push(c)'],
-  ['console.error.bind(console)', '(() => {})'],
-] as const
+/** What the package of jq does to its output, in all three of its builds: blanks at its ends are part of a text. */
+const TRIMMED = 'stdout: stdoutSink.toString().trim()'
 
-const jqInside: Bun.BunPlugin = {
+const untrimmedJq: Bun.BunPlugin = {
   name: 'jq',
   setup(build) {
-    build.onLoad({ filter: /[\\/]jq-web[\\/]jq\.js$/ }, async ({ path: file }) => {
-      let contents = await Bun.file(file).text()
-      for (const [before, after] of JQ_CHANGES) {
-        if (!contents.includes(before)) throw new Error(`jq-web has no line "${before}" any more`)
-        contents = contents.replace(before, after)
-      }
-      return { contents, loader: 'js' }
+    build.onLoad({ filter: /[\\/]jq-wasm[\\/]dist[\\/]index\.[cm]js$/ }, async ({ path: file }) => {
+      const text = await Bun.file(file).text()
+      if (!text.includes(TRIMMED)) throw new Error(`jq-wasm has no "${TRIMMED}" any more`)
+      return { contents: text.replace(TRIMMED, 'stdout: stdoutSink.toString()'), loader: 'js' }
     })
-    build.onLoad({ filter: /[\\/]jq\.wasm$/ }, async ({ path: file }) => ({
-      contents: await Bun.file(file).bytes(),
-      loader: 'file',
-    }))
   },
 }
 

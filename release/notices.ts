@@ -37,7 +37,7 @@ export function thirdPartyNotices({ packages, nodeModules, target, addonFolder, 
     ...packages
       .filter(name => name !== addon)
       .map(name => titled(name, licenseIn(path.join(nodeModules, name), name))),
-    ...(packages.includes(JQ_PACKAGE) ? noticesOfJq() : []).map(
+    ...(packages.includes(JQ_PACKAGE) ? noticesOfJq(pinned(lock, JQ_PACKAGE).version) : []).map(
       ({ title, file }) => `${title}\n\n${read(path.join(LICENSES, file), title).trim()}\n`,
     ),
     titled(addon, [licenseIn(path.join(nodeModules, '@napi-rs/keyring'), addon), ofCrates].join('\n\n')),

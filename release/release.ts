@@ -7,11 +7,11 @@ import { type Companions, inArchive, readCompanions } from './companions.ts'
 import { compile } from './compile.ts'
 import { debianFile, debianPackage } from './debian.ts'
 import { inspect, MAX_ARCHIVE_BYTES } from './inspect.ts'
-import { JQ_PACKAGE, librariesOfJq } from './jq.ts'
+import { JQ_PACKAGE, partsOfJq } from './jq.ts'
 import { manifests } from './manifests.ts'
 import { cratesIn, librariesIn } from './native.ts'
 import { LICENSE_LIST, thirdPartyNotices } from './notices.ts'
-import { type LockFile, readLockFile, unpackPackage } from './packages.ts'
+import { type LockFile, pinned, readLockFile, unpackPackage } from './packages.ts'
 import { cycloneDx, type NativeParts } from './sbom.ts'
 import { hostTarget, TARGETS, type Target } from './targets.ts'
 
@@ -45,8 +45,7 @@ export async function release(targets: readonly Target[], say: (line: string) =>
   }
   const { name, version, license } = manifest
   const packages = [...bundled].sort()
-  const jq = librariesOfJq(fs.readFileSync(path.join('node_modules', JQ_PACKAGE, 'jq.wasm')))
-  const inPackages = new Map([[JQ_PACKAGE, jq]])
+  const inPackages = new Map([[JQ_PACKAGE, partsOfJq(pinned(lock, JQ_PACKAGE).version)]])
   fs.writeFileSync(
     path.join(OUTPUT, `atlas-${version}.cdx.json`),
     cycloneDx({ name, version, license, packages, targets, native, inPackages, lock }),

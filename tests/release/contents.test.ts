@@ -2,11 +2,11 @@ import { expect, test } from 'bun:test'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import jq from 'jq-web'
+import { version as versionOfJq } from 'jq-wasm'
 import manifest from '../../package.json' with { type: 'json' }
 import { tarGz } from '../../release/archive.ts'
 import { compile } from '../../release/compile.ts'
-import { JQ_PACKAGE, librariesOfJq } from '../../release/jq.ts'
+import { JQ_PACKAGE, partsOfJq } from '../../release/jq.ts'
 import { cratesIn, librariesIn } from '../../release/native.ts'
 import { thirdPartyNotices } from '../../release/notices.ts'
 import { integrityOf, readLockFile, unpackPackage } from '../../release/packages.ts'
@@ -86,10 +86,9 @@ test('notices hold the license of every package, of the addon’s parts and of t
   )
 })
 
-const JQ_WASM = fs.readFileSync(`node_modules/${JQ_PACKAGE}/jq.wasm`)
 /** What is in the WebAssembly of jq, and its license. */
 const JQ_LIBRARIES = {
-  jq: ['pkg:github/jqlang/jq', 'MIT'],
+  jq: ['pkg:github/jqlang/jq@jq-1.8.2', 'MIT', '1.8.2'],
   dtoa: ['pkg:generic/dtoa', 'dtoa'],
   Oniguruma: ['pkg:github/kkos/oniguruma', 'BSD-2-Clause'],
   decNumber: ['pkg:generic/decnumber', 'ICU'],
@@ -97,38 +96,34 @@ const JQ_LIBRARIES = {
   musl: ['pkg:generic/musl', 'MIT'],
   dlmalloc: ['pkg:generic/dlmalloc', 'CC0-1.0'],
   'compiler-rt': ['pkg:github/llvm/llvm-project#compiler-rt', 'Apache-2.0 WITH LLVM-exception'],
-} as const
+} satisfies Record<string, [purl: string, license: string, version?: string]>
 
 test('notices hold the licenses of jq and of every library in its WebAssembly', () => {
   const options = { nodeModules: 'node_modules', target: host, addonFolder, lock }
   const notices = thirdPartyNotices({ ...options, packages: [JQ_PACKAGE] })
   const [, own = '', ...texts] = notices.split(`\n${'-'.repeat(78)}\n\n`)
-  expect(own).toStartWith('jq-web 0.6.2 (ISC)\n')
-  expect(own).toContain('jq is copyright (C) 2012 Stephen Dolan')
-  expect(own).toContain("jq incorporates David M. Gay's dtoa.c and g_fmt.c")
-  const titled = Object.entries(JQ_LIBRARIES).slice(2)
+  expect(own).toStartWith('jq-wasm 3.0.0-jq-1.8.2 (MIT)\n')
+  const titled = Object.entries(JQ_LIBRARIES)
   expect(texts.slice(0, titled.length)).toEqual(
     titled.map(([name, [, license]]) => {
       const text = fs.readFileSync(`release/licenses/${name.toLowerCase()}.txt`, 'utf8')
-      return `${name}, in jq-web (${license})\n\n${text}`
+      return `${name}, in jq-wasm (${license})\n\n${text}`
     }),
   )
-  expect(thirdPartyNotices({ ...options, packages: ['cac'] })).not.toContain('in jq-web')
+  expect(thirdPartyNotices({ ...options, packages: ['cac'] })).not.toContain('in jq-wasm')
 })
 
-test('the libraries of jq are named without a version, as jq-web tells none', async () => {
-  expect(librariesOfJq(JQ_WASM)).toEqual(
-    Object.entries(JQ_LIBRARIES).map(([name, [purl, expression]]) => ({
+test('jq is named with its version, and with what was compiled into it', async () => {
+  expect(partsOfJq('3.0.0-jq-1.8.2')).toEqual(
+    Object.entries(JQ_LIBRARIES).map(([name, [purl, expression, version]]) => ({
       name,
+      ...(version && { version }),
       purl,
       license: { expression },
     })),
   )
-  const { raw } = await jq
-  expect(raw('null', '.', ['--version'])).toBe('jq-')
-  expect(() => librariesOfJq(Buffer.from('jq_next jvp_dtoa_fmt'))).toThrow(
-    'the WebAssembly of jq-web does not hold Oniguruma',
-  )
+  expect(await versionOfJq()).toBe(`jq-${partsOfJq(lock.get(JQ_PACKAGE)?.version ?? '')[0]?.version}`)
+  expect(() => partsOfJq('4.0.0')).toThrow('the version 4.0.0 of jq-wasm names no version of jq')
 })
 
 test('a package without a license text stops a release by name', () => {
@@ -191,7 +186,7 @@ test('the bill of materials names each part once, with the hash that the lock fi
     license,
     packages: ['cac', JQ_PACKAGE, host.addon.package],
     targets: [host],
-    inPackages: new Map([[JQ_PACKAGE, librariesOfJq(JQ_WASM)]]),
+    inPackages: new Map([[JQ_PACKAGE, partsOfJq(lock.get(JQ_PACKAGE)?.version ?? '')]]),
     native: new Map([[host.name, { runtime, addon: cratesIn(CRATES) }]]),
     lock,
   }
@@ -219,9 +214,16 @@ test('the bill of materials names each part once, with the hash that the lock fi
     licenses,
   })
   const inJq = (found: string) => {
-    const [purl = '', id = ''] = JQ_LIBRARIES[found as keyof typeof JQ_LIBRARIES]
+    const [purl = '', id = '', version] = JQ_LIBRARIES[found as keyof typeof JQ_LIBRARIES]
     const license = id.includes(' ') ? { expression: id } : { license: { id } }
-    return { type: 'library', 'bom-ref': purl, name: found, purl, licenses: [license] }
+    return {
+      type: 'library',
+      'bom-ref': purl,
+      name: found,
+      ...(version && { version }),
+      purl,
+      licenses: [license],
+    }
   }
   expect({
     format: bill.bomFormat,

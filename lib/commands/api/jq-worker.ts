@@ -1,4 +1,6 @@
-import jq from 'jq-web'
+import fs from 'node:fs'
+import { type JqResult, loadJq } from 'jq-wasm'
+import wasm from 'jq-wasm/jq.wasm' with { type: 'file' }
 
 export interface JqRequest {
   readonly input: string
@@ -6,26 +8,24 @@ export interface JqRequest {
   readonly flags: readonly string[]
 }
 
-/** `output` is undefined where there is none, which is not the same as an empty one. */
-export type JqReply =
-  | { readonly ok: true; readonly output: string | undefined }
-  | { readonly ok: false; readonly exitCode: number; readonly said: string }
+/** What jq said; `exitCode` is undefined where it gave up, as when its memory is full. */
+export type JqReply = Omit<JqResult, 'exitCode'> & { readonly exitCode: number | undefined }
 
 declare const self: Worker
 
-// What `debug` and `stderr` of an expression say would go to standard error as it is.
-console.warn = () => {}
+// What the runtime of jq says when it gives up would go to standard error as it is.
+console.error = () => {}
+const jq = loadJq({ wasmBinary: fs.readFileSync(wasm as unknown as string) })
 
 self.onmessage = async ({ data }: MessageEvent<JqRequest>) => {
   self.postMessage(await run(data))
 }
 
 async function run({ input, expression, flags }: JqRequest): Promise<JqReply> {
-  const { raw } = await jq
+  const handle = await jq
   try {
-    return { ok: true, output: raw(input, expression, [...flags, '--']) }
+    return handle.raw(input, expression, [...flags, '--'])
   } catch (error) {
-    const { exitCode = 0, stderr = String(error) } = error as { exitCode?: number; stderr?: string }
-    return { ok: false, exitCode, said: stderr }
+    return { stdout: '', stderr: String(error), exitCode: undefined }
   }
 }

@@ -5,6 +5,8 @@ import { sanitizeBlock } from '../../terminal/safe-text.ts'
 import type { JqReply, JqRequest } from './jq-worker.ts'
 
 const MANUAL = 'See: https://jqlang.org/manual'
+/** What the runtime of jq can have. */
+const MEMORY = '256 MiB'
 
 export interface Filter {
   /** Print what jq makes of a JSON text: strings as they are; the rest in a line each, or indented on a terminal. */
@@ -32,28 +34,28 @@ export async function openFilter(
     )
   // Without input nothing of it is run.
   const compiled = await ask({ input: '', expression, flags: [] })
-  if (!compiled.ok) throw usageError(`--jq is not an expression of jq: ${reasonOf(compiled)}.`, MANUAL)
+  if (compiled.exitCode !== 0)
+    throw usageError(`--jq is not an expression of jq: ${reasonOf(compiled)}.`, MANUAL)
   return {
     async print(json) {
       const flags = terminal.stdoutIsTerminal ? ['-r'] : ['-r', '-c']
       const reply = await terminal.during('Running jq', ask({ input: json, expression, flags }))
-      if (!reply.ok) throw failureOf(reply)
-      if (reply.output === undefined) return
-      await terminal.raw(`${terminal.stdoutIsTerminal ? sanitizeBlock(reply.output) : reply.output}\n`)
+      // As jq does, what came before an error is printed.
+      await terminal.raw(terminal.stdoutIsTerminal ? sanitizeBlock(reply.stdout) : reply.stdout)
+      if (reply.exitCode !== 0) throw failureOf(reply)
     },
   }
 }
 
-type Failure = Extract<JqReply, { ok: false }>
-
 /** The first line says it; the others repeat the expression. */
-const reasonOf = ({ said }: Failure): string =>
-  (said.split('\n')[0] ?? '').replace(/^jq: (?:parse )?error(?: \(at .*?\))?: /, '').replace(/:$/, '')
+const reasonOf = ({ stderr }: JqReply): string =>
+  (stderr.split('\n')[0] ?? '').replace(/^jq: (?:parse )?error(?: \(at .*?\))?: /, '').replace(/:$/, '')
 
-function failureOf(failure: Failure): AtlasError {
-  if (failure.said.startsWith('jq: parse error'))
-    return new AtlasError('bad_response', `The answer is not valid JSON: ${reasonOf(failure)}.`)
-  const reason = reasonOf(failure) || 'it gave up'
+function failureOf(reply: JqReply): AtlasError {
+  if (reply.stderr.startsWith('jq: parse error'))
+    return new AtlasError('bad_response', `The answer is not valid JSON: ${reasonOf(reply)}.`)
+  const reason =
+    reply.exitCode === undefined ? `it gave up, as where ${MEMORY} of memory are too few` : reasonOf(reply)
   return new AtlasError(
     'api_error',
     `The answer came, but --jq failed on it: ${reason}.`,

@@ -8,7 +8,7 @@ import { faultOf, isLast, type Page, type Progress, pageIn, parsePage, withPage 
 import type { Arrival } from './redirects.ts'
 
 /** What goes through a filter is held in memory, in characters. */
-const MAX_COLLECTED_LENGTH = 256 * 1024 * 1024
+const MAX_COLLECTED_LENGTH = 64 * 1024 * 1024
 
 export interface Pagination {
   readonly first: Arrival

@@ -306,10 +306,10 @@ describe('atlas api --paginate', () => {
     await using atlas = await inProcess()
     const token = signToken({ sub: 'ada' }, -3600)
     const env = { ATLAS_ACCESS_TOKEN: token, ATLAS_API_URL: atlas.server.apiRoot }
-    const { status, stdout, stderr } = await atlas.run(['api', '/catalog', '--jq', '.items[]'], { env })
+    const { status, stdout, stderr } = await atlas.run(['api', '/catalog', '--paginate'], { env })
     expect([status, stdout, stderr]).toEqual([
       0,
-      'public\n',
+      '[\n"public"\n]\n',
       expect.stringMatching(
         /^ATLAS_ACCESS_TOKEN expired .*; the server may answer as to somebody who is not logged in\.\n$/,
       ),
